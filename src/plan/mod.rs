@@ -1,0 +1,419 @@
+//! The plan: every decision about one container, each with its source. Everything right of it only carries it out.
+//!
+//! A [`Draft`] says what would run; the policy judges it together with the host's [`Facts`](crate::facts::Facts); a
+//! [`Plan`] is a draft that passed, with the overrides that were needed.
+
+mod sourced;
+
+pub use sourced::{Source, Sourced};
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What would run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Draft {
+    /// 64 lower-case hexadecimal digits.
+    pub id: String,
+    pub name: String,
+    /// Name of the resolved preset.
+    pub preset: Sourced<String>,
+    pub image: ImagePlan,
+    pub process: ProcessPlan,
+    pub hostname: Sourced<String>,
+    pub domainname: Option<Sourced<String>>,
+    pub root: RootPlan,
+    pub namespaces: NamespacesPlan,
+    /// Granted capabilities, canonical upper-case names (`CAP_CHOWN`). The five sets follow from these and the user: see `spec::capabilities`.
+    pub capabilities: Sourced<BTreeSet<String>>,
+    pub seccomp: SeccompPlan,
+    pub apparmor: Sourced<AppArmor>,
+    pub selinux: Sourced<SeLinux>,
+    pub landlock: Sourced<Landlock>,
+    /// In the order in which they are mounted: parents before children.
+    pub mounts: Vec<MountPlan>,
+    pub masked_paths: Sourced<Vec<String>>,
+    pub readonly_paths: Sourced<Vec<String>>,
+    pub devices: Vec<Sourced<DevicePlan>>,
+    /// Raw `--device-cgroup-rule` lines.
+    pub device_cgroup_rules: Vec<Sourced<String>>,
+    pub resources: ResourcesPlan,
+    pub sysctls: BTreeMap<String, Sourced<String>>,
+    pub network: NetworkPlan,
+    pub stdio: StdioPlan,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// Remove everything of the container at exit (`--rm`).
+    pub remove: bool,
+    /// Seconds after which the container is killed (`--timeout`).
+    pub timeout: Option<Sourced<u64>>,
+    /// Files that are written for the caller: `--cidfile`, `--pidfile`. Absolute paths.
+    pub cidfile: Option<PathBuf>,
+    pub pidfile: Option<PathBuf>,
+    /// Things that were asked for and are wide open by their nature; rules judge these. Keyed by what was asked.
+    pub asked: Asked,
+    /// Lines for stderr: what was done differently from docker, and why.
+    pub notices: Vec<String>,
+}
+
+/// Requests that have no other place in the draft than the rule that judges them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    pub privileged: bool,
+    pub cap_add_all: bool,
+    pub gpus: Option<String>,
+    pub publish_all: bool,
+    pub publish: Vec<Published>,
+    pub cgroup_parent: Option<String>,
+    pub oom_kill_disable: bool,
+    pub env_host: bool,
+    pub preserve_fds: u32,
+    pub use_api_socket: bool,
+    pub cgroups_disabled: bool,
+    pub cgroup_conf: Vec<String>,
+    pub seccomp_policy_image: bool,
+    pub personality: Option<String>,
+    pub writable_cgroups: bool,
+    pub tls_verify_off: bool,
+    pub cpu_rt: bool,
+    /// Value of DOCKER_HOST in the caller's environment if it is a plain tcp:// address.
+    pub docker_host_plain_tcp: Option<String>,
+    /// `--rootfs DIR` instead of an image.
+    pub rootfs: Option<PathBuf>,
+    pub uidmaps: Vec<String>,
+    pub gidmaps: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// `None`: no address was given; 127.0.0.1 is used.
+    pub host_ip: Option<String>,
+    /// `None`: an ephemeral port.
+    pub host_port: Option<u16>,
+    pub container_port: u16,
+    /// tcp, udp or sctp.
+    pub protocol: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImagePlan {
+    /// As typed.
+    pub reference: String,
+    /// Familiar name, e.g. `busybox:latest`.
+    pub name: String,
+    /// `sha256:…` of the manifest; empty for `--rootfs`.
+    pub manifest_digest: String,
+    /// `sha256:…` of the config: docker's image ID; empty for `--rootfs`.
+    pub config_digest: String,
+    /// Unpacked layer folders on the host, lowest first. For `--rootfs` the one folder.
+    pub layers: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProcessPlan {
+    pub args: Sourced<Vec<String>>,
+    /// `KEY=value`, in order, without duplicates.
+    pub env: Vec<Sourced<String>>,
+    pub cwd: Sourced<String>,
+    pub user: Sourced<UserPlan>,
+    pub no_new_privileges: Sourced<bool>,
+    pub umask: Sourced<u32>,
+    pub rlimits: BTreeMap<String, Sourced<Rlimit>>,
+    pub oom_score_adj: Sourced<i32>,
+    /// Run a small init as pid 1.
+    pub init: Sourced<bool>,
+    /// Signal number.
+    pub stop_signal: Sourced<i32>,
+    /// Seconds; -1 waits for ever.
+    pub stop_timeout: Sourced<i64>,
+}
+
+/// Soft and hard limit; `u64::MAX` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// Ids as the container sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserPlan {
+    pub uid: u32,
+    pub gid: u32,
+    pub additional_gids: Vec<u32>,
+    pub home: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RootPlan {
+    pub readonly: Sourced<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamespacesPlan {
+    pub user: Sourced<UserNamespace>,
+    pub pid: Sourced<Namespace>,
+    pub ipc: Sourced<Namespace>,
+    pub uts: Sourced<Namespace>,
+    pub cgroup: Sourced<Namespace>,
+    pub network: Sourced<NetworkMode>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserNamespace {
+    /// A range of `size` ids of its own. `base` is 0 in a draft; the launcher allocates it.
+    Private { base: u32, size: u32 },
+    /// No user namespace: asked for, or the kernel has none.
+    Host,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Namespace {
+    Private,
+    Host,
+    /// Another container, by name or id.
+    Container(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkMode {
+    /// A namespace of its own with loopback only.
+    None,
+    Bridge,
+    Host,
+    Container(String),
+    Named(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeccompPlan {
+    pub profile: Sourced<SeccompProfile>,
+    /// Named groups of the built-in profile that a preset or flag opened on top of the default.
+    pub opened: BTreeSet<String>,
+    /// Refuse to make setuid and setgid files: on where a host folder is bound writable.
+    pub no_setid: Sourced<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeccompProfile {
+    Builtin,
+    Unconfined,
+    /// A Docker-format profile: its path and its text.
+    File {
+        path: PathBuf,
+        json: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppArmor {
+    /// hardrun's own profile, loaded where the kernel has AppArmor.
+    Builtin,
+    Named(String),
+    Unconfined,
+    /// The kernel has no AppArmor.
+    Unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeLinux {
+    Labels {
+        process: String,
+        mount: String,
+    },
+    Disabled,
+    /// SELinux is not on.
+    Unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Landlock {
+    /// ABI version of the kernel that the ruleset is made for.
+    Ruleset {
+        abi: u32,
+    },
+    Unavailable,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MountPlan {
+    /// Absolute, normalised.
+    pub destination: String,
+    pub kind: MountKind,
+    pub readonly: Sourced<bool>,
+    pub noexec: bool,
+    /// What was typed, for messages.
+    pub asked: String,
+    /// `private` unless something else was asked for; everything else is refused by a rule.
+    pub propagation: Sourced<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type")]
+pub enum MountKind {
+    Bind {
+        /// Source as resolved on the host: absolute, symlinks followed.
+        source: PathBuf,
+        /// Source as typed, made absolute.
+        typed: PathBuf,
+        /// Owner of the source on the host.
+        uid: u32,
+        gid: u32,
+        directory: bool,
+        /// The source does not exist and is made at launch (`-v` of a missing folder).
+        create: bool,
+        /// Bind submounts too.
+        recursive: bool,
+        /// The caller said `ro` or `rw` in words.
+        mode_asked: bool,
+        idmap: BindIdmap,
+    },
+    Tmpfs {
+        /// Bytes.
+        size: u64,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
+    Volume {
+        /// Folder on the host, ids on disk as the container sees them.
+        source: PathBuf,
+        /// `None`: anonymous.
+        name: Option<String>,
+        /// Copy what the image has at the destination into an empty volume.
+        copy_up: bool,
+        subpath: Option<String>,
+    },
+    /// Small files that hardrun writes: /etc/hosts, /etc/hostname, /etc/resolv.conf.
+    File { content: String, mode: u32 },
+    /// Read-only view of another image's root.
+    Image { layers: Vec<PathBuf> },
+}
+
+/// How ids on disk become ids inside a bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BindIdmap {
+    /// The folder's owner is the container's starting user; the host's root is not mapped.
+    Owner,
+    /// Ids are the same inside and on disk, root included: root-owned folders that are not sensitive.
+    Identity,
+    /// Ids are the same but the host's root is nobody inside: sensitive paths.
+    NoRoot,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicePlan {
+    pub host: PathBuf,
+    pub container: String,
+    /// Some of `r`, `w`, `m`.
+    pub access: String,
+}
+
+/// Bytes unless said otherwise. `None`: no limit is set.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourcesPlan {
+    pub memory: Option<Sourced<i64>>,
+    /// Memory plus swap; -1 is unlimited.
+    pub memory_swap: Option<Sourced<i64>>,
+    pub memory_reservation: Option<Sourced<i64>>,
+    pub memory_swappiness: Option<Sourced<u64>>,
+    /// Processes; -1 or 0 is unlimited.
+    pub pids: Option<Sourced<i64>>,
+    /// Microseconds.
+    pub cpu_quota: Option<Sourced<i64>>,
+    pub cpu_period: Option<Sourced<u64>>,
+    pub cpu_shares: Option<Sourced<u64>>,
+    pub cpu_rt_period: Option<Sourced<u64>>,
+    pub cpu_rt_runtime: Option<Sourced<i64>>,
+    pub cpuset_cpus: Option<Sourced<String>>,
+    pub cpuset_mems: Option<Sourced<String>>,
+    pub blkio_weight: Option<Sourced<u16>>,
+    /// `major:minor weight`
+    pub blkio_weight_device: Vec<Sourced<BlkioDevice>>,
+    pub read_bps: Vec<Sourced<BlkioDevice>>,
+    pub write_bps: Vec<Sourced<BlkioDevice>>,
+    pub read_iops: Vec<Sourced<BlkioDevice>>,
+    pub write_iops: Vec<Sourced<BlkioDevice>>,
+    pub shm_size: Option<Sourced<u64>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlkioDevice {
+    pub path: PathBuf,
+    pub major: i64,
+    pub minor: i64,
+    /// Weight, bytes per second or operations per second.
+    pub value: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkPlan {
+    /// Lines for /etc/hosts: (name, address).
+    pub hosts: Vec<(String, String)>,
+    pub dns: Vec<String>,
+    pub dns_search: Vec<String>,
+    pub dns_options: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StdioPlan {
+    pub tty: bool,
+    pub interactive: bool,
+    pub attach_stdin: bool,
+    pub attach_stdout: bool,
+    pub attach_stderr: bool,
+    pub sig_proxy: bool,
+    pub detach_keys: Option<String>,
+}
+
+/// A draft that passed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format.
+    pub version: u32,
+    pub draft: Draft,
+    /// Rules that would have refused and were overridden.
+    pub overrides: Vec<Override>,
+    /// Layers that this host cannot give and what takes their place.
+    pub fallbacks: Vec<Fallback>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    pub rule: String,
+    /// What was asked, as in the finding.
+    pub asked: String,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// e.g. `apparmor`
+    pub layer: String,
+    pub missing: String,
+    pub instead: String,
+}
+
+impl Plan {
+    /// Format version of the plan's JSON.
+    pub const VERSION: u32 = 1;
+
+    /// `sha256:…` over the plan's canonical JSON: what the audit log records.
+    pub fn digest(&self) -> String {
+        use sha2::{Digest, Sha256};
+        let json = serde_json::to_vec(self).expect("a plan is plain data");
+        format!("sha256:{}", hex::encode(Sha256::digest(json)))
+    }
+}

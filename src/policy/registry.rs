@@ -1,0 +1,5 @@
+//! The ordered list of all rules.
+
+use super::rule::Rule;
+
+pub static RULES: &[Rule] = &[];

@@ -1,0 +1,59 @@
+//! What the program says on its own behalf. Everything goes to stderr, one line each, with control characters of
+//! untrusted text (image names, labels, paths) made visible, so that no image can drive the operator's terminal.
+
+use crate::error::Error;
+use std::io::{IsTerminal, Write};
+
+/// Replace control characters (C0, DEL, C1) and bidirectional overrides by a visible escape.
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || bidi {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether stderr may be coloured: a terminal, and NO_COLOR unset or empty.
+pub fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+fn line(prefix: &str, code: &str, text: &str) {
+    let mut err = std::io::stderr().lock();
+    // A closed stderr must not change the exit status of the workload, so a failed write is not an error.
+    let _ = if colour() {
+        writeln!(err, "\x1b[{code}mhardrun:\x1b[0m {prefix}{}", clean(text))
+    } else {
+        writeln!(err, "hardrun: {prefix}{}", clean(text))
+    };
+}
+
+/// Something hardrun did differently from docker, in one line.
+pub fn note(text: &str) {
+    line("", "36", text);
+}
+
+/// Something the operator should look at.
+pub fn warn(text: &str) {
+    line("warning: ", "33", text);
+}
+
+/// Print an error with its causes and hint.
+pub fn error(e: &Error) {
+    let chain = e.chain();
+    line("", "31", &chain[0]);
+    let mut err = std::io::stderr().lock();
+    for cause in &chain[1..] {
+        let _ = writeln!(err, "  caused by: {}", clean(cause));
+    }
+    if let Some(hint) = &e.hint {
+        for l in hint.lines() {
+            let _ = writeln!(err, "  hint: {}", clean(l));
+        }
+    }
+}
