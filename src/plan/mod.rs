@@ -84,6 +84,11 @@ pub struct Asked {
     pub rootfs: Option<PathBuf>,
     pub uidmaps: Vec<String>,
     pub gidmaps: Vec<String>,
+    /// Namespaces of something that is not a container of hardrun's, as typed: `--network ns:/proc/7/ns/net`,
+    /// `--pid container:web` where `web` belongs to another engine.
+    pub foreign_namespaces: Vec<String>,
+    /// Registry `host[:port]` that would be spoken to over plain HTTP or without checking its certificate.
+    pub insecure_registry: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -260,6 +265,7 @@ pub struct MountPlan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "type")]
 pub enum MountKind {
+    /// A host folder or file, also where it was asked for as a volume with `volume-opt=o=bind,device=…`.
     Bind {
         /// Source as resolved on the host: absolute, symlinks followed.
         source: PathBuf,
@@ -276,6 +282,9 @@ pub enum MountKind {
         /// The caller said `ro` or `rw` in words.
         mode_asked: bool,
         idmap: BindIdmap,
+        /// What `facts::bind::look(&source, &facts)` said.
+        #[serde(default)]
+        seen: crate::facts::BindSeen,
     },
     Tmpfs {
         /// Bytes.
