@@ -1,8 +1,18 @@
 //! What this host offers. Plain data, so that tests inject it.
 
 pub mod bind;
+mod cgroup;
+pub mod kernel;
+mod limits;
 
+pub use kernel::Release;
+pub use limits::Limit;
+
+use crate::error::{Context as _, Result};
+use crate::state::Paths;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -17,6 +27,9 @@ pub struct Facts {
     pub cgroup: CgroupVersion,
     /// Controllers that limits can be set with.
     pub cgroup_controllers: Vec<String>,
+    /// Limits that this kernel's controllers can set: not every kernel accounts swap or has every block scheduler.
+    #[serde(default)]
+    pub limits: BTreeSet<Limit>,
     pub user_namespaces: bool,
     /// Idmapped mounts on the file system that holds the layers, and an overlay above them (Linux 5.19).
     pub idmapped_overlay: bool,
@@ -29,12 +42,18 @@ pub struct Facts {
     pub bounding: u64,
     /// Hard limit of open files of the caller.
     pub nofile_hard: u64,
+    /// Every hard limit of the caller, by docker's name (`nofile`); `u64::MAX` is unlimited.
+    #[serde(default)]
+    pub hard_limits: BTreeMap<String, u64>,
+    /// The caller's own oom_score_adj: lowering it again needs CAP_SYS_RESOURCE.
+    #[serde(default)]
+    pub oom_score_adj: i32,
     /// Control sockets of engines that exist on this host, canonical paths.
     /// Filled by [`bind::engine_sockets`].
-    pub engine_sockets: Vec<std::path::PathBuf>,
+    pub engine_sockets: Vec<PathBuf>,
     /// hardrun's own folders under their canonical names, besides the default ones: `Paths::root` and `Paths::run`.
     #[serde(default)]
-    pub own_paths: Vec<std::path::PathBuf>,
+    pub own_paths: Vec<PathBuf>,
 }
 
 /// Why a host path is not an ordinary one.
@@ -65,7 +84,7 @@ pub enum PathClass {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// Absolute, on the host.
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
     pub class: PathClass,
     /// In a few words: `password hashes`.
     pub why: String,
@@ -90,4 +109,76 @@ pub enum CgroupVersion {
     V2,
     Hybrid,
     None,
+}
+
+impl Facts {
+    /// Read what a launch needs to know, with a few dozen cheap system calls (below 0.2 ms); `paths` say where
+    /// the layers are. What only trying can tell is left to [`probe`] and to the launch itself.
+    pub fn gather(paths: &Paths) -> Result<Facts> {
+        let uname = rustix::system::uname();
+        let kernel = uname.release().to_string_lossy().into_owned();
+        let release: Release = kernel.parse()?;
+        let cgroup = cgroup::look(Path::new("/sys/fs/cgroup"))?;
+        let user_namespaces = kernel::user_namespaces()?;
+        let hard_limits = limits::hard_limits();
+        Ok(Facts {
+            euid: nix::unistd::geteuid().as_raw(),
+            landlock_abi: crate::sys::landlock::abi(),
+            apparmor: kernel::apparmor()?,
+            selinux: kernel::selinux()?,
+            cgroup: cgroup.version,
+            cgroup_controllers: cgroup.controllers,
+            limits: cgroup.limits,
+            user_namespaces,
+            idmapped_overlay: user_namespaces && release.idmapped_overlay(kernel::filesystem(&paths.layers())?),
+            seccomp: kernel::seccomp()?,
+            cpus: kernel::cpus()?,
+            memory: kernel::memory(),
+            bounding: kernel::bounding()?,
+            nofile_hard: hard_limits.get("nofile").copied().unwrap_or(0),
+            hard_limits,
+            oom_score_adj: kernel::oom_score_adj()?,
+            engine_sockets: bind::engine_sockets(),
+            own_paths: own_paths(paths),
+            kernel,
+        })
+    }
+
+    /// Whether `capability` (by number) is in the caller's bounding set.
+    pub fn may(&self, capability: caps::Capability) -> bool {
+        self.bounding & capability.bitmask() != 0
+    }
+}
+
+/// Where hardrun's folders really are; one that does not exist yet keeps the name it will get.
+fn own_paths(paths: &Paths) -> Vec<PathBuf> {
+    [&paths.root, &paths.run].into_iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone())).collect()
+}
+
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).context(|| format!("cannot read {path}"))
+}
+
+/// The file's text, or `None` where it does not exist.
+fn read_if_there(path: &str) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).context(|| format!("cannot read {path}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_is_read_and_reads_back_from_json() {
+        let dir = tempfile::tempdir().unwrap();
+        let facts = Facts::gather(&Paths::new(Some(dir.path()))).unwrap();
+        assert!(facts.cpus > 0 && facts.memory > 1 << 20 && facts.kernel.contains('.'));
+        assert_eq!(facts.own_paths[0], dir.path().canonicalize().unwrap());
+        let json = serde_json::to_string(&facts).unwrap();
+        assert_eq!(serde_json::from_str::<Facts>(&json).unwrap(), facts);
+    }
 }
