@@ -1,0 +1,9 @@
+//! Every case, by what it is about.
+
+mod exit_codes;
+
+use crate::harness::Case;
+
+pub fn all() -> Vec<Case> {
+    [exit_codes::CASES].concat()
+}

@@ -1,0 +1,127 @@
+//! What the machine holds before and after: mounts, processes, cgroups, files. A container that is gone leaves nothing.
+
+use super::{Outcome, fail, host};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A picture of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    pub mounts: BTreeSet<String>,
+    pub processes: BTreeSet<String>,
+    pub cgroups: BTreeSet<String>,
+    pub files: BTreeSet<String>,
+}
+
+/// Files under `root` that are not meant to vanish: images, layers, caches, the log.
+const LASTING: &[&str] = &["images", "layers", "cache", "audit.log", "audit.lock"];
+
+impl Picture {
+    pub fn take(root: &Path) -> Outcome<Picture> {
+        let mounts = host::mounts(std::process::id() as i32)?.into_iter().map(|m| format!("{} {}", m.fstype, m.target));
+        Ok(Picture {
+            mounts: mounts.collect(),
+            processes: processes(),
+            cgroups: cgroups(),
+            files: files(root).into_iter().filter(|f| !LASTING.iter().any(|l| f.starts_with(l))).collect(),
+        })
+    }
+
+    /// Fail with what is there now and was not before. The kernel takes namespaces and cgroups apart in its own time,
+    /// so the question is asked again for a while.
+    pub fn nothing_new(&self, root: &Path) -> Outcome {
+        let since = Instant::now();
+        loop {
+            let now = Picture::take(root)?;
+            let new = self.new_in(&now);
+            if new.is_empty() {
+                return Ok(());
+            }
+            if since.elapsed() > Duration::from_secs(5) {
+                return fail(format!("left behind:\n        {}", new.join("\n        ")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn new_in(&self, now: &Picture) -> Vec<String> {
+        let mut new = Vec::new();
+        let mut add = |what: &str, before: &BTreeSet<String>, now: &BTreeSet<String>| {
+            new.extend(now.difference(before).map(|x| format!("{what} {x}")));
+        };
+        add("mount", &self.mounts, &now.mounts);
+        add("process", &self.processes, &now.processes);
+        add("cgroup", &self.cgroups, &now.cgroups);
+        add("file", &self.files, &now.files);
+        new
+    }
+}
+
+/// Processes that hardrun could have started: those that run its binary, or live in a pid namespace of their own.
+fn processes() -> BTreeSet<String> {
+    let own = std::fs::read_link("/proc/self/ns/pid").ok();
+    host::processes()
+        .into_iter()
+        .filter_map(|(pid, _)| {
+            let status = host::status(pid);
+            if status.get("State").is_none_or(|s| s.starts_with('Z')) {
+                return None;
+            }
+            let name = status.get("Name").cloned().unwrap_or_default();
+            let elsewhere = std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok().is_some_and(|ns| Some(ns) != own);
+            (name.contains("hardrun") || elsewhere).then(|| format!("{pid} {name}"))
+        })
+        .collect()
+}
+
+fn cgroups() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![Path::new("/sys/fs/cgroup").to_owned()];
+    while let Some(dir) = open.pop() {
+        for e in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if e.file_type().is_ok_and(|t| t.is_dir()) {
+                found.insert(e.path().to_string_lossy().into_owned());
+                open.push(e.path());
+            }
+        }
+    }
+    found
+}
+
+/// Everything under a folder, relative, without following links.
+pub fn files(root: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        for e in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if let Ok(rel) = e.path().strip_prefix(root) {
+                found.insert(rel.to_string_lossy().into_owned());
+            }
+            if e.file_type().is_ok_and(|t| t.is_dir()) {
+                open.push(e.path());
+            }
+        }
+    }
+    found
+}
+
+/// Type, mode, owner, size and content of everything under a folder: two equal trees are the same.
+pub fn tree(root: &Path) -> Outcome<Vec<String>> {
+    use sha2::{Digest, Sha256};
+    use std::os::unix::fs::MetadataExt;
+    let mut lines = Vec::new();
+    for rel in files(root) {
+        let path = root.join(&rel);
+        let m = std::fs::symlink_metadata(&path)?;
+        let what = if m.is_symlink() {
+            std::fs::read_link(&path)?.to_string_lossy().into_owned()
+        } else if m.is_file() {
+            hex::encode(Sha256::digest(std::fs::read(&path)?))
+        } else {
+            String::new()
+        };
+        lines.push(format!("{rel} {:o} {}:{} {what}", m.mode(), m.uid(), m.gid()));
+    }
+    Ok(lines)
+}

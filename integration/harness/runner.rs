@@ -1,0 +1,154 @@
+//! Runs the cases, one line each, and counts.
+
+use super::{Case, Env, Stop};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+const USAGE: &str = "usage: integration [--list] [--exact] [--jobs N] [NAME…]";
+
+struct Options {
+    list: bool,
+    exact: bool,
+    jobs: usize,
+    names: Vec<String>,
+}
+
+fn options(args: &[String]) -> Result<Options, String> {
+    let mut o = Options { list: false, exact: false, jobs: 1, names: Vec::new() };
+    let mut args = args.iter();
+    while let Some(a) = args.next() {
+        match a.as_str() {
+            "--list" => o.list = true,
+            "--exact" => o.exact = true,
+            "--jobs" => {
+                let n = args.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
+                o.jobs = n.ok_or("--jobs wants a number above 0")?;
+            }
+            a if a.starts_with('-') => return Err(format!("unknown option {a}\n{USAGE}")),
+            name => o.names.push(name.to_owned()),
+        }
+    }
+    Ok(o)
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: AtomicUsize,
+    failed: Mutex<Vec<&'static str>>,
+    skipped: AtomicUsize,
+}
+
+pub fn main(args: &[String], cases: &[Case]) -> ExitCode {
+    let o = match options(args) {
+        Ok(o) => o,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::from(2);
+        }
+    };
+    let wanted = |c: &&Case| {
+        o.names.is_empty() || o.names.iter().any(|n| if o.exact { c.name == n } else { c.name.contains(n.as_str()) })
+    };
+    let chosen: Vec<&Case> = cases.iter().filter(wanted).collect();
+    if o.list {
+        chosen.iter().for_each(|c| println!("{}", c.name));
+        return ExitCode::SUCCESS;
+    }
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("the integration tests make containers: run them as root");
+        return ExitCode::FAILURE;
+    }
+    if chosen.is_empty() {
+        eprintln!("no case is called {}", o.names.join(" or "));
+        return ExitCode::FAILURE;
+    }
+    let env = match Env::new() {
+        Ok(env) => env,
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let since = Instant::now();
+    let tally = Tally::default();
+    if let Err(Stop::Fail(e) | Stop::Skip(e)) = env.prepare() {
+        eprintln!("the shared store could not be filled: {e}");
+        finish(&env);
+        return ExitCode::FAILURE;
+    }
+    run(&env, &chosen, o.jobs, &tally);
+    finish(&env);
+    let failed = tally.failed.into_inner().unwrap_or_default();
+    let (passed, skipped) = (tally.passed.into_inner(), tally.skipped.into_inner());
+    for name in &failed {
+        println!("failed: {name}");
+    }
+    println!(
+        "integration: {passed} passed, {} failed, {skipped} skipped in {:.0} s",
+        failed.len(),
+        since.elapsed().as_secs_f32()
+    );
+    if passed == 0 && failed.is_empty() {
+        println!("nothing was tried: every case was skipped");
+    }
+    if failed.is_empty() && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Those that share the machine first, some at a time; then those that watch it, one by one.
+fn run(env: &Env, chosen: &[&Case], jobs: usize, tally: &Tally) {
+    let (alone, together): (Vec<&Case>, Vec<&Case>) = chosen.iter().copied().partition(|c| c.alone);
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(case) = together.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    one(env, case, tally);
+                }
+            });
+        }
+    });
+    alone.iter().for_each(|case| one(env, case, tally));
+}
+
+fn one(env: &Env, case: &Case, tally: &Tally) {
+    let since = Instant::now();
+    let outcome = catch_unwind(AssertUnwindSafe(|| (case.run)(env)))
+        .unwrap_or_else(|p| Err(Stop::Fail(format!("panicked: {}", panic_text(p.as_ref())))));
+    let took = since.elapsed().as_secs_f32();
+    match outcome {
+        Ok(()) => {
+            tally.passed.fetch_add(1, Ordering::Relaxed);
+            println!("ok    {} ({took:.1} s)", case.name);
+        }
+        Err(Stop::Skip(why)) => {
+            tally.skipped.fetch_add(1, Ordering::Relaxed);
+            println!("skip  {}: {why}", case.name);
+        }
+        Err(Stop::Fail(why)) => {
+            if let Ok(mut failed) = tally.failed.lock() {
+                failed.push(case.name);
+            }
+            println!("FAIL  {} ({took:.1} s)\n      {why}", case.name);
+        }
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
+}
+
+/// Stop the other engines and remove the scratch folder, unless it is to be looked at.
+fn finish(env: &Env) {
+    env.peers.stop();
+    if std::env::var_os("HARDRUN_KEEP").is_some() {
+        println!("kept: {}", env.scratch.display());
+        return;
+    }
+    if let Err(e) = std::fs::remove_dir_all(&env.scratch) {
+        eprintln!("cannot remove {}: {e}", env.scratch.display());
+    }
+}

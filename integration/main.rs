@@ -1,0 +1,29 @@
+//! The tests that need root: they run the real binary and look at the container from inside and from the host's kernel.
+//!
+//! One static program with four faces, so that the same file runs here and in a virtual machine:
+//!
+//! ```text
+//! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
+//! integration bench startup|surface …       measure beside other engines
+//! integration probe WHAT …                  runs inside containers and prints what it met
+//! integration helper WHAT …                 child processes that the harness starts itself
+//! ```
+//!
+//! A new group of cases is a file in `cases/` and a line in `cases/mod.rs`.
+
+mod bench;
+mod cases;
+mod harness;
+mod probe;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("bench") => bench::main(&args[1..]),
+        Some("probe") => probe::main(&args[1..]),
+        Some("helper") => harness::helper::main(&args[1..]),
+        _ => harness::runner::main(&args, &cases::all()),
+    }
+}
