@@ -49,7 +49,12 @@ pub fn error(e: &Error) {
     line("", "31", &chain[0]);
     let mut err = std::io::stderr().lock();
     for cause in &chain[1..] {
-        let _ = writeln!(err, "  caused by: {}", clean(cause));
+        // A parser shows the line and a caret: keep its lines apart, indented so that they cannot pass for ours.
+        let mut lines = cause.lines();
+        let _ = writeln!(err, "  caused by: {}", clean(lines.next().unwrap_or_default()));
+        for l in lines {
+            let _ = writeln!(err, "    {}", clean(l));
+        }
     }
     if let Some(hint) = &e.hint {
         for l in hint.lines() {

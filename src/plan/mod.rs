@@ -125,6 +125,7 @@ pub struct ProcessPlan {
     pub user: Sourced<UserPlan>,
     pub no_new_privileges: Sourced<bool>,
     pub umask: Sourced<u32>,
+    /// By docker's name, lower case: `nofile`.
     pub rlimits: BTreeMap<String, Sourced<Rlimit>>,
     pub oom_score_adj: Sourced<i32>,
     /// Run a small init as pid 1.
@@ -200,6 +201,9 @@ pub struct SeccompPlan {
     pub profile: Sourced<SeccompProfile>,
     /// Named groups of the built-in profile that a preset or flag opened on top of the default.
     pub opened: BTreeSet<String>,
+    /// Named groups of the built-in profile that a preset shut although they are open by default.
+    #[serde(default)]
+    pub shut: BTreeSet<String>,
     /// Refuse to make setuid and setgid files: on where a host folder is bound writable.
     pub no_setid: Sourced<bool>,
 }

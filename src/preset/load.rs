@@ -1,0 +1,188 @@
+//! Where presets come from: those built in, those of the site's folder, and files named by path.
+
+use super::layer::Preset;
+use super::schema::{self, PresetFile};
+use crate::error::{Context as _, Error, Result};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Name and text of the presets that are part of the program.
+pub const BUILTIN: &[(&str, &str)] =
+    &[("default", include_str!("../../presets/default.toml")), ("strict", include_str!("../../presets/strict.toml"))];
+
+/// The site's presets, one `NAME.toml` each.
+pub const SITE: &str = "/etc/hardrun/presets";
+
+/// A chain of presets can only be this long: a longer one is a mistake or a loop.
+const DEEPEST: usize = 8;
+
+/// Names and one-line descriptions of all presets that can be named.
+pub fn list() -> Result<Vec<(String, PathBuf, String)>> {
+    let mut all = Vec::new();
+    for (name, text) in BUILTIN {
+        all.push(((*name).to_owned(), PathBuf::new(), schema::parse(text, name)?.description));
+    }
+    let entries = match std::fs::read_dir(SITE) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(all),
+        Err(e) => return Err(e).verb_context(|| format!("cannot read {SITE}")),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.verb_context(|| format!("cannot read {SITE}"))?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    for path in paths {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let description = site_file(&path)?.description;
+        all.push((name, path, description));
+    }
+    Ok(all)
+}
+
+/// A preset by name or, where the word holds a slash or ends in `.toml`, by path, with everything it extends.
+pub fn load(name: &str) -> Result<Preset> {
+    resolve(name, &read)
+}
+
+/// Layer the preset `name` on what it extends; `read` finds a file by name.
+pub fn resolve(name: &str, read: &dyn Fn(&str) -> Result<PresetFile>) -> Result<Preset> {
+    let mut chain: Vec<(String, PresetFile)> = Vec::new();
+    let mut next = Some(name.to_owned());
+    while let Some(name) = next {
+        if chain.len() == DEEPEST || chain.iter().any(|(seen, _)| *seen == name) {
+            let names: Vec<&str> = chain.iter().map(|(n, _)| n.as_str()).collect();
+            return Err(Error::runner(format!("presets extend one another in a circle: {}, {name}", names.join(", "))));
+        }
+        let file = read(&name)?;
+        next = match (&file.extends, name.as_str()) {
+            (Some(parent), _) => Some(parent.clone()),
+            (None, "default") => None,
+            (None, _) => Some("default".to_owned()),
+        };
+        chain.push((name, file));
+    }
+    let mut preset = Preset::nothing();
+    for (name, file) in chain.iter().rev() {
+        preset.layer(name, file)?;
+    }
+    preset.complete()
+}
+
+fn read(name: &str) -> Result<PresetFile> {
+    if let Some((name, text)) = BUILTIN.iter().find(|(n, _)| *n == name) {
+        return schema::parse(text, name);
+    }
+    if name.contains('/') || name.ends_with(".toml") {
+        let text = std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"))?;
+        return schema::parse(&text, name);
+    }
+    let path = Path::new(SITE).join(format!("{name}.toml"));
+    match path.try_exists() {
+        Ok(true) => site_file(&path),
+        Ok(false) => Err(Error::runner(format!("no preset named {name:?}")).hint(format!(
+            "hardrun preset list shows them; others are files in {SITE} or named by path (./{name}.toml)"
+        ))),
+        Err(e) => Err(e).context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// A site's preset is policy: only root may have been able to write it.
+fn site_file(path: &Path) -> Result<PresetFile> {
+    for checked in [path, Path::new(SITE)] {
+        let meta = checked.metadata().context(|| format!("cannot look at {}", checked.display()))?;
+        if meta.uid() != 0 || meta.mode() & 0o022 != 0 {
+            return Err(Error::runner(format!("{} can be written by others than root", checked.display()))
+                .hint(format!("chown root {0} && chmod go-w {0}", checked.display())));
+        }
+    }
+    let text = std::fs::read_to_string(path).context(|| format!("cannot read preset {}", path.display()))?;
+    schema::parse(&text, &path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preset::{Amount, Key};
+
+    fn preset(files: &[(&str, &str)], name: &str) -> Result<Preset> {
+        resolve(name, &|wanted| match files.iter().find(|(n, _)| *n == wanted) {
+            Some((name, text)) => schema::parse(text, name),
+            None => read(wanted),
+        })
+    }
+
+    #[test]
+    fn built_in_presets_resolve_and_say_where_each_value_is_from() {
+        let strict = load("strict").unwrap();
+        assert!(strict.capabilities.value.is_empty() && strict.read_only.value && strict.non_root.value);
+        assert_eq!(strict.read_only.source.to_string(), "preset strict");
+        assert_eq!(strict.stop_timeout.source.to_string(), "preset default");
+        assert_eq!(strict.memory.as_ref().unwrap().value, Amount::Bytes(1 << 30));
+        assert_eq!(strict.lock[&Key::Pids], "strict");
+        let default = load("default").unwrap();
+        assert_eq!(default.capabilities.value.len(), 7);
+        assert!(default.capabilities.value.contains("CAP_CHOWN"));
+        assert!(default.lock.is_empty());
+    }
+
+    #[test]
+    fn a_layer_may_tighten_what_is_locked_but_not_loosen_it() {
+        let tighter = "description = \"\"\nextends = \"strict\"\n[limits]\npids = 16\n";
+        assert_eq!(preset(&[("t", tighter)], "t").unwrap().pids.unwrap().value, 16);
+        for (looser, key) in [
+            ("capabilities = [\"CHOWN\"]", "capabilities"),
+            ("read-only = false", "read-only"),
+            ("non-root = false", "non-root"),
+            ("network = \"bridge\"", "network"),
+            ("seccomp-open = [\"io-uring\"]", "seccomp-open"),
+            ("oom-score-adj = 0", "oom-score-adj"),
+            ("[limits]\npids = 4096", "pids"),
+            ("[limits]\nmemory = \"2g\"", "memory"),
+            ("[limits]\nmemory = \"90%\"", "memory"),
+            ("[limits]\ncpus = \"2\"", "cpus"),
+            ("[limits]\nnofile = 65536", "nofile"),
+            ("[limits]\ncore = 1", "core"),
+            ("[limits]\nshm-size = \"1g\"", "shm-size"),
+            ("[limits]\ntmpfs-size = \"1g\"", "tmpfs-size"),
+        ] {
+            let text = format!("description = \"\"\nextends = \"strict\"\n{looser}\n");
+            let e = preset(&[("looser", &text)], "looser").unwrap_err().to_string();
+            assert!(e.contains("looser") && e.contains("strict") && e.contains(key), "{looser}: {e}");
+        }
+    }
+
+    #[test]
+    fn a_lock_holds_through_a_preset_that_does_not_mention_it() {
+        let middle = "description = \"\"\nextends = \"strict\"\n";
+        let end = "description = \"\"\nextends = \"middle\"\nread-only = false\n";
+        let e = preset(&[("middle", middle), ("end", end)], "end").unwrap_err().to_string();
+        assert!(e.contains("end") && e.contains("strict"), "{e}");
+    }
+
+    #[test]
+    fn a_circle_is_an_error_and_not_a_hang() {
+        let files = [("a", "description = \"\"\nextends = \"b\"\n"), ("b", "description = \"\"\nextends = \"a\"\n")];
+        assert!(preset(&files, "a").unwrap_err().to_string().contains("circle"));
+    }
+
+    #[test]
+    fn an_unknown_capability_size_or_umask_names_the_preset() {
+        for bad in [
+            "capabilities = [\"SYS_ADMINS\"]",
+            "umask = \"9\"",
+            "[limits]\nmemory = \"lots\"",
+            "[limits]\ncpus = \"x\"",
+            "[[tmpfs]]\npath = \"tmp\"",
+            "[limits]\npids = 0",
+            "oom-score-adj = -5",
+        ] {
+            let text = format!("description = \"\"\n{bad}\n");
+            let e = preset(&[("bad", &text)], "bad").unwrap_err().chain().join(": ");
+            assert!(e.contains("preset bad"), "{bad}: {e}");
+        }
+    }
+}

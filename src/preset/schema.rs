@@ -1,0 +1,219 @@
+//! What a preset file says. Every key may be left out: then the preset that it extends decides.
+
+use crate::error::{Context as _, Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A hardrun preset
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PresetFile {
+    /// One line: which workloads it is for
+    pub description: String,
+    /// Name of the preset that this one changes; `default` where it is left out
+    pub extends: Option<String>,
+    /// Settings that flags and presets that extend this one may tighten but not loosen
+    #[serde(default)]
+    pub lock: BTreeSet<Key>,
+    /// Capabilities that the container gets inside its own user namespace, as `CHOWN` or `CAP_CHOWN`
+    pub capabilities: Option<BTreeSet<String>>,
+    /// Mount the root file system read-only
+    pub read_only: Option<bool>,
+    /// `uid:gid` to start as where neither a flag nor the image names a user, or the image's is root and `non-root` is on
+    pub user: Option<String>,
+    /// Refuse to start as uid 0
+    pub non_root: Option<bool>,
+    /// Network where no flag names one
+    pub network: Option<PresetNetwork>,
+    /// Run a small init as process 1
+    pub init: Option<bool>,
+    /// Octal, as `0022`
+    pub umask: Option<String>,
+    /// From 0 to 1000: how much sooner than others the kernel ends the container when memory runs out
+    #[schemars(range(min = 0, max = 1000))]
+    pub oom_score_adj: Option<i32>,
+    /// Seconds between the stop signal and the kill
+    pub stop_timeout: Option<i64>,
+    /// Seconds after which the container is killed
+    pub timeout: Option<u64>,
+    /// Groups of the built-in seccomp profile to open besides
+    pub seccomp_open: Option<BTreeSet<String>>,
+    /// Groups of the built-in seccomp profile to shut besides
+    pub seccomp_shut: Option<BTreeSet<String>>,
+    #[serde(default)]
+    pub limits: LimitsFile,
+    /// Folders in memory that the container gets besides
+    #[serde(default)]
+    pub tmpfs: Vec<TmpfsFile>,
+}
+
+/// Limits
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LimitsFile {
+    /// Size (`512m`, `2g`) or share of the host's memory (`75%`); swap is not added
+    pub memory: Option<String>,
+    /// Processes and threads
+    #[schemars(range(min = 1))]
+    pub pids: Option<i64>,
+    /// Number of CPUs, as `1.5`
+    pub cpus: Option<String>,
+    /// Open files of a process
+    pub nofile: Option<u64>,
+    /// Bytes of a core file
+    pub core: Option<u64>,
+    /// Size of the stack
+    pub stack: Option<String>,
+    /// Size of /dev/shm
+    pub shm_size: Option<String>,
+    /// Size of a tmpfs for which none is given, or share of the container's memory
+    pub tmpfs_size: Option<String>,
+}
+
+/// A folder in memory
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TmpfsFile {
+    /// Absolute
+    pub path: String,
+    /// Size; `tmpfs-size` where it is left out
+    pub size: Option<String>,
+    /// Octal; `1777` where it is left out
+    pub mode: Option<String>,
+    /// Allow programs to be started from it
+    #[serde(default)]
+    pub exec: bool,
+}
+
+/// Network where no flag names one
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PresetNetwork {
+    /// Loopback only
+    None,
+    Bridge,
+}
+
+/// A setting that can be locked
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Key {
+    Capabilities,
+    ReadOnly,
+    NonRoot,
+    Network,
+    SeccompOpen,
+    SeccompShut,
+    Timeout,
+    OomScoreAdj,
+    Memory,
+    Pids,
+    Cpus,
+    Nofile,
+    Core,
+    ShmSize,
+    TmpfsSize,
+}
+
+impl Key {
+    /// As a preset writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Key::Capabilities => "capabilities",
+            Key::ReadOnly => "read-only",
+            Key::NonRoot => "non-root",
+            Key::Network => "network",
+            Key::SeccompOpen => "seccomp-open",
+            Key::SeccompShut => "seccomp-shut",
+            Key::Timeout => "timeout",
+            Key::OomScoreAdj => "oom-score-adj",
+            Key::Memory => "memory",
+            Key::Pids => "pids",
+            Key::Cpus => "cpus",
+            Key::Nofile => "nofile",
+            Key::Core => "core",
+            Key::ShmSize => "shm-size",
+            Key::TmpfsSize => "tmpfs-size",
+        }
+    }
+}
+
+/// Bytes, or a share of something in hundredths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Amount {
+    Bytes(u64),
+    Percent(u8),
+}
+
+impl Amount {
+    /// `512m` or `75%`.
+    pub fn parse(text: &str) -> Result<Amount> {
+        let bad = || Error::runner(format!("{text:?} is neither a size such as \"512m\" nor a share such as \"50%\""));
+        if let Some(share) = text.strip_suffix('%') {
+            return match share.parse() {
+                Ok(percent @ 1..=100) => Ok(Amount::Percent(percent)),
+                _ => Err(bad()),
+            };
+        }
+        let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let shift = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" => 10,
+            "m" => 20,
+            "g" => 30,
+            "t" => 40,
+            _ => return Err(bad()),
+        };
+        let number: u64 = digits.parse().map_err(|_| bad())?;
+        number.checked_mul(1 << shift).filter(|n| *n > 0).map(Amount::Bytes).ok_or_else(bad)
+    }
+
+    /// In bytes, where a share is one of `whole`.
+    pub fn of(self, whole: u64) -> u64 {
+        match self {
+            Amount::Bytes(bytes) => bytes,
+            // A limit is rounded down to whole pages by the kernel: do it here, so that what is shown is what holds.
+            Amount::Percent(percent) => (u128::from(whole) * u128::from(percent) / 100) as u64 / 4096 * 4096,
+        }
+    }
+}
+
+/// Read a preset file's text; the error shows the line and a caret.
+pub fn parse(text: &str, origin: &str) -> Result<PresetFile> {
+    toml::from_str(text).context(|| format!("cannot read preset {origin}"))
+}
+
+/// `0022` and `022` alike.
+pub fn octal(text: &str, most: u32) -> Result<u32> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|n| *n <= most)
+        .ok_or_else(|| Error::runner(format!("{text:?} is not an octal number up to {most:04o}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_sizes_or_shares() {
+        assert_eq!(Amount::parse("512m").unwrap(), Amount::Bytes(512 << 20));
+        assert_eq!(Amount::parse("4096").unwrap(), Amount::Bytes(4096));
+        assert_eq!(Amount::parse("75%").unwrap().of(1000 * 4096), 750 * 4096);
+        for bad in ["", "0", "0%", "101%", "1x", "m", "-1", "99999999999t"] {
+            assert!(Amount::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_its_line_and_a_caret() {
+        let e = parse("description = \"x\"\nreadonly = true\n", "t.toml").unwrap_err();
+        let text = e.chain().join("\n");
+        assert!(
+            text.contains("t.toml") && text.contains("line 2") && text.contains('^') && text.contains("readonly"),
+            "{text}"
+        );
+    }
+}
