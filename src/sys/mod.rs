@@ -1,3 +1,4 @@
-//! sys
+//! The only place with `unsafe`.
 
 pub mod landlock;
+pub mod seccomp;
