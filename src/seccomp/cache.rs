@@ -67,7 +67,7 @@ fn key(plan: &SeccompPlan, host: &Host) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(SOURCE.to_le_bytes());
     hash.update(super::bpf::NATIVE_ARCH.to_le_bytes());
-    let json = serde_json::to_vec(&(&plan.profile.value, &plan.opened, plan.no_setid.value, host))
+    let json = serde_json::to_vec(&(&plan.profile.value, &plan.opened, &plan.shut, plan.no_setid.value, host))
         .context(|| "cannot describe the seccomp profile".to_owned())?;
     hash.update(json);
     Ok(hex::encode(hash.finalize()))

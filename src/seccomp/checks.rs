@@ -33,11 +33,13 @@ pub enum Check {
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
     pub opened: &'a BTreeSet<String>,
+    /// Wins over `opened`.
+    pub shut: &'a BTreeSet<String>,
 }
 
 impl Options<'_> {
     pub fn opens(&self, group: &str) -> bool {
-        self.opened.contains(group)
+        self.opened.contains(group) && !self.shut.contains(group)
     }
 }
 

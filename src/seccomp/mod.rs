@@ -48,7 +48,10 @@ fn policy(plan: &SeccompPlan, _host: &Host) -> Result<Option<Policy>> {
     for group in &plan.opened {
         check_group(group)?;
     }
-    let options = Options { opened: &plan.opened };
+    for group in &plan.shut {
+        check_shut(group)?;
+    }
+    let options = Options { opened: &plan.opened, shut: &plan.shut };
     let mut policy = match &plan.profile.value {
         SeccompProfile::Builtin => builtin_policy(options),
         SeccompProfile::Unconfined if !plan.no_setid.value => return Ok(None),
@@ -66,7 +69,7 @@ fn policy(plan: &SeccompPlan, _host: &Host) -> Result<Option<Policy>> {
 fn builtin_policy(options: Options<'_>) -> Policy {
     let mut calls = BTreeMap::new();
     for group in builtin::GROUPS {
-        let open = group.open || options.opens(group.name);
+        let open = options.opens(group.name) || group.open && !options.shut.contains(group.name);
         for call in group.calls() {
             let body = if open { call.check.body(options) } else { Body::always(Action::Errno(group.errno as u16)) };
             calls.insert(call.nr, body);
@@ -112,6 +115,23 @@ pub fn check_group(name: &str) -> Result<()> {
         return Ok(());
     }
     let known: Vec<&str> = groups().iter().map(|(name, _)| *name).collect();
+    Err(Error::runner(format!("no seccomp group is called {name:?}")).hint(format!("groups: {}", known.join(", "))))
+}
+
+/// Groups without which no program starts.
+const ESSENTIAL: [&str; 6] = ["files", "paths", "memory", "process", "signals", "waiting"];
+
+/// Is `name` a group that can be shut? Those that are shut by default may be named too.
+pub fn check_shut(name: &str) -> Result<()> {
+    if ESSENTIAL.contains(&name) {
+        return Err(Error::runner(format!("the seccomp group {name:?} cannot be shut: no program starts without it")));
+    }
+    let open = builtin::GROUPS.iter().filter(|g| g.open && !ESSENTIAL.contains(&g.name)).map(|g| g.name);
+    let mut known: Vec<&str> = open.collect();
+    if known.contains(&name) || check_group(name).is_ok() {
+        return Ok(());
+    }
+    known.extend(groups().iter().map(|(name, _)| *name));
     Err(Error::runner(format!("no seccomp group is called {name:?}")).hint(format!("groups: {}", known.join(", "))))
 }
 

@@ -8,6 +8,7 @@ pub(super) fn plan(opened: &[&str], no_setid: bool) -> SeccompPlan {
     SeccompPlan {
         profile: Sourced::default(SeccompProfile::Builtin),
         opened: opened.iter().map(|s| (*s).to_owned()).collect(),
+        shut: BTreeSet::new(),
         no_setid: Sourced::default(no_setid),
     }
 }
@@ -313,4 +314,17 @@ fn kernel_releases_are_read() {
     assert_eq!(Host::new("6.18.5-1-amd64", &none).kernel, (6, 18));
     assert_eq!(Host::new("6.1", &none).kernel, (6, 1));
     assert_eq!(Host::new("", &none).kernel, (0, 0));
+}
+
+#[test]
+fn a_preset_shuts_groups() {
+    let mut strict = plan(&["bpf"], false);
+    strict.shut = ["sysv-ipc", "bpf"].map(str::to_owned).into();
+    let f = compile(&strict, &Host::default()).unwrap().unwrap();
+    assert_eq!(ask(&f, libc::SYS_shmget, [0; 6]), errno(libc::EPERM));
+    assert_eq!(ask(&f, libc::SYS_bpf, [0; 6]), errno(libc::EPERM), "shut wins over opened");
+    strict.shut = ["files".to_owned()].into();
+    assert!(compile(&strict, &Host::default()).unwrap_err().message.contains("cannot be shut"));
+    strict.shut = ["sysvipc".to_owned()].into();
+    assert!(compile(&strict, &Host::default()).unwrap_err().hint.unwrap().contains("sysv-ipc"));
 }
