@@ -1,1 +1,9 @@
-//! storage
+//! What a container's root and mounts are made of: idmapped layers under an overlay, idmapped binds, volumes and small
+//! files, all staged in the launcher's own mount namespace, so that they vanish with it.
+
+pub mod binds;
+pub mod idrange;
+pub mod root;
+pub mod stage;
+
+pub use stage::Stage;

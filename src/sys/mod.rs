@@ -1,4 +1,16 @@
-//! The only place with `unsafe`.
+//! The only place with `unsafe`: system calls that no safe wrapper offers. Each function does one thing and checks it.
 
+pub mod exe;
 pub mod landlock;
+pub mod mounts;
+pub mod net;
+pub mod process;
 pub mod seccomp;
+pub mod userns;
+
+use std::io;
+
+/// Turn the result of a raw system call into an [`io::Result`].
+pub(crate) fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

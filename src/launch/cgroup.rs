@@ -1,0 +1,108 @@
+//! The container's control groups on the host: where they are, and taking them away.
+
+use crate::error::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// One mounted hierarchy: the controllers' names (`unified` for cgroup v2) and where it is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    pub controllers: Vec<String>,
+    pub mount: PathBuf,
+    pub v2: bool,
+}
+
+/// Every cgroup hierarchy in a mountinfo text.
+pub fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for line in mountinfo.lines() {
+        let Some((head, tail)) = line.split_once(" - ") else { continue };
+        let mut fields = tail.split(' ');
+        let kind = fields.next().unwrap_or("");
+        if kind != "cgroup" && kind != "cgroup2" {
+            continue;
+        }
+        let Some(mount) = head.split(' ').nth(4) else { continue };
+        let options = fields.nth(1).unwrap_or("");
+        let controllers = options.split(',').filter(|o| !matches!(*o, "rw" | "ro")).map(str::to_owned).collect();
+        let hierarchy = Hierarchy { controllers, mount: mount.into(), v2: kind == "cgroup2" };
+        if !found.iter().any(|h| h.mount == hierarchy.mount) {
+            found.push(hierarchy);
+        }
+    }
+    found
+}
+
+/// Hierarchies of this host.
+pub fn of_host() -> Result<Vec<Hierarchy>> {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo".into())?;
+    Ok(hierarchies(&text))
+}
+
+/// The hierarchy that a controller's files are in: its own under cgroup v1, else the unified one.
+pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a Hierarchy> {
+    hierarchies
+        .iter()
+        .find(|h| !h.v2 && h.controllers.iter().any(|c| c == controller))
+        .or_else(|| hierarchies.iter().find(|h| h.v2))
+}
+
+/// Kill what is left in a container's cgroups and remove them. `path` as in the spec: `/hardrun/<id>`.
+pub fn remove(hierarchies: &[Hierarchy], path: &str) -> Result<()> {
+    for hierarchy in hierarchies {
+        let folder = hierarchy.mount.join(path.trim_start_matches('/'));
+        if folder.exists() {
+            remove_tree(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(folder: &Path) -> Result<()> {
+    let attempt = || format!("remove the cgroup {}", folder.display());
+    for entry in std::fs::read_dir(folder).context(attempt)? {
+        let entry = entry.context(attempt)?;
+        if entry.file_type().context(attempt)?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    // A process that was just killed keeps its cgroup busy for a moment.
+    let give_up = Instant::now() + Duration::from_secs(5);
+    loop {
+        match std::fs::remove_dir(folder) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::EBUSY) && Instant::now() < give_up => {
+                kill_members(folder);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(e) => return Err(e).context(attempt),
+        }
+    }
+}
+
+fn kill_members(folder: &Path) {
+    // A process that ended between the reading and the kill is what was wanted.
+    for pid in std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default().lines() {
+        if let Ok(pid) = pid.parse() {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_versions_are_found_once_each() {
+        let text = "30 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+                    31 25 0:27 / /sys/fs/cgroup/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw\n\
+                    32 25 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+                    33 25 8:1 / / rw - ext4 /dev/vda rw\n";
+        let found = hierarchies(text);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);
+        assert!(found[1].v2 && !found[0].v2);
+    }
+}

@@ -1,0 +1,152 @@
+//! The last steps inside the container, after libcontainer has dropped privileges: everything that must come right before
+//! the workload's first instruction, and the hand-shake with the launcher.
+
+use crate::landlock;
+use crate::sys;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{BorrowedFd, RawFd};
+
+/// Sent by the container when it is confined and waits for `GO`.
+pub const READY: u8 = b'R';
+/// Sent by the launcher when the state that it read back is the planned one.
+pub const GO: u8 = b'G';
+/// Sent by the container before an error's text.
+pub const FAILED: u8 = b'F';
+/// Sent by the container before the errno of execve, in 4 little-endian bytes.
+pub const EXEC_FAILED: u8 = b'E';
+
+/// What the container's first process does last. Descriptors are numbers, since they cross fork.
+#[derive(Clone)]
+pub struct Confine {
+    pub filter: Option<Vec<u8>>,
+    pub landlock: Option<landlock::Ruleset>,
+    pub selinux: Option<String>,
+    pub init: bool,
+    /// The container's end of the hand-shake, a socket.
+    pub channel: RawFd,
+}
+
+impl Executor for Confine {
+    fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
+        // From here on, a launcher that dies takes the container with it. Credentials are final, so the setting stays.
+        sys::process::die_with_parent()
+            .map_err(|e| ExecutorValidationError::ArgValidationError(format!("tie the container to its launcher: {e}")))
+    }
+
+    fn setup_envs(&self, _envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
+        // The environment is given to execve as an array; the launcher itself has none.
+        Ok(())
+    }
+
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let channel = sys::process::borrow(self.channel);
+        match self.confine_and_wait(spec, channel) {
+            Ok(command) => {
+                let error = command.run(self.init, channel);
+                tell(channel, EXEC_FAILED, &error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
+                Err(ExecutorError::Other(error.to_string()))
+            }
+            Err(message) => {
+                tell(channel, FAILED, message.as_bytes());
+                Err(ExecutorError::Other(message))
+            }
+        }
+    }
+}
+
+impl Confine {
+    fn confine_and_wait(&self, spec: &Spec, channel: BorrowedFd<'_>) -> Result<Command, String> {
+        let command = Command::new(spec)?;
+        sys::process::reset_signals().map_err(|e| format!("reset the signals: {e}"))?;
+        sys::process::fresh_keyring().map_err(|e| format!("leave the session keyring: {e}"))?;
+        if let Some(label) = &self.selinux {
+            std::fs::write("/proc/thread-self/attr/exec", label).map_err(|e| format!("set the SELinux label {label}: {e}"))?;
+        }
+        if let Some(ruleset) = &self.landlock {
+            ruleset.restrict().map_err(|e| format!("enter the Landlock domain: {e}"))?;
+        }
+        // Last: the filter would refuse some of the steps above.
+        if let Some(filter) = &self.filter {
+            sys::seccomp::load(filter).map_err(|e| format!("load the seccomp filter: {e}"))?;
+        }
+        tell(channel, READY, &[]);
+        let mut answer = [0u8; 1];
+        match rustix::io::read(channel, &mut answer) {
+            Ok(1) if answer[0] == GO => Ok(command),
+            Ok(_) => Err("the launcher did not let the container go".into()),
+            Err(e) => Err(format!("wait for the launcher: {e}")),
+        }
+    }
+}
+
+/// One message. A launcher that is gone has taken this process with it, so a failed write changes nothing.
+fn tell(channel: BorrowedFd<'_>, tag: u8, payload: &[u8]) {
+    let mut message = vec![tag];
+    message.extend_from_slice(payload);
+    let _ = rustix::io::write(channel, &message);
+}
+
+/// The workload, ready for execve.
+struct Command {
+    /// What to try, in order: one path, or one per entry of PATH.
+    candidates: Vec<CString>,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Command {
+    fn new(spec: &Spec) -> Result<Command, String> {
+        let process = spec.process().as_ref().ok_or("the spec has no process")?;
+        let args = process.args().as_deref().unwrap_or_default();
+        let env = process.env().as_deref().unwrap_or_default();
+        let name = args.first().ok_or("the spec has no command")?;
+        let c = |text: String| CString::new(text.clone()).map_err(|_| format!("{text:?} has a NUL byte"));
+        let candidates = if name.contains('/') {
+            vec![c(name.clone())?]
+        } else {
+            let path = env.iter().rev().find_map(|e| e.strip_prefix("PATH=")).unwrap_or("");
+            path.split(':')
+                .map(|folder| if folder.is_empty() { "." } else { folder })
+                .map(|folder| c(format!("{folder}/{name}")))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Command {
+            candidates,
+            args: args.iter().map(|a| c(a.clone())).collect::<Result<_, _>>()?,
+            env: env.iter().map(|e| c(e.clone())).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Execute; returns only the error. With `init` the caller stays as pid 1 and never returns from a success.
+    fn run(&self, init: bool, channel: BorrowedFd<'_>) -> io::Error {
+        if !init {
+            return self.exec();
+        }
+        super::init::stay(channel, || self.exec())
+    }
+
+    fn exec(&self) -> io::Error {
+        let pointers = |list: &[CString]| {
+            let mut p: Vec<*const libc::c_char> = list.iter().map(|c| c.as_ptr()).collect();
+            p.push(std::ptr::null());
+            p
+        };
+        let (args, env) = (pointers(&self.args), pointers(&self.env));
+        // Like execvp: a file that may not be executed is remembered while the rest of PATH is tried.
+        let mut refused = None;
+        for candidate in &self.candidates {
+            let candidate: &CStr = candidate;
+            let error = sys::process::execve(candidate, &args, &env);
+            match error.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR) if self.candidates.len() > 1 => {}
+                Some(libc::EACCES) if self.candidates.len() > 1 => refused = Some(error),
+                _ => return error,
+            }
+        }
+        refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+}

@@ -1,0 +1,375 @@
+//! The state of the container as the kernel has it, compared with the plan before the workload's first instruction.
+//!
+//! libcontainer passes over some failures in silence (no_new_privs, masked paths that do not stat), an idmapped upper
+//! folder turns an overlay read-only without an error, unknown mount options do nothing. So nothing is believed: what the
+//! plan promises is read from /proc, and any difference ends the container.
+
+use crate::error::{Context, Error, Result};
+use crate::plan::{AppArmor, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
+use crate::spec;
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
+use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// What to compare with.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    pub plan: &'a Plan,
+    /// First host id of the container's user namespace, if it has one.
+    pub base: Option<u32>,
+    pub cgroup: &'a str,
+    pub apparmor: &'a str,
+    /// Our own namespaces, read before anything was joined.
+    pub own: &'a Namespaces,
+}
+
+/// Namespace links of a process: kind → `kind:[inode]`.
+pub type Namespaces = HashMap<&'static str, PathBuf>;
+
+const KINDS: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
+
+/// Read the namespace links of `pid` (`self` for our own).
+pub fn namespaces(pid: &str) -> Result<Namespaces> {
+    KINDS
+        .into_iter()
+        .map(|kind| {
+            let link = format!("/proc/{pid}/ns/{kind}");
+            std::fs::read_link(&link).map(|target| (kind, target)).context(|| format!("read {link}"))
+        })
+        .collect()
+}
+
+/// Everything that is final before the filter is loaded, except what only the loaded filter shows.
+pub fn before_start(pid: i32, expected: &Expected<'_>) -> Result<()> {
+    let mut differences = Differences::default();
+    check_namespaces(pid, expected, &mut differences)?;
+    check_maps(pid, expected, &mut differences)?;
+    check_status(pid, expected, false, &mut differences)?;
+    check_mounts(pid, expected, &mut differences)?;
+    check_labels(pid, expected, &mut differences)?;
+    check_cgroup(pid, expected, &mut differences)?;
+    differences.done()
+}
+
+/// Once more, when the container's process is confined and waits for the word to go.
+pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
+    let mut differences = Differences::default();
+    check_status(pid, expected, true, &mut differences)?;
+    differences.done()
+}
+
+#[derive(Debug, Default)]
+struct Differences(Vec<String>);
+
+impl Differences {
+    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, planned: T, found: T) {
+        if planned != found {
+            self.0.push(format!("{what}: planned {planned:?}, the kernel has {found:?}"));
+        }
+    }
+
+    fn done(self) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(Error::runner(format!("the container's state is not the planned one: {}", self.0.join("; ")))
+            .hint("the container was ended before its first instruction; `hardrun doctor` says what this host lacks"))
+    }
+}
+
+fn read(path: String) -> Result<String> {
+    std::fs::read_to_string(&path).context(|| format!("read the container's state from {path}"))
+}
+
+fn check_namespaces(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let found = namespaces(&pid.to_string())?;
+    let wanted = &expected.plan.draft.namespaces;
+    let own = |mode: &Namespace| *mode != Namespace::Host;
+    for (kind, separate) in [
+        ("user", wanted.user.value != UserNamespace::Host),
+        ("pid", own(&wanted.pid.value)),
+        ("mnt", true),
+        ("ipc", own(&wanted.ipc.value)),
+        ("uts", own(&wanted.uts.value)),
+        ("net", wanted.network.value != NetworkMode::Host),
+        ("cgroup", own(&wanted.cgroup.value)),
+    ] {
+        differences.compare(&format!("own {kind} namespace"), separate, found.get(kind) != expected.own.get(kind));
+    }
+    Ok(())
+}
+
+fn check_maps(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let UserNamespace::Private { size, .. } = expected.plan.draft.namespaces.user.value else { return Ok(()) };
+    let base = expected.base.ok_or_else(|| Error::runner("the plan wants a user namespace that was not made"))?;
+    for file in ["uid_map", "gid_map"] {
+        let text = read(format!("/proc/{pid}/{file}"))?;
+        let found: Vec<&str> = text.split_whitespace().collect();
+        let (base, size) = (base.to_string(), size.to_string());
+        differences.compare(file, vec!["0", base.as_str(), size.as_str()], found);
+    }
+    Ok(())
+}
+
+fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: &mut Differences) -> Result<()> {
+    let text = read(format!("/proc/{pid}/status"))?;
+    let status: HashMap<&str, &str> =
+        text.lines().filter_map(|l| l.split_once(':')).map(|(k, v)| (k, v.trim())).collect();
+    let field = |name: &str| status.get(name).copied().unwrap_or("absent");
+    let draft = &expected.plan.draft;
+    let user = &draft.process.user.value;
+    let base = expected.base.unwrap_or(0);
+
+    let four = |id: u32| vec![(base + id).to_string(); 4];
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    differences.compare("user ids", four(user.uid), words(field("Uid")));
+    differences.compare("group ids", four(user.gid), words(field("Gid")));
+    let mut groups: BTreeSet<String> = user.additional_gids.iter().map(|g| (base + g).to_string()).collect();
+    let found: BTreeSet<String> = words(field("Groups")).into_iter().collect();
+    // The kernel may list the primary group among the supplementary ones; it adds nothing.
+    if found.contains(&(base + user.gid).to_string()) && user.additional_gids.contains(&user.gid) {
+        groups.insert((base + user.gid).to_string());
+    }
+    differences.compare("supplementary groups", groups, found);
+
+    let sets = spec::sets(draft);
+    for (name, set) in [
+        ("CapInh", &sets.inheritable),
+        ("CapPrm", &sets.permitted),
+        ("CapEff", &sets.effective),
+        ("CapBnd", &sets.bounding),
+        ("CapAmb", &sets.ambient),
+    ] {
+        differences.compare(name, format!("{:016x}", mask(set)?), field(name).to_owned());
+    }
+    let bit = |on: bool| if on { "1" } else { "0" };
+    differences.compare("no_new_privs", bit(draft.process.no_new_privileges.value), field("NoNewPrivs"));
+    differences.compare("umask", format!("{:04o}", draft.process.umask.value), field("Umask").to_owned());
+    if confined {
+        let filtered = draft.seccomp.profile.value != crate::plan::SeccompProfile::Unconfined;
+        differences.compare("seccomp mode", if filtered { "2" } else { "0" }, field("Seccomp"));
+    }
+    Ok(())
+}
+
+/// Bit mask of a set of capability names.
+fn mask(set: &BTreeSet<String>) -> Result<u64> {
+    set.iter().try_fold(0u64, |mask, name| {
+        let cap: caps::Capability = name.parse().context(|| format!("unknown capability {name}"))?;
+        Ok(mask | 1 << cap.index())
+    })
+}
+
+/// One line of mountinfo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mounted {
+    id: u64,
+    point: String,
+    options: Vec<String>,
+    propagation: Vec<String>,
+    kind: String,
+    super_options: Vec<String>,
+}
+
+impl Mounted {
+    fn has(&self, option: &str) -> bool {
+        self.options.iter().any(|o| o == option)
+    }
+}
+
+fn parse_mountinfo(text: &str) -> Vec<Mounted> {
+    text.lines()
+        .filter_map(|line| {
+            let (head, tail) = line.split_once(" - ")?;
+            let head: Vec<&str> = head.split(' ').collect();
+            let tail: Vec<&str> = tail.split(' ').collect();
+            let list = |text: &str| text.split(',').map(str::to_owned).collect();
+            Some(Mounted {
+                id: head.first()?.parse().ok()?,
+                point: unescape(head.get(4)?),
+                options: list(head.get(5)?),
+                propagation: head.get(6..)?.iter().map(|s| (*s).to_owned()).collect(),
+                kind: (*tail.first()?).to_owned(),
+                super_options: list(tail.get(2)?),
+            })
+        })
+        .collect()
+}
+
+/// The kernel writes space, tab, newline and backslash as octal escapes.
+fn unescape(text: &str) -> String {
+    let mut out = Vec::new();
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let octal = (bytes[i] == b'\\').then(|| text.get(i + 1..i + 4)).flatten();
+        match octal.and_then(|o| u8::from_str_radix(o, 8).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                i += 4;
+            }
+            None => {
+                out.push(bytes[i]);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn check_mounts(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let mounted = parse_mountinfo(&read(format!("/proc/{pid}/mountinfo"))?);
+    let draft = &expected.plan.draft;
+    for m in &mounted {
+        differences.compare(&format!("propagation of {}", m.point), "", &m.propagation.join(" "));
+    }
+    let inside = Inside::open(pid, &mounted)?;
+    match inside.mount_at("/")? {
+        None => differences.compare("root mount", "present", "absent"),
+        Some(root) => {
+            differences.compare("root nosuid", true, root.has("nosuid"));
+            differences.compare("root nodev", true, root.has("nodev"));
+            let readonly = root.has("ro") || root.super_options.iter().any(|o| o == "ro");
+            differences.compare("root read-only", draft.root.readonly.value, readonly);
+        }
+    }
+    for mount in &draft.mounts {
+        let at = &mount.destination;
+        let Some(found) = inside.mount_at(at)? else {
+            differences.compare(&format!("mount on {at}"), "present", "absent");
+            continue;
+        };
+        differences.compare(&format!("{at} nosuid"), true, found.has("nosuid"));
+        differences.compare(&format!("{at} nodev"), true, found.has("nodev"));
+        differences.compare(&format!("{at} read-only"), mount.readonly.value, found.has("ro"));
+        if mount.noexec {
+            differences.compare(&format!("{at} noexec"), true, found.has("noexec"));
+        }
+    }
+    for path in &draft.masked_paths.value {
+        if inside.exists(path) {
+            differences.compare(&format!("{path} masked"), true, inside.mount_at(path)?.is_some());
+        }
+    }
+    for path in &draft.readonly_paths.value {
+        if inside.exists(path) {
+            let readonly = inside.mount_at(path)?.is_some_and(|m| m.has("ro"));
+            differences.compare(&format!("{path} read-only"), true, readonly);
+        }
+    }
+    Ok(())
+}
+
+/// The container's file tree, looked at from outside through its root, links followed inside it only.
+struct Inside<'a> {
+    root: OwnedFd,
+    by_id: HashMap<u64, &'a Mounted>,
+}
+
+impl<'a> Inside<'a> {
+    fn open(pid: i32, mounted: &'a [Mounted]) -> Result<Inside<'a>> {
+        let path = format!("/proc/{pid}/root");
+        let root = open(&path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .context(|| format!("open {path}"))?;
+        Ok(Inside { root, by_id: mounted.iter().map(|m| (m.id, m)).collect() })
+    }
+
+    fn resolve(&self, path: &str) -> rustix::io::Result<OwnedFd> {
+        openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.resolve(path).is_ok()
+    }
+
+    /// The mount whose root is at `path`; `None` where there is nothing or only a part of another mount. Linux 5.8.
+    fn mount_at(&self, path: &str) -> Result<Option<&'a Mounted>> {
+        let file = match self.resolve(path) {
+            Ok(file) => file,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(Error::runner(format!("look at {path} inside the container")).because(e)),
+        };
+        let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
+            .context(|| format!("look at {path} inside the container"))?;
+        if !stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
+            return Ok(None);
+        }
+        Ok(self.by_id.get(&stat.stx_mnt_id).copied())
+    }
+}
+
+fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let draft = &expected.plan.draft;
+    let wanted = match &draft.apparmor.value {
+        AppArmor::Builtin => Some(expected.apparmor),
+        AppArmor::Named(name) => Some(name.as_str()),
+        AppArmor::Unconfined | AppArmor::Unavailable => None,
+    };
+    if let Some(profile) = wanted {
+        // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
+        let current = read(format!("/proc/{pid}/attr/apparmor/exec")).or_else(|_| read(format!("/proc/{pid}/attr/exec")))?;
+        let name = current.trim_end_matches(['\0', '\n']).split(" (").next().unwrap_or("").to_owned();
+        differences.compare("AppArmor profile", profile.to_owned(), name);
+    }
+    if let SeLinux::Labels { .. } = &draft.selinux.value {
+        // Set by the executor, and checked there: a label that cannot be written ends the container.
+    }
+    Ok(())
+}
+
+fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let text = read(format!("/proc/{pid}/cgroup"))?;
+    if !text.lines().any(|l| l.rsplit(':').next() == Some(expected.cgroup)) {
+        differences.compare("cgroup", expected.cgroup.to_owned(), text.replace('\n', " "));
+    }
+    let hierarchies = super::cgroup::of_host()?;
+    let resources = &expected.plan.draft.resources;
+    let pids = resources.pids.as_ref().map(|v| v.value).filter(|v| *v > 0);
+    // The kernel rounds memory down to whole pages.
+    let memory = resources.memory.as_ref().map(|v| v.value / 4096 * 4096).filter(|v| *v > 0);
+    for (controller, v1_file, v2_file, planned) in [
+        ("memory", "memory.limit_in_bytes", "memory.max", memory),
+        ("pids", "pids.max", "pids.max", pids),
+    ] {
+        let Some(planned) = planned else { continue };
+        let Some(hierarchy) = super::cgroup::holding(&hierarchies, controller) else {
+            differences.compare(&format!("{controller} limit"), planned.to_string(), "no such controller".into());
+            continue;
+        };
+        let folder = hierarchy.mount.join(expected.cgroup.trim_start_matches('/'));
+        let path = folder.join(if hierarchy.v2 { v2_file } else { v1_file });
+        let found = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
+        differences.compare(&format!("{controller} limit"), planned.to_string(), found.trim().to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_is_taken_apart() {
+        let text = "36 35 98:0 /mnt1 /a\\040b rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=continue\n";
+        let m = &parse_mountinfo(text)[0];
+        assert_eq!(m.point, "/a b");
+        assert_eq!(m.propagation, ["shared:1", "master:2"]);
+        assert_eq!((m.kind.as_str(), m.super_options[0].as_str()), ("ext3", "rw"));
+    }
+
+    #[test]
+    fn capability_names_become_the_kernels_mask() {
+        let set = ["CAP_CHOWN", "CAP_SYS_ADMIN"].map(str::to_owned).into();
+        assert_eq!(mask(&set).unwrap(), 1 | 1 << 21);
+        assert!(mask(&["CAP_NOPE".to_owned()].into()).is_err());
+    }
+
+    #[test]
+    fn any_difference_is_named() {
+        let mut d = Differences::default();
+        d.compare("no_new_privs", "1", "0");
+        let error = d.done().unwrap_err();
+        assert!(error.message.contains("no_new_privs: planned \"1\", the kernel has \"0\""), "{error}");
+    }
+}

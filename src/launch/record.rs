@@ -1,0 +1,119 @@
+//! A running container's folder: its writable files and the lock that says whether its launcher lives.
+
+use super::cgroup;
+use crate::error::{Context, Error, Result};
+use crate::state::Paths;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LOCK: &str = "lock";
+const CGROUP: &str = "cgroup";
+
+/// The folder of one container, locked by its launcher.
+#[derive(Debug)]
+pub struct Record {
+    pub folder: PathBuf,
+    _lock: File,
+}
+
+impl Record {
+    /// Make the folder. `cgroup` is noted first, so that whoever finds the folder later can clean up after a crash.
+    pub fn create(paths: &Paths, id: &str, cgroup: &str) -> Result<Record> {
+        let parent = paths.containers();
+        let attempt = || format!("make the container's folder in {}", parent.display());
+        make_private(&parent).context(attempt)?;
+        // Locked before it has its name: nobody can take it for a dead one.
+        let hidden = parent.join(format!(".{id}"));
+        std::fs::DirBuilder::new().mode(0o700).create(&hidden).context(attempt)?;
+        let lock = open_lock(&hidden).context(attempt)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).context(attempt)?;
+        std::fs::write(hidden.join(CGROUP), cgroup).context(attempt)?;
+        let folder = parent.join(id);
+        std::fs::rename(&hidden, &folder).context(attempt)?;
+        Ok(Record { folder, _lock: lock })
+    }
+
+    /// Remove the folder with everything in it.
+    pub fn remove(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.folder).context(|| format!("remove {}", self.folder.display()))
+    }
+}
+
+fn open_lock(folder: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .open(folder.join(LOCK))
+}
+
+/// Make a folder and its parents for root only.
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Remove what launchers that were killed left behind: processes, cgroups, files. Returns the ids that were cleaned up.
+///
+/// A folder whose lock can be taken has no launcher any more. Mounts need no care: they went with its namespace.
+pub fn sweep(paths: &Paths) -> Result<Vec<String>> {
+    let mut cleaned = Vec::new();
+    let parent = paths.containers();
+    let entries = match std::fs::read_dir(&parent) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(cleaned),
+        Err(e) => return Err(Error::runner(format!("look for left-over containers in {}", parent.display())).because(e)),
+    };
+    for entry in entries {
+        let folder = entry.context(|| format!("look for left-over containers in {}", parent.display()))?.path();
+        if being_made(&folder) {
+            continue;
+        }
+        let Ok(lock) = open_lock(&folder) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        let attempt = || format!("clean up after the container in {}", folder.display());
+        if let Ok(path) = std::fs::read_to_string(folder.join(CGROUP)) {
+            cgroup::remove(&cgroup::of_host()?, &path)?;
+        }
+        match std::fs::remove_dir_all(&folder) {
+            Ok(()) => {}
+            // Another command was faster.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e).context(attempt),
+        }
+        cleaned.push(folder.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned());
+    }
+    Ok(cleaned)
+}
+
+/// A hidden folder is about to be locked by the one who made it; it is a leftover only after a while.
+fn being_made(folder: &Path) -> bool {
+    let hidden = folder.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    let age = folder.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+    hidden && age.is_none_or(|age| age < Duration::from_secs(60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_folder_is_kept_and_a_dead_one_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
+        let alive = Record::create(&paths, "alive", "/hardrun/test-alive").unwrap();
+        let dead = Record::create(&paths, "dead", "/hardrun/test-dead").unwrap();
+        std::fs::write(dead.folder.join("file"), b"x").unwrap();
+        let folder = dead.folder.clone();
+        drop(dead);
+        assert_eq!(sweep(&paths).unwrap(), ["dead"]);
+        assert!(!folder.exists() && alive.folder.exists());
+        alive.remove().unwrap();
+    }
+}

@@ -1,0 +1,29 @@
+//! From granted capabilities to the five sets.
+
+use crate::plan::Draft;
+use std::collections::BTreeSet;
+
+/// The five capability sets of a process, by canonical name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sets {
+    pub bounding: BTreeSet<String>,
+    pub effective: BTreeSet<String>,
+    pub permitted: BTreeSet<String>,
+    pub inheritable: BTreeSet<String>,
+    pub ambient: BTreeSet<String>,
+}
+
+/// Root gets what was granted in its bounding, permitted and effective sets. Any other user gets nothing at all: with
+/// no_new_privs it could never raise a capability out of the bounding set anyway. Inheritable and ambient stay empty
+/// (CVE-2022-29162: a non-empty inheritable set gives capabilities to programs with file capabilities). Where
+/// no_new_privs was overridden the bounding set is kept, so that setuid programs work as under docker.
+pub fn sets(draft: &Draft) -> Sets {
+    let granted = draft.capabilities.value.clone();
+    if draft.process.user.value.uid == 0 {
+        Sets { bounding: granted.clone(), effective: granted.clone(), permitted: granted, ..Sets::default() }
+    } else if draft.process.no_new_privileges.value {
+        Sets::default()
+    } else {
+        Sets { bounding: granted, ..Sets::default() }
+    }
+}

@@ -1,0 +1,99 @@
+//! The mounts part of the spec: the kernel's file systems, then the plan's mounts in their order.
+
+use super::Staged;
+use crate::error::{Context, Error, Result};
+use crate::plan::{MountKind, MountPlan, Namespace, NetworkMode, Plan};
+use oci_spec::runtime::{Mount, MountBuilder};
+use std::path::PathBuf;
+
+/// Size of /dev itself: room for the links and the mount points, not for files.
+const DEV_SIZE: &str = "size=64k";
+
+pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
+    let draft = &plan.draft;
+    let planned = |destination: &str| draft.mounts.iter().any(|m| m.destination == destination);
+    let mut mounts = vec![
+        kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"])?,
+        kernel("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", DEV_SIZE, "nr_inodes=1k"])?,
+        kernel(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        )?,
+    ];
+    // sysfs shows the network of its mounter, so it can only be mounted by the owner of the network namespace.
+    if draft.namespaces.network.value != NetworkMode::Host {
+        mounts.push(kernel("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?);
+        if staged.cgroup2 && draft.namespaces.cgroup.value == Namespace::Private {
+            mounts.push(kernel(
+                "/sys/fs/cgroup",
+                "cgroup",
+                "cgroup",
+                &["nosuid", "noexec", "nodev", "relatime", "ro"],
+            )?);
+        }
+    }
+    if draft.namespaces.ipc.value == Namespace::Private {
+        mounts.push(kernel("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
+        if !planned("/dev/shm") {
+            let size = draft.resources.shm_size.as_ref().map_or(64 << 20, |s| s.value);
+            let size = format!("size={size}");
+            mounts.push(kernel("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
+        }
+    }
+    for (mount, source) in draft.mounts.iter().zip(&staged.mounts) {
+        mounts.push(planned_mount(mount, source.as_ref())?);
+    }
+    Ok(mounts)
+}
+
+fn kernel(destination: &str, kind: &str, source: &str, options: &[&str]) -> Result<Mount> {
+    build(destination, kind, PathBuf::from(source), options.iter().map(|o| (*o).to_string()).collect())
+}
+
+fn build(destination: &str, kind: &str, source: PathBuf, options: Vec<String>) -> Result<Mount> {
+    MountBuilder::default()
+        .destination(destination)
+        .typ(kind)
+        .source(source)
+        .options(options)
+        .build()
+        .context(|| format!("describe the mount on {destination}"))
+}
+
+/// Options come from a closed set: libcontainer ignores those it does not know, and its plain `ro` leaves submounts
+/// writable, so read-only is always `rro`.
+fn planned_mount(mount: &MountPlan, source: Option<&PathBuf>) -> Result<Mount> {
+    let mut options = vec!["nosuid".to_string(), "nodev".to_string()];
+    if mount.noexec {
+        options.push("noexec".into());
+    }
+    if let MountKind::Tmpfs { size, mode, uid, gid } = &mount.kind {
+        if mount.readonly.value {
+            options.push("ro".into());
+        }
+        options.extend([format!("mode={mode:o}"), format!("uid={uid}"), format!("gid={gid}")]);
+        if *size > 0 {
+            options.push(format!("size={size}"));
+        }
+        return build(&mount.destination, "tmpfs", "tmpfs".into(), options);
+    }
+    if mount.readonly.value {
+        options.push("rro".into());
+    }
+    let recursive = matches!(&mount.kind, MountKind::Bind { recursive: true, .. });
+    options.push(if recursive { "rbind" } else { "bind" }.into());
+    let source = source.ok_or_else(|| Error::runner(format!("the mount on {} was not staged", mount.destination)))?;
+    build(&mount.destination, "bind", source.clone(), options)
+}
+
+/// Source of a mount when a spec is only printed.
+pub fn printed_source(mount: &MountPlan) -> Option<PathBuf> {
+    match &mount.kind {
+        MountKind::Bind { source, .. } | MountKind::Volume { source, .. } => Some(source.clone()),
+        MountKind::Tmpfs { .. } => None,
+        MountKind::File { .. } => Some(PathBuf::from("files").join(mount.destination.trim_start_matches('/'))),
+        MountKind::Image { .. } => Some(PathBuf::from("images").join(mount.destination.trim_start_matches('/'))),
+    }
+}
