@@ -1,7 +1,6 @@
 //! The last steps inside the container, after libcontainer has dropped privileges: everything that must come right before
 //! the workload's first instruction, and the hand-shake with the launcher.
 
-use crate::landlock;
 use crate::sys;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
@@ -23,7 +22,6 @@ pub const EXEC_FAILED: u8 = b'E';
 #[derive(Clone)]
 pub struct Confine {
     pub filter: Option<Vec<u8>>,
-    pub landlock: Option<landlock::Ruleset>,
     pub selinux: Option<String>,
     pub init: bool,
     /// The container's end of the hand-shake, a socket.
@@ -64,10 +62,8 @@ impl Confine {
         sys::process::reset_signals().map_err(|e| format!("reset the signals: {e}"))?;
         sys::process::fresh_keyring().map_err(|e| format!("leave the session keyring: {e}"))?;
         if let Some(label) = &self.selinux {
-            std::fs::write("/proc/thread-self/attr/exec", label).map_err(|e| format!("set the SELinux label {label}: {e}"))?;
-        }
-        if let Some(ruleset) = &self.landlock {
-            ruleset.restrict().map_err(|e| format!("enter the Landlock domain: {e}"))?;
+            std::fs::write("/proc/thread-self/attr/exec", label)
+                .map_err(|e| format!("set the SELinux label {label}: {e}"))?;
         }
         // Last: the filter would refuse some of the steps above.
         if let Some(filter) = &self.filter {

@@ -2,8 +2,8 @@
 
 use super::handoff::Handoff;
 use super::launcher::{HANDOFF_FD, LAUNCH_ARGUMENT};
-use crate::error::{Error, Result};
 use crate::error::Context;
+use crate::error::{Error, Result};
 use rustix::fd::AsRawFd;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -17,7 +17,8 @@ pub fn run(mut handoff: Handoff, held: Vec<OwnedFd>) -> Result<std::convert::Inf
     // The locks move to fixed numbers above the hand-off, everything else closes at exec.
     let mut kept = Vec::new();
     for lock in &held {
-        let copy = rustix::io::fcntl_dupfd_cloexec(lock, HANDOFF_FD + 1).context(|| "hold the image's layers".into())?;
+        let copy =
+            rustix::io::fcntl_dupfd_cloexec(lock, HANDOFF_FD + 1).context(|| "hold the image's layers".into())?;
         kept.push(copy);
     }
     handoff.held = kept.iter().map(|f| f.as_raw_fd()).collect();

@@ -8,7 +8,7 @@ use super::record::Record;
 use super::supervisor::{self, Duties, Ended, Init, Signals};
 use super::{cgroup, network, terminal};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{Draft, MountKind, NetworkMode, UserNamespace};
+use crate::plan::{Draft, MountKind, NetworkMode, SeLinux, UserNamespace};
 use crate::spec::{self, Staged};
 use crate::state::Paths;
 use crate::storage::binds::{Bind, Binder, Ids};
@@ -123,8 +123,7 @@ fn carry_out(
     let (ours, theirs) = channel()?;
     let executor = Confine {
         filter: handoff.filter.clone(),
-        landlock: crate::landlock::Ruleset::for_plan(plan)?,
-        selinux: crate::selinux::process_label(&draft.selinux.value),
+        selinux: selinux_label(draft),
         init: draft.process.init.value,
         channel: theirs.as_raw_fd(),
     };
@@ -249,7 +248,7 @@ fn stage_mounts(
                 Some(binder.stage(stage, &name, &bind)?)
             }
             MountKind::Volume { .. } | MountKind::Image { .. } => {
-                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, &mut binder, mapped)?)
+                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped)?)
             }
         };
         mounts.push(staged);
@@ -356,11 +355,8 @@ impl Streams {
             streams.socket = Some(path);
             return Ok(streams);
         }
-        let attached = [
-            draft.stdio.interactive && draft.stdio.attach_stdin,
-            draft.stdio.attach_stdout,
-            draft.stdio.attach_stderr,
-        ];
+        let attached =
+            [draft.stdio.interactive && draft.stdio.attach_stdin, draft.stdio.attach_stdout, draft.stdio.attach_stderr];
         let user = &draft.process.user.value;
         let base = base.unwrap_or(0);
         for (n, attached) in attached.into_iter().enumerate() {
@@ -419,6 +415,13 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
     let path = format!("/proc/{pid}/fd/0");
     std::os::unix::fs::chown(&path, Some(base.unwrap_or(0) + user.uid), None)
         .context(|| "give the terminal to the container's user".into())
+}
+
+fn selinux_label(draft: &Draft) -> Option<String> {
+    match &draft.selinux.value {
+        SeLinux::Labels { process, .. } => Some(process.clone()),
+        SeLinux::Disabled | SeLinux::Unavailable => None,
+    }
 }
 
 /// `--cidfile`: made before anything starts, and only if it is not there.

@@ -54,12 +54,6 @@ impl Pump {
         self.to.is_none() || (self.from.is_none() && self.buffer.is_empty())
     }
 
-    /// Stop reading; what is buffered may still go out.
-    pub fn close_source(&mut self) {
-        self.from = None;
-        self.finish();
-    }
-
     fn wait(&self) -> Wait {
         match (&self.from, &self.to) {
             (_, None) => Wait::Nothing,

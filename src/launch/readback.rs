@@ -308,7 +308,8 @@ fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     };
     if let Some(profile) = wanted {
         // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
-        let current = read(format!("/proc/{pid}/attr/apparmor/exec")).or_else(|_| read(format!("/proc/{pid}/attr/exec")))?;
+        let current =
+            read(format!("/proc/{pid}/attr/apparmor/exec")).or_else(|_| read(format!("/proc/{pid}/attr/exec")))?;
         let name = current.trim_end_matches(['\0', '\n']).split(" (").next().unwrap_or("").to_owned();
         differences.compare("AppArmor profile", profile.to_owned(), name);
     }
@@ -328,10 +329,9 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     let pids = resources.pids.as_ref().map(|v| v.value).filter(|v| *v > 0);
     // The kernel rounds memory down to whole pages.
     let memory = resources.memory.as_ref().map(|v| v.value / 4096 * 4096).filter(|v| *v > 0);
-    for (controller, v1_file, v2_file, planned) in [
-        ("memory", "memory.limit_in_bytes", "memory.max", memory),
-        ("pids", "pids.max", "pids.max", pids),
-    ] {
+    for (controller, v1_file, v2_file, planned) in
+        [("memory", "memory.limit_in_bytes", "memory.max", memory), ("pids", "pids.max", "pids.max", pids)]
+    {
         let Some(planned) = planned else { continue };
         let Some(hierarchy) = super::cgroup::holding(&hierarchies, controller) else {
             differences.compare(&format!("{controller} limit"), planned.to_string(), "no such controller".into());

@@ -66,7 +66,9 @@ pub fn sweep(paths: &Paths) -> Result<Vec<String>> {
     let entries = match std::fs::read_dir(&parent) {
         Ok(entries) => entries,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(cleaned),
-        Err(e) => return Err(Error::runner(format!("look for left-over containers in {}", parent.display())).because(e)),
+        Err(e) => {
+            return Err(Error::runner(format!("look for left-over containers in {}", parent.display())).because(e));
+        }
     };
     for entry in entries {
         let folder = entry.context(|| format!("look for left-over containers in {}", parent.display()))?.path();

@@ -26,7 +26,8 @@ impl Signals {
     pub fn block() -> Result<Signals> {
         let attempt = || "take charge of the signals".to_string();
         let mut set = SigSet::all();
-        for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP] {
+        for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
+        {
             set.remove(fault);
         }
         set.thread_block().context(attempt)?;

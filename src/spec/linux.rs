@@ -79,10 +79,8 @@ fn namespace(kind: LinuxNamespaceType, path: Option<&Path>) -> Result<LinuxNames
 fn resources(draft: &Draft) -> Result<LinuxResources> {
     let wanted = &draft.resources;
     let attempt = || "describe the resources".to_string();
-    let mut builder = LinuxResourcesBuilder::default()
-        .devices(device_rules(draft)?)
-        .memory(memory(draft)?)
-        .cpu(cpu(draft)?);
+    let mut builder =
+        LinuxResourcesBuilder::default().devices(device_rules(draft)?).memory(memory(draft)?).cpu(cpu(draft)?);
     if let Some(pids) = &wanted.pids {
         let limit = if pids.value <= 0 { -1 } else { pids.value };
         builder = builder.pids(LinuxPidsBuilder::default().limit(limit).build().context(attempt)?);

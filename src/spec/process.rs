@@ -1,7 +1,7 @@
 //! The process part of the spec.
 
-use crate::error::{Context, Error, Result};
 use super::Staged;
+use crate::error::{Context, Error, Result};
 use crate::plan::{AppArmor, Draft};
 use oci_spec::runtime::{
     Capabilities, Capability, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimit, PosixRlimitBuilder,

@@ -2,8 +2,10 @@
 //! files, all staged in the launcher's own mount namespace, so that they vanish with it.
 
 pub mod binds;
+mod copyup;
 pub mod idrange;
 pub mod root;
 pub mod stage;
+pub mod volumes;
 
 pub use stage::Stage;

@@ -65,6 +65,32 @@ pub fn mount_root(
     Ok(root)
 }
 
+/// Mount some layers, read-only, on `at`: the root of another image inside a container.
+pub fn mount_layers_read_only(
+    stage: &Stage,
+    name: &str,
+    layers: &[PathBuf],
+    userns: Option<BorrowedFd<'_>>,
+    at: &Path,
+) -> Result<()> {
+    let attempt = || format!("mount an image of {} layers", layers.len());
+    let lower = stage.folder(name)?;
+    let mut names = Vec::new();
+    for (n, layer) in layers.iter().enumerate() {
+        let path = lower.join(n.to_string());
+        mount_layer(layer, &path, userns)?;
+        names.insert(0, escape(&path)?);
+    }
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
+    if let [only] = names.as_slice() {
+        // Overlay wants two lower folders at least where there is no upper one.
+        let empty = stage.folder(&format!("{name}e"))?;
+        names = vec![escape(&empty)?, only.clone()];
+    }
+    let options = CString::new(format!("lowerdir={}", names.join(":"))).context(attempt)?;
+    mount("overlay", at, "overlay", flags, &*options).context(attempt)
+}
+
 /// Overlay's option parser takes `,` and `:` for separators and `\` for its escape.
 fn escape(path: &Path) -> Result<String> {
     let text = path.to_str().ok_or_else(|| Error::runner(format!("the path {} is not UTF-8", path.display())))?;

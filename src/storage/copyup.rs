@@ -1,0 +1,100 @@
+//! Filling an empty volume with what the image has at its destination, as docker does for named and anonymous volumes.
+
+use crate::error::{Context, Error, Result};
+use pathrs::Root;
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, openat};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Copy the tree at `destination` inside `rootfs` into `volume` if that is empty. Ids on the mounted root are host ids of
+/// the container's range; `base` is taken off them.
+pub fn copy_up(rootfs: &Path, destination: &str, volume: &Path, base: u32) -> Result<()> {
+    let attempt = || format!("fill the volume for {destination} from the image");
+    if std::fs::read_dir(volume).context(attempt)?.next().is_some() {
+        return Ok(());
+    }
+    let root = Root::open(rootfs).context(attempt)?;
+    let Ok(found) = root.resolve(destination) else { return Ok(()) };
+    let source: OwnedFd = found.into();
+    let stat = rustix::fs::fstat(&source).context(attempt)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Ok(());
+    }
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = openat(rustix::fs::CWD, volume, flags, Mode::empty()).context(attempt)?;
+    let source = openat(&source, ".", flags, Mode::empty()).context(attempt)?;
+    copy_folder(&source, &target, base).map_err(|e| Error::runner(attempt()).because(e))?;
+    copy_attributes(&source, &target, base).map_err(|e| Error::runner(attempt()).because(e))
+}
+
+fn copy_folder(source: &OwnedFd, target: &OwnedFd, base: u32) -> std::io::Result<()> {
+    for entry in Dir::read_from(source)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == c"." || name == c".." {
+            continue;
+        }
+        let stat = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        let (uid, gid) = (inside(stat.st_uid, base), inside(stat.st_gid, base));
+        let nofollow = OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
+                rustix::fs::mkdirat(target, name, Mode::RWXU)?;
+                let from = openat(source, name, OFlags::DIRECTORY | nofollow, Mode::empty())?;
+                let to = openat(target, name, OFlags::DIRECTORY | nofollow, Mode::empty())?;
+                copy_folder(&from, &to, base)?;
+                copy_attributes(&from, &to, base)?;
+            }
+            FileType::RegularFile => {
+                let mut from = std::fs::File::from(openat(source, name, OFlags::RDONLY | nofollow, Mode::empty())?);
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | nofollow;
+                let mut to = std::fs::File::from(openat(target, name, flags, Mode::RUSR | Mode::WUSR)?);
+                std::io::copy(&mut from, &mut to)?;
+                copy_attributes(from.as_fd(), to.as_fd(), base)?;
+            }
+            FileType::Symlink => {
+                let link = rustix::fs::readlinkat(source, name, Vec::new())?;
+                rustix::fs::symlinkat(&*link, target, name)?;
+                rustix::fs::chownat(
+                    target,
+                    name,
+                    Some(Uid::from_raw(uid)),
+                    Some(Gid::from_raw(gid)),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
+            }
+            FileType::Fifo => {
+                rustix::fs::mknodat(target, name, FileType::Fifo, mode, 0)?;
+                rustix::fs::chownat(
+                    target,
+                    name,
+                    Some(Uid::from_raw(uid)),
+                    Some(Gid::from_raw(gid)),
+                    AtFlags::SYMLINK_NOFOLLOW,
+                )?;
+            }
+            // Sockets mean nothing without their listener, and a container's root has no device nodes.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn copy_attributes(from: impl AsFd, to: impl AsFd, base: u32) -> std::io::Result<()> {
+    let stat = rustix::fs::fstat(from)?;
+    let (uid, gid) = (inside(stat.st_uid, base), inside(stat.st_gid, base));
+    rustix::fs::fchown(to.as_fd(), Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    rustix::fs::fchmod(to.as_fd(), Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    let times = rustix::fs::Timestamps {
+        last_access: rustix::fs::Timespec { tv_sec: stat.st_atime, tv_nsec: stat.st_atime_nsec as _ },
+        last_modification: rustix::fs::Timespec { tv_sec: stat.st_mtime, tv_nsec: stat.st_mtime_nsec as _ },
+    };
+    rustix::fs::futimens(to, &times)?;
+    Ok(())
+}
+
+/// An id of the container's range as the container sees it; one outside the range is nobody's and becomes root's.
+fn inside(id: u32, base: u32) -> u32 {
+    id.checked_sub(base).filter(|id| *id < super::idrange::SIZE).unwrap_or(0)
+}

@@ -1,0 +1,80 @@
+//! Volumes and images mounted into a container.
+//!
+//! A volume keeps ids on disk as the container sees them, so that another container, with another range, sees the same.
+//! Its folder lies below one that only root may enter, so a setuid file in it is out of reach for the host's users.
+
+use super::Stage;
+use super::root;
+use crate::error::{Context, Error, Result};
+use crate::plan::{MountKind, MountPlan};
+use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Stage a volume or an image's root under `name`.
+pub fn stage(
+    stage: &Stage,
+    name: &str,
+    mount: &MountPlan,
+    rootfs: &Path,
+    base: u32,
+    userns: Option<BorrowedFd<'_>>,
+) -> Result<PathBuf> {
+    match &mount.kind {
+        MountKind::Volume { source, copy_up, subpath, .. } => {
+            make(source)?;
+            if *copy_up {
+                super::copyup::copy_up(rootfs, &mount.destination, source, base)?;
+            }
+            let folder = open_folder(source, subpath.as_deref())?;
+            let at = stage.folder(name)?;
+            map(&folder, &at, mount, userns)?;
+            Ok(at)
+        }
+        MountKind::Image { layers } => {
+            let at = stage.folder(name)?;
+            root::mount_layers_read_only(stage, &format!("{name}l"), layers, userns, &at)?;
+            Ok(at)
+        }
+        other => Err(Error::runner(format!("{other:?} is not a volume"))),
+    }
+}
+
+fn make(source: &Path) -> Result<()> {
+    let attempt = || format!("make the volume {}", source.display());
+    if source.exists() {
+        return Ok(());
+    }
+    if let Some(parent) = source.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).context(attempt)?;
+    }
+    match std::fs::DirBuilder::new().mode(0o755).create(source) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e).context(attempt),
+        _ => Ok(()),
+    }
+}
+
+fn open_folder(source: &Path, subpath: Option<&str>) -> Result<OwnedFd> {
+    let attempt = || format!("open the volume {}", source.display());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = openat(CWD, source, flags, Mode::empty()).context(attempt)?;
+    match subpath {
+        None => Ok(folder),
+        // What a container wrote into a volume may be a link; it is followed inside the volume only.
+        Some(sub) => openat2(&folder, sub, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+            .context(|| format!("open {sub} in the volume {}", source.display())),
+    }
+}
+
+fn map(folder: &OwnedFd, at: &Path, mount: &MountPlan, userns: Option<BorrowedFd<'_>>) -> Result<()> {
+    let attempt = || format!("mount the volume on {}", mount.destination);
+    let tree = clone_tree(folder, false).context(attempt)?;
+    let mut set = Attributes::NOSUID | Attributes::NODEV;
+    if mount.readonly.value {
+        set |= Attributes::RDONLY;
+    }
+    set_attributes(&tree, Attributes { set, ..Default::default() }, userns, false).context(attempt)?;
+    attach(&tree, at).context(attempt)
+}
