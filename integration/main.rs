@@ -11,9 +11,9 @@
 //!
 //! A new group of cases is a file in `cases/` and a line in `cases/mod.rs`.
 
-mod bench;
 mod cases;
 mod harness;
+mod measure;
 mod probe;
 
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("bench") => bench::main(&args[1..]),
+        Some("bench") => measure::main(&args[1..]),
         Some("probe") => probe::main(&args[1..]),
         Some("helper") => harness::helper::main(&args[1..]),
         _ => harness::runner::main(&args, &cases::all()),

@@ -5,5 +5,5 @@ mod exit_codes;
 use crate::harness::Case;
 
 pub fn all() -> Vec<Case> {
-    [exit_codes::CASES].concat()
+    [exit_codes::CASES, crate::measure::CASES].concat()
 }

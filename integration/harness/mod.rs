@@ -3,12 +3,14 @@
 
 pub mod command;
 pub mod env;
+pub mod filter;
 pub mod fixtures;
 pub mod helper;
 pub mod host;
 pub mod leaks;
 pub mod peers;
 pub mod pty;
+pub mod raw;
 pub mod runner;
 
 pub use command::{Output, Run};

@@ -142,7 +142,7 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
 }
 
 /// Stop the other engines and remove the scratch folder, unless it is to be looked at.
-fn finish(env: &Env) {
+pub fn finish(env: &Env) {
     env.peers.stop();
     if std::env::var_os("HARDRUN_KEEP").is_some() {
         println!("kept: {}", env.scratch.display());
