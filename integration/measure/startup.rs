@@ -49,7 +49,7 @@ fn contestants(env: &Env) -> Outcome<Vec<Contestant>> {
     env.at(&root, &["import", s(&env.fixtures.busybox()?), "busybox:latest"]).go()?.ok()?;
     let run = ["run", "--rm", "--network", "none", "busybox", "true"];
     add("hardrun", "time", [words(s(&env.hardrun), &["--root", s(&root)]), words(run[0], &run[1..])].concat());
-    let mut missing = |name: &str, stop: Stop| match stop {
+    let missing = |name: &str, stop: Stop| match stop {
         Stop::Fail(why) | Stop::Skip(why) => println!("not measured: {name}: {why}"),
     };
     match bundle::from_docker(env) {

@@ -1,9 +1,8 @@
 //! What a container meets by default under docker, podman and hardrun: the table in the README, made by the same probe
 //! in all three and by the kernel's own copy of each filter.
 
-use crate::harness::env::s;
 use crate::harness::filter::{self, Call, Verdict};
-use crate::harness::{Env, Outcome, Run, Stop, fail, host, raw, skip};
+use crate::harness::{Env, Outcome, Run, fail, host, raw, skip};
 use crate::probe::FAMILIES;
 use crate::{cases, check};
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,9 +90,7 @@ fn podman(env: &Env) -> Outcome<Surface> {
 fn look(engine: &str, pid: i32, probe: impl Fn(&[&str]) -> Outcome<String>) -> Outcome<Surface> {
     let filters = raw::filters(pid)?;
     let call = |arch, number| filter::verdict(&filters, Call { arch, number, first: None });
-    let allowed = |arch, bit: u32| {
-        (0..460).filter(|n| call(arch, n | bit) != Verdict::Denied).count()
-    };
+    let allowed = |arch, bit: u32| (0..460).filter(|n| call(arch, n | bit) != Verdict::Denied).count();
     let socket = |family: usize| {
         let call = Call { arch: filter::X86_64, number: libc::SYS_socket as u32, first: Some(family as u64) };
         filter::verdict(&filters, call) != Verdict::Denied
@@ -132,7 +129,10 @@ const ROWS: &[(&str, Cell)] = &[
     ("capabilities, effective", |s| s.capabilities["CapEff"].count_ones().to_string()),
     ("capabilities, inheritable", |s| s.capabilities["CapInh"].count_ones().to_string()),
     ("capabilities, ambient", |s| s.capabilities["CapAmb"].count_ones().to_string()),
-    ("capabilities act on", |s| if s.host_id == 0 { "the host's ids".into() } else { "the container's own ids".into() }),
+    (
+        "capabilities act on",
+        |s| if s.host_id == 0 { "the host's ids".into() } else { "the container's own ids".into() },
+    ),
     ("no_new_privs", |s| if s.no_new_privs { "on".into() } else { "off".into() }),
     ("x86_64 calls allowed, with any arguments", |s| s.calls_with(Verdict::Allowed).to_string()),
     ("x86_64 calls allowed, with some arguments", |s| s.calls_with(Verdict::Conditional).to_string()),
@@ -149,7 +149,10 @@ const ROWS: &[(&str, Cell)] = &[
     ("socket families made on this kernel", |s| s.creatable.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
     (WRITABLE, |s| s.writable.to_string()),
     (READABLE, |s| s.readable.to_string()),
-    ("host id of the container's root", |s| if s.host_id == 0 { "0".into() } else { "one of a range of its own".into() }),
+    (
+        "host id of the container's root",
+        |s| if s.host_id == 0 { "0".into() } else { "one of a range of its own".into() },
+    ),
 ];
 
 const WRITABLE: &str = "files below /proc and /sys that open for writing";
