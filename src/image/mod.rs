@@ -1,6 +1,19 @@
 //! Images: an OCI image layout on disk, the ways in and out of it, and unpacked layers.
 
+pub mod blob;
+mod compress;
+pub mod digest;
+mod fsutil;
+pub mod import;
+pub mod ingest;
+pub mod layers;
+pub mod layout;
+mod pax;
 pub mod reference;
 pub mod store;
+mod tarball;
+mod tree;
+mod unpack;
 pub mod users;
 pub mod view;
+mod work;

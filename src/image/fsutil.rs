@@ -1,0 +1,221 @@
+//! Small file-system steps that the store is made of: private folders, atomic writes, removal of trees of any depth.
+
+use crate::error::{Context, Result};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Write;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Make a folder and its missing parents, reachable by their owner only.
+pub fn private_dir(path: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .verb_context(|| format!("making the folder {}", path.display()))
+}
+
+/// Replace a file as a whole: a reader, and a crash at any moment, sees the old content or the new one.
+pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
+    let say = || format!("writing {}", path.display());
+    let folder = path.parent().expect("a file of the store has a folder");
+    let mut tmp = tempfile::Builder::new()
+        .prefix(".hardrun-tmp-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .tempfile_in(folder)
+        .verb_context(say)?;
+    tmp.write_all(content).verb_context(say)?;
+    tmp.as_file().sync_all().verb_context(say)?;
+    tmp.persist(path).verb_context(say)?;
+    sync_dir(folder)
+}
+
+/// Make a rename in `folder` survive a power cut.
+pub fn sync_dir(folder: &Path) -> Result<()> {
+    File::open(folder).and_then(|d| d.sync_all()).verb_context(|| format!("syncing {}", folder.display()))
+}
+
+/// Open a lock file, made if it is missing.
+pub fn lock_file(path: &Path) -> Result<File> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .verb_context(|| format!("opening the lock {}", path.display()))
+}
+
+/// Bytes and inodes that may still be used on the file system of `path`, with a reserve of 64 MiB or 1 % (whichever is
+/// smaller) left to the host.
+pub fn free_space(path: &Path) -> Result<(u64, u64)> {
+    let s = rustix::fs::statvfs(path).verb_context(|| format!("looking at the free space of {}", path.display()))?;
+    let total = s.f_blocks.saturating_mul(s.f_frsize);
+    let reserve = (total / 100).min(64 << 20);
+    let bytes = s.f_bavail.saturating_mul(s.f_frsize).saturating_sub(reserve);
+    // File systems without a table of inodes (btrfs) report none at all.
+    let inodes = if s.f_files == 0 { u64::MAX } else { s.f_favail };
+    Ok((bytes, inodes))
+}
+
+/// Remove `name` in `parent`, a folder with everything in it, without ever following a symlink.
+pub fn remove_tree(parent: BorrowedFd<'_>, name: &CStr) -> std::io::Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(e) => return Err(e.into()),
+    }
+    let top = open_dir(parent, name)?;
+    empty_dir(top.as_fd())?;
+    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+}
+
+fn open_dir(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+        // Not root, and the folder's mode shuts its own owner out.
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+            rustix::fs::openat(parent, name, flags, Mode::empty())
+        }
+        other => other,
+    }
+}
+
+/// Every subfolder is moved up into `top` before it is emptied, so that a tree of any depth (a layer can make one far
+/// deeper than there are file descriptors) takes two descriptors.
+fn empty_dir(top: BorrowedFd<'_>) -> std::io::Result<()> {
+    let mut serial = 0u64;
+    loop {
+        let mut folders = Vec::new();
+        for (name, is_dir) in names(top)? {
+            if is_dir {
+                folders.push(name);
+            } else {
+                rustix::fs::unlinkat(top, name.as_c_str(), AtFlags::empty())?;
+            }
+        }
+        if folders.is_empty() {
+            return Ok(());
+        }
+        for folder in folders {
+            let fd = open_dir(top, &folder)?;
+            for (name, is_dir) in names(fd.as_fd())? {
+                if !is_dir {
+                    rustix::fs::unlinkat(&fd, name.as_c_str(), AtFlags::empty())?;
+                } else if rustix::fs::unlinkat(&fd, name.as_c_str(), AtFlags::REMOVEDIR).is_err() {
+                    move_up(fd.as_fd(), &name, top, &mut serial)?;
+                }
+            }
+            rustix::fs::unlinkat(top, folder.as_c_str(), AtFlags::REMOVEDIR)?;
+        }
+    }
+}
+
+fn move_up(from: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &mut u64) -> std::io::Result<()> {
+    loop {
+        let to = CString::new(format!(".hardrun-rm-{serial}")).expect("no NUL");
+        *serial += 1;
+        match rustix::fs::renameat_with(from, name, top, &to, rustix::fs::RenameFlags::NOREPLACE) {
+            // A folder can only be moved by who may write its `..` entry.
+            Err(Errno::ACCESS) => rustix::fs::chmodat(from, name, Mode::RWXU, AtFlags::empty())?,
+            Err(Errno::EXIST) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// What is in a folder, and which of it are folders.
+fn names(dir: BorrowedFd<'_>) -> std::io::Result<Vec<(CString, bool)>> {
+    // Each listing starts at the beginning.
+    rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
+    let mut space = [MaybeUninit::uninit(); 32 * 1024];
+    let mut list = RawDir::new(dir, &mut space);
+    let mut out = Vec::new();
+    while let Some(entry) = list.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(stat.st_mode)
+            }
+            known => known,
+        };
+        out.push((name.to_owned(), kind == FileType::Directory));
+    }
+    Ok(out)
+}
+
+/// Remove a folder by path.
+pub fn remove_path(path: &Path) -> Result<()> {
+    let say = || format!("removing {}", path.display());
+    let parent = path.parent().expect("a folder of the store has a parent");
+    let name =
+        CString::new(std::os::unix::ffi::OsStrExt::as_bytes(path.file_name().expect("not a root"))).expect("no NUL");
+    let fd = File::open(parent).verb_context(say)?;
+    remove_tree(fd.as_fd(), &name).verb_context(say)
+}
+
+/// The names in a folder; an absent folder has none.
+pub fn list(path: &Path) -> Result<Vec<String>> {
+    let fd = match File::open(path) {
+        Ok(fd) => fd,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e).verb_context(|| format!("listing {}", path.display())),
+    };
+    let mut out = Vec::new();
+    for entry in Dir::new(fd).verb_context(|| format!("listing {}", path.display()))? {
+        let entry = entry.verb_context(|| format!("listing {}", path.display()))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != "." && name != ".." {
+            out.push(name);
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn a_tree_deeper_than_there_are_descriptors_is_removed_and_symlinks_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("canary")).unwrap();
+        std::fs::write(dir.path().join("canary/file"), "x").unwrap();
+        let top = dir.path().join("top");
+        std::fs::create_dir(&top).unwrap();
+        symlink("../canary", top.join("link")).unwrap();
+        let mut fd: OwnedFd = File::open(&top).unwrap().into();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&fd, "d", Mode::RWXU).unwrap();
+            rustix::fs::symlinkat("/canary", &fd, "s").unwrap();
+            fd = rustix::fs::openat(&fd, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        remove_path(&top).unwrap();
+        assert!(!top.exists());
+        assert_eq!(std::fs::read(dir.path().join("canary/file")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_and_leaves_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("index.json");
+        write_atomic(&file, b"one").unwrap();
+        write_atomic(&file, b"two").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(list(dir.path()).unwrap(), ["index.json"]);
+    }
+}

@@ -1,0 +1,203 @@
+//! The way into the store: blobs, manifests, names, unpacked layers. While an [`Ingest`] lives, nothing is collected.
+
+use super::blob::{BlobWriter, Scratch};
+use super::digest::Digest;
+use super::layers::{self, Hold, Source};
+use super::layout::{self, Descriptor, Index};
+use super::reference::Reference;
+use super::store::{Image, Store};
+use super::work::{self, Workdir};
+use super::{fsutil, store};
+use crate::error::{Context, Error, Result};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Work in progress on one store. It may be shared between threads; drop it when the image is recorded.
+#[derive(Debug)]
+pub struct Ingest<'a> {
+    store: &'a Store,
+    work: Workdir,
+    serial: AtomicU32,
+    _no_gc: File,
+}
+
+impl Store {
+    /// Begin to add to the store. Removes what killed processes left behind.
+    pub fn ingest(&self) -> Result<Ingest<'_>> {
+        work::clean(&self.tmp())?;
+        let no_gc = fsutil::lock_file(&self.paths.root.join("gc.lock"))?;
+        flock(&no_gc, FlockOperation::LockShared).verb_context(|| "locking the image store".into())?;
+        Ok(Ingest { store: self, work: Workdir::new(&self.tmp())?, serial: AtomicU32::new(0), _no_gc: no_gc })
+    }
+
+    /// Keep the layers of an image from being removed while the returned descriptors are open.
+    pub fn hold_layers(&self, image: &Image) -> Result<Hold> {
+        layers::hold(&image.layers)
+    }
+
+    /// Put an image's manifest (or index) into the index, under a name or without one. The image that had the name before
+    /// loses it and stays, as `<none>`. A reference by digest gives no name: the digest is kept as the repository's.
+    ///
+    /// Returns the digest of the entry that lost the name.
+    pub fn record(&self, reference: Option<&Reference>, entry: &Descriptor) -> Result<Option<Digest>> {
+        let _lock = self.lock_index()?;
+        let mut index = self.index()?;
+        let replaced = put(&mut index, reference, entry);
+        self.write_index(&index)?;
+        Ok(replaced)
+    }
+}
+
+/// `record` on the index itself.
+fn put(index: &mut Index, reference: Option<&Reference>, entry: &Descriptor) -> Option<Digest> {
+    let name = reference.filter(|r| r.digest.is_none());
+    let mut new = entry.clone();
+    new.set_name(name);
+    let mut repo_digests: Vec<String> = Vec::new();
+    let mut note = |entry: &Descriptor| {
+        let all = entry.annotations.get(layout::REPO_DIGESTS);
+        for one in all.iter().flat_map(|all| all.split(' ')).filter(|one| !one.is_empty()) {
+            if !repo_digests.iter().any(|known| known == one) {
+                repo_digests.push(one.to_owned());
+            }
+        }
+    };
+    note(entry);
+    index.manifests.iter().filter(|e| e.digest == new.digest).for_each(&mut note);
+    if let Some(reference) = reference
+        && let Some(digest) = &reference.digest
+    {
+        let one = format!("{}@{digest}", reference.name());
+        if !repo_digests.contains(&one) {
+            repo_digests.push(one);
+        }
+    }
+    if !repo_digests.is_empty() {
+        new.annotations.insert(layout::REPO_DIGESTS.into(), repo_digests.join(" "));
+    }
+    let mut replaced = None;
+    if let Some(name) = name {
+        // `while`: other programs may have given one name to several entries.
+        while let Some(at) = index.manifests.iter().position(|e| e.name().as_ref() == Some(name)) {
+            let mut old = index.manifests.remove(at);
+            if old.digest != new.digest {
+                replaced = Some(old.digest.clone());
+                if !index.manifests.iter().any(|e| e.digest == old.digest) {
+                    old.set_name(None);
+                    index.manifests.push(old);
+                }
+            }
+        }
+        index.manifests.retain(|e| e.digest != new.digest || e.name().is_some());
+    } else if let Some(known) = index.manifests.iter_mut().find(|e| e.digest == new.digest) {
+        // It has a name or is there without one: another nameless entry says nothing more.
+        if let Some(all) = new.annotations.get(layout::REPO_DIGESTS) {
+            known.annotations.insert(layout::REPO_DIGESTS.into(), all.clone());
+        }
+        return None;
+    }
+    index.manifests.push(new);
+    replaced
+}
+
+impl Ingest<'_> {
+    pub fn store(&self) -> &Store {
+        self.store
+    }
+
+    /// A file in this process's work folder.
+    pub(super) fn new_file(&self) -> PathBuf {
+        self.work.path().join(format!("file-{}", self.serial.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// Write a blob whose digest is known: checked while it streams, resumable when it is cut. `None` if it is there.
+    /// Waits while another process downloads the same blob.
+    pub fn blob_writer(&self, digest: &str, size: Option<u64>) -> Result<Option<BlobWriter>> {
+        let digest = Digest::parse(digest)?;
+        let target = self.store.blob_path(&digest);
+        if target.exists() {
+            return Ok(None);
+        }
+        BlobWriter::open(self.store.partial().join(digest.hex()), target, digest, size)
+    }
+
+    /// Write a blob whose digest is not known yet.
+    pub fn scratch(&self) -> Result<Scratch> {
+        Scratch::create(self.new_file(), self.store.blobs())
+    }
+
+    /// Put a small blob into the store.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<(Digest, u64)> {
+        use std::io::Write;
+        let digest = Digest::of(bytes);
+        if !self.store.blob_path(&digest).exists() {
+            let mut scratch = self.scratch()?;
+            scratch.write_all(bytes).verb_context(|| format!("writing blob {digest}"))?;
+            scratch.finish()?.commit()?;
+        }
+        Ok((digest, bytes.len() as u64))
+    }
+
+    /// Put a manifest or an index into the store. Whoever knows which digest it must have compares it with the one returned.
+    pub fn put_manifest(&self, bytes: &[u8], media_type: &str) -> Result<Descriptor> {
+        let (digest, size) = self.put_blob(bytes)?;
+        Ok(Descriptor::new(media_type, digest, size))
+    }
+
+    /// Unpack the layers of an image that are not there yet; returns the folders, lowest first.
+    pub fn unpack_image(&self, manifest_digest: &Digest) -> Result<Vec<PathBuf>> {
+        let folder = self.store.paths.layers();
+        let manifest = self.checked(manifest_digest, layout::MANIFEST_MAX)?;
+        let manifest = layout::Manifest::parse(&manifest)?;
+        self.checked(&manifest.config.digest, layout::CONFIG_MAX)?;
+        let config = self.store.config(&manifest.config.digest)?;
+        let diff_ids = config.rootfs().diff_ids();
+        if diff_ids.len() != manifest.layers.len() {
+            return Err(Error::verb(format!(
+                "image {manifest_digest} has {} layers, and its config describes {}",
+                manifest.layers.len(),
+                diff_ids.len()
+            )));
+        }
+        for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
+            if layers::unpacked(&folder, std::slice::from_ref(diff_id))?.is_some() {
+                continue;
+            }
+            let source = Source {
+                blob: self.store.open_blob(&layer.digest)?,
+                stored: Some((layer.digest.clone(), layer.size)),
+                diff_id: Some(Digest::parse(diff_id)?),
+            };
+            layers::unpack(source, &folder, &self.work)
+                .map_err(|e| Error::verb(format!("layer {} cannot be unpacked", layer.digest)).because(e))?;
+        }
+        if diff_ids.is_empty() {
+            layers::unpack_empty(&folder, &self.work)?;
+        }
+        layers::unpacked(&folder, diff_ids)?
+            .ok_or_else(|| Error::verb(format!("layers of image {manifest_digest} vanished while it was unpacked")))
+    }
+
+    /// Unpack a layer of which only the archive is known; returns its diff id.
+    pub(super) fn unpack_archive(&self, archive: File) -> Result<Digest> {
+        let source = Source { blob: archive, stored: None, diff_id: None };
+        layers::unpack(source, &self.store.paths.layers(), &self.work)
+    }
+
+    /// A small blob whose digest is compared: other programs write into the store as well.
+    fn checked(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let bytes = self.store.read_blob(digest, limit)?;
+        let found = Digest::of(&bytes);
+        if found != *digest {
+            return Err(Error::verb(format!("blob {digest} has the digest {found}: it was damaged or tampered with")));
+        }
+        Ok(bytes)
+    }
+}
+
+/// The entry of the index that a reference names, for those who hold the index.
+pub fn entry<'a>(index: &'a Index, reference: &Reference) -> Option<&'a Descriptor> {
+    store::named(index, reference)
+}

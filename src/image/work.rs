@@ -1,0 +1,92 @@
+//! Folders for unfinished work. Each is locked by the process that made it; one that nobody holds a lock on was left by a
+//! process that was killed, and the next command that writes to the store removes it.
+
+use super::fsutil;
+use crate::error::{Context, Result};
+use crate::ui;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// A folder that is gone when this is dropped.
+#[derive(Debug)]
+pub struct Workdir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Workdir {
+    /// A new folder in `tmp`.
+    pub fn new(tmp: &Path) -> Result<Workdir> {
+        fsutil::private_dir(tmp)?;
+        for serial in 0u32.. {
+            let path = tmp.join(format!("{}-{serial}", std::process::id()));
+            let say = || format!("making the folder {}", path.display());
+            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(e) => return Err(e).verb_context(say),
+            }
+            // A cleaner may have taken the folder between the two calls: then the name is gone or is another folder.
+            let Ok(lock) = File::open(&path) else { continue };
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_still(&lock, &path) {
+                return Ok(Workdir { path, _lock: lock });
+            }
+        }
+        unreachable!("four thousand million folders")
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Workdir {
+    fn drop(&mut self) {
+        // Removed while the lock is held, so that no cleaner works on it at the same time.
+        if let Err(e) = fsutil::remove_path(&self.path) {
+            ui::warn(&format!("left behind: {}", e.chain().join(": ")));
+        }
+    }
+}
+
+/// Whether the path still names what was opened.
+pub fn is_still(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(a), Ok(b)) => a.dev() == b.dev() && a.ino() == b.ino(),
+        _ => false,
+    }
+}
+
+/// Remove what killed processes left in `tmp`. Returns how many folders that were.
+pub fn clean(tmp: &Path) -> Result<usize> {
+    let mut removed = 0;
+    for name in fsutil::list(tmp)? {
+        let path = tmp.join(&name);
+        let Ok(lock) = File::open(&path) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !is_still(&lock, &path) {
+            continue;
+        }
+        fsutil::remove_path(&path)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_use_stays_and_one_that_was_left_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mine = Workdir::new(dir.path()).unwrap();
+        std::fs::create_dir_all(dir.path().join("99999999-0/deep")).unwrap();
+        assert_eq!(clean(dir.path()).unwrap(), 1);
+        assert!(mine.path().exists());
+        let path = mine.path().to_owned();
+        drop(mine);
+        assert!(!path.exists());
+    }
+}
