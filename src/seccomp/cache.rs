@@ -41,12 +41,13 @@ pub fn cached(paths: &Paths, plan: &SeccompPlan, host: &Host) -> Result<Option<V
 
 /// Tells one build's table and generator from another's: an entry of an older hardrun is never taken.
 const SOURCE: u64 = {
-    let sources: [&[u8]; 6] = [
+    let sources: [&[u8]; 7] = [
         include_bytes!("mod.rs"),
         include_bytes!("builtin.rs"),
         include_bytes!("numbers.rs"),
         include_bytes!("checks.rs"),
         include_bytes!("bpf.rs"),
+        include_bytes!("docker.rs"),
         include_bytes!("cache.rs"),
     ];
     // FNV-1a: nobody chooses these bytes but us, so it need not be more.

@@ -11,7 +11,6 @@ pub enum Check {
     /// Refused in every profile, with this errno.
     Never(i32),
     Clone,
-    Unshare,
     Socket,
     Socketpair,
     Ioctl,
@@ -43,10 +42,9 @@ impl Options<'_> {
     }
 }
 
-/// `CLONE_NEW*` except NEWTIME, whose bit is part of the exit signal in clone(2).
+/// `CLONE_NEW*` except NEWTIME, whose bit is part of the exit signal in clone(2): unshare and clone3 alone take it.
 const NEW_NAMESPACES: u32 =
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) as u32;
-const CLONE_NEWTIME: u32 = 0x80;
 
 /// S_ISUID | S_ISGID
 pub const SETID: u32 = 0o6000;
@@ -76,9 +74,8 @@ impl Check {
         match self {
             Check::None | Check::Mode(_) | Check::OpenMode { .. } | Check::Openat2 => Body::always(Action::Allow),
             Check::Never(errno) => Body::always(Action::Errno(errno as u16)),
-            Check::Clone | Check::Unshare if options.opens("namespaces") => Body::always(Action::Allow),
+            Check::Clone if options.opens("namespaces") => Body::always(Action::Allow),
             Check::Clone => allow_if(vec![Cond::bits(0, NEW_NAMESPACES, 0)], eperm),
-            Check::Unshare => allow_if(vec![Cond::bits(0, NEW_NAMESPACES | CLONE_NEWTIME, 0)], eperm),
             Check::Socket => socket(options),
             // The kernel makes pairs of unix sockets only; TIPC would be the other.
             Check::Socketpair => allow_if(vec![Cond::any(0, &[AF_UNIX as u32])], Action::Errno(EAFNOSUPPORT as u16)),

@@ -7,10 +7,14 @@ pub mod bpf;
 pub mod builtin;
 mod cache;
 mod checks;
+mod compare;
+mod docker;
+mod foreign;
 mod numbers;
 pub mod simulate;
 
 pub use cache::cached;
+pub use compare::weaker_than_builtin;
 
 use crate::error::{Error, Result};
 use crate::plan::{SeccompPlan, SeccompProfile};
@@ -44,7 +48,7 @@ pub fn compile(plan: &SeccompPlan, host: &Host) -> Result<Option<Vec<u8>>> {
 }
 
 /// The same before it is code.
-fn policy(plan: &SeccompPlan, _host: &Host) -> Result<Option<Policy>> {
+fn policy(plan: &SeccompPlan, host: &Host) -> Result<Option<Policy>> {
     for group in &plan.opened {
         check_group(group)?;
     }
@@ -56,9 +60,7 @@ fn policy(plan: &SeccompPlan, _host: &Host) -> Result<Option<Policy>> {
         SeccompProfile::Builtin => builtin_policy(options),
         SeccompProfile::Unconfined if !plan.no_setid.value => return Ok(None),
         SeccompProfile::Unconfined => unconfined(),
-        SeccompProfile::File { path, .. } => {
-            return Err(Error::runner(format!("cannot compile the seccomp profile {}", path.display())));
-        }
+        SeccompProfile::File { path, json } => docker::parse(path, json, host)?,
     };
     if plan.no_setid.value {
         refuse_setid(&mut policy);
