@@ -1,8 +1,9 @@
 //! A rule is data with a function.
 
 use crate::facts::Facts;
-use crate::plan::Draft;
+use crate::plan::{Draft, Source, Sourced};
 use serde::Serialize;
+use std::fmt;
 
 /// How much of the host a rule's violation gives away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -13,7 +14,27 @@ pub enum Severity {
     Critical,
 }
 
-/// One thing that is refused until it is explicitly overridden with `--allow ID`.
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        })
+    }
+}
+
+/// Whether `--allow ID` lets the thing pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "text")]
+pub enum Override {
+    /// What the override loosens, and nothing besides.
+    Loosens(&'static str),
+    /// There is none, and why.
+    Never(&'static str),
+}
+
+/// One thing that is refused, until it is explicitly overridden with `--allow ID` where the rule has an override.
 pub struct Rule {
     /// kebab-case, what `--allow` takes.
     pub id: &'static str,
@@ -22,9 +43,12 @@ pub struct Rule {
     pub summary: &'static str,
     /// What an attacker gains, in one line.
     pub risk: &'static str,
-    /// A safer form that can be pasted; `{}`-free, general. A finding may be more specific.
+    /// A safer form that can be pasted, general. A finding may be more specific.
     pub instead: &'static str,
-    /// CIS Docker Benchmark numbers, CVEs, NIST SP 800-190 sections.
+    /// Arguments of `hardrun run` that are refused.
+    pub example: &'static str,
+    pub overriding: Override,
+    /// CIS Docker Benchmark numbers, CVEs, NIST SP 800-190 sections, Pod Security Standards.
     pub references: &'static [&'static str],
     /// Every place in the draft that violates the rule.
     pub check: fn(&Draft, &Facts) -> Vec<Finding>,
@@ -40,4 +64,26 @@ pub struct Finding {
     pub detail: Option<String>,
     /// A safer form for this very request, where there is a better one than the rule's.
     pub instead: Option<String>,
+}
+
+impl Finding {
+    pub fn new(rule: &'static str, asked: impl Into<String>) -> Self {
+        Finding { rule, asked: asked.into(), detail: None, instead: None }
+    }
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+    pub fn instead(mut self, instead: impl Into<String>) -> Self {
+        self.instead = Some(instead.into());
+        self
+    }
+}
+
+/// How a value was asked for: `--pid host`, or `pid host (preset NAME)` where no flag was typed.
+pub fn asked<T>(from: &Sourced<T>, name: &str, value: impl fmt::Display) -> String {
+    match &from.source {
+        Source::Flag(flag) => format!("{flag} {value}").trim_end().to_owned(),
+        other => format!("{name} {value} ({other})"),
+    }
 }

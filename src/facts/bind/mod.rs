@@ -1,0 +1,126 @@
+//! A look at the disk at what a bind would show a container: what its source is under other names, what it holds, who
+//! listens on it. Names alone are judged by [`crate::policy::sensitive`]; this is the part that needs the host.
+
+mod expand;
+mod socket;
+
+pub use socket::engine_sockets;
+
+use super::{BindSeen, Facts, Held, PathClass};
+use crate::policy::sensitive::{classify_all, table::TABLE};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// What the source of a bind is and holds. `source` is canonical. About a hundred `lstat` calls, no writes; a socket
+/// that no table knows is connected to for a moment to learn who listens.
+pub fn look(source: &Path, facts: &Facts) -> BindSeen {
+    let mut seen = BindSeen::default();
+    let Ok(meta) = std::fs::symlink_metadata(source) else { return seen };
+    let homes = expand::homes();
+    let mut real = source.to_owned();
+    if let Some(alias) = alias(source, &homes) {
+        seen.is.extend(held_at(&alias));
+        real = alias;
+    }
+    seen.is.extend(expand::in_home(&real, &homes));
+    if meta.file_type().is_socket() {
+        seen.engine = socket::listener(source, (meta.dev(), meta.ino()), facts);
+    }
+    if meta.is_dir() {
+        seen.holds = expand::below(&real, &homes);
+        for own in &facts.own_paths {
+            if own.starts_with(&real) && *own != real && own.exists() {
+                let why = "hardrun's own state".to_owned();
+                seen.holds.push(Held { path: own.clone(), class: PathClass::Own, why });
+            }
+        }
+        if real != source {
+            // Back to the names that the container's mount will have.
+            for held in &mut seen.holds {
+                if let Ok(rest) = held.path.strip_prefix(&real) {
+                    held.path = source.join(rest);
+                }
+            }
+        }
+    }
+    seen
+}
+
+/// What a path is by its name, as facts.
+fn held_at(path: &Path) -> Vec<Held> {
+    classify_all(path).into_iter().map(|m| Held { path: path.to_owned(), class: m.class, why: m.why }).collect()
+}
+
+/// The name under which the table knows this file or folder, where that is not its own: a bind mount of `/etc` at
+/// `/mnt/etc` has the device and inode number of `/etc`, a hard link to `/etc/shadow` those of the file.
+fn alias(source: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
+    let known: Vec<((u64, u64), PathBuf)> = TABLE
+        .iter()
+        .filter(|entry| !entry.path.contains('*'))
+        .flat_map(|entry| match entry.path.strip_prefix("~/") {
+            Some(rest) => homes.iter().map(|home| home.join(rest)).collect(),
+            None => vec![PathBuf::from(entry.path)],
+        })
+        .filter_map(|path| {
+            let meta = std::fs::symlink_metadata(&path).ok()?;
+            (!meta.file_type().is_symlink()).then(|| ((meta.dev(), meta.ino()), path))
+        })
+        .collect();
+    source.ancestors().find_map(|ancestor| {
+        let meta = std::fs::symlink_metadata(ancestor).ok()?;
+        let (_, path) = known
+            .iter()
+            .filter(|(id, path)| *id == (meta.dev(), meta.ino()) && path != ancestor)
+            .max_by_key(|(_, path)| path.components().count())?;
+        let rest = source.strip_prefix(ancestor).ok()?;
+        Some(if rest.as_os_str().is_empty() { path.clone() } else { path.join(rest) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testkit;
+
+    #[test]
+    fn an_ordinary_folder_is_and_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("src")).unwrap();
+        assert_eq!(look(dir.path(), &testkit::facts()), BindSeen::default());
+    }
+
+    #[test]
+    fn keys_in_any_folder_are_held() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(".ssh")).unwrap();
+        let seen = look(dir.path(), &testkit::facts());
+        assert_eq!(seen.holds.len(), 1);
+        assert_eq!(seen.holds[0].class, PathClass::Secret);
+        assert_eq!(seen.holds[0].path, dir.path().join(".ssh"));
+    }
+
+    #[test]
+    fn a_hard_link_is_known_by_its_inode() {
+        // /etc is listed, and so is what lies in it; the test needs no right to link a real secret.
+        let meta = std::fs::symlink_metadata("/etc").unwrap();
+        assert!(meta.is_dir());
+        assert_eq!(alias(Path::new("/etc"), &[]), None, "its own name is no alias");
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".netrc");
+        std::fs::write(&file, "x").unwrap();
+        let link = home.path().join("innocent");
+        std::fs::hard_link(&file, &link).unwrap();
+        assert_eq!(alias(&link, &[home.path().to_owned()]), Some(file));
+    }
+
+    #[test]
+    fn hardruns_own_folders_are_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("store");
+        std::fs::create_dir(&own).unwrap();
+        let mut facts = testkit::facts();
+        facts.own_paths = vec![own.clone()];
+        let seen = look(dir.path(), &facts);
+        assert_eq!(seen.holds.iter().map(|h| (&h.path, h.class)).collect::<Vec<_>>(), [(&own, PathClass::Own)]);
+    }
+}

@@ -1,0 +1,25 @@
+use super::prelude::*;
+
+pub const RULE: Rule = Rule {
+    id: "host-secrets",
+    severity: Severity::Critical,
+    summary: "keys, tokens or password hashes of the host or its users inside the container",
+    risk: "a copy of a key works from anywhere and for as long as nobody changes it",
+    instead: "give the container a key of its own: -v ./key-for-this:/run/secrets/key:ro",
+    example: "-v /root/.ssh:/root/.ssh:ro IMAGE",
+    overriding: Override::Loosens("that path can be read in the container; secrets in other bound folders stay hidden"),
+    references: &["CIS 5.6", "NIST SP 800-190 4.1.4"],
+    check,
+};
+
+fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
+    mount::binds(draft, facts)
+        .filter(|(_, matches)| matches.iter().all(|m| m.class != PathClass::Root))
+        .filter_map(|(mount, matches)| {
+            let why = matches.iter().filter(|m| m.class == PathClass::Secret).find(|m| {
+                m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, &draft.masked_paths.value)
+            })?;
+            Some(mount::finding(RULE.id, mount, why))
+        })
+        .collect()
+}
