@@ -21,6 +21,9 @@ pub fn facts() -> Facts {
         memory: 8 << 30,
         bounding: (1 << 41) - 1,
         nofile_hard: 1 << 20,
+        hard_limits: BTreeMap::from([("nofile".into(), 1 << 20)]),
+        limits: BTreeSet::new(),
+        oom_score_adj: 0,
         engine_sockets: vec!["/run/docker.sock".into(), "/run/systemd/private".into()],
         own_paths: vec!["/srv/store".into()],
     }
@@ -48,8 +51,8 @@ pub fn draft() -> Draft {
             no_new_privileges: Sourced::default(true),
             umask: Sourced::default(0o22),
             rlimits: BTreeMap::from([
-                ("RLIMIT_NOFILE".into(), Sourced::default(Rlimit { soft: 1024, hard: 4096 })),
-                ("RLIMIT_CORE".into(), Sourced::default(Rlimit { soft: 0, hard: 0 })),
+                ("nofile".into(), Sourced::default(Rlimit { soft: 1024, hard: 4096 })),
+                ("core".into(), Sourced::default(Rlimit { soft: 0, hard: 0 })),
             ]),
             oom_score_adj: Sourced::default(0),
             init: Sourced::default(false),
@@ -71,6 +74,7 @@ pub fn draft() -> Draft {
         seccomp: SeccompPlan {
             profile: Sourced::default(SeccompProfile::Builtin),
             opened: BTreeSet::new(),
+            shut: BTreeSet::new(),
             no_setid: Sourced::default(false),
         },
         apparmor: Sourced::default(AppArmor::Builtin),
