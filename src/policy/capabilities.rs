@@ -52,7 +52,10 @@ pub const TABLE: &[Capability] = &[
     free("CAP_SYS_CHROOT", "changes the root folder within the container's own"),
     no("CAP_SYS_PTRACE", "reads and writes memory of other processes, the launcher's helpers among them"),
     no("CAP_SYS_PACCT", "switches process accounting: a file that the kernel writes"),
-    no("CAP_SYS_ADMIN", "mounts, namespaces, bpf and a hundred other doors: the new root (CVE-2022-0185, CVE-2022-0492)"),
+    no(
+        "CAP_SYS_ADMIN",
+        "mounts, namespaces, bpf and a hundred other doors: the new root (CVE-2022-0185, CVE-2022-0492)",
+    ),
     no("CAP_SYS_BOOT", "restarts the host or loads another kernel"),
     no("CAP_SYS_NICE", "takes processor time from the host's own processes"),
     no("CAP_SYS_RESOURCE", "raises the limits that keep the host alive"),

@@ -1,4 +1,4 @@
-//! The ordered list of all rules: what gives the most away comes first within each group.
+//! The ordered list of all rules, in groups.
 
 use super::rule::Rule;
 use super::rules::*;
@@ -19,7 +19,23 @@ pub static RULES: &[Rule] = &[
     // Rights.
     privileged::RULE,
     dangerous_capability::RULE,
+    new_privileges::RULE,
+    privileged_group::RULE,
+    host_id_map::RULE,
+    device::RULE,
+    device_cgroup_rule::RULE,
+    gpus::RULE,
+    api_socket::RULE,
+    preserve_fds::RULE,
+    env_host::RULE,
+    // Filters and masks.
+    seccomp_unconfined::RULE,
+    seccomp_policy_image::RULE,
+    apparmor_unconfined::RULE,
+    selinux_disabled::RULE,
     paths_unmasked::RULE,
+    writable_cgroups::RULE,
+    personality::RULE,
     // Namespaces.
     host_userns::RULE,
     host_pid::RULE,
@@ -28,6 +44,30 @@ pub static RULES: &[Rule] = &[
     host_uts::RULE,
     host_cgroupns::RULE,
     foreign_container::RULE,
+    // Kernel settings.
+    host_sysctl::RULE,
+    sysctl::RULE,
+    // Limits.
+    no_memory_limit::RULE,
+    no_pids_limit::RULE,
+    no_files_limit::RULE,
+    core_dumps::RULE,
+    oom_kill_disable::RULE,
+    negative_oom_score::RULE,
+    cpu_rt::RULE,
+    cgroup_parent::RULE,
+    cgroups_disabled::RULE,
+    cgroup_conf::RULE,
+    // What runs, and where it comes from.
+    rootfs_sensitive::RULE,
+    rootfs_host::RULE,
+    workdir_through_proc::RULE,
+    ssh_in_container::RULE,
+    insecure_registry::RULE,
+    // Ports.
+    privileged_port::RULE,
+    publish_all::RULE,
+    publish_any_address::RULE,
 ];
 
 /// The rule with this id.

@@ -57,6 +57,7 @@ pub use ulimit::Ulimit;
 pub use umask::Umask;
 pub use user::UserSpec;
 
+use crate::policy::Allow;
 use std::path::PathBuf;
 
 /// One container, as asked for.
@@ -328,17 +329,11 @@ pub struct HealthRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnRequest {
     pub preset: Option<String>,
+    /// `--allow RULE[=REASON]`, parsed by [`Allow`]'s `FromStr`.
     pub allow: Vec<Allow>,
     pub dry_run: bool,
     pub format: Option<OutputFormat>,
     pub print_docker: bool,
-}
-
-/// `--allow RULE[=REASON]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allow {
-    pub rule: String,
-    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

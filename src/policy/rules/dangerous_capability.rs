@@ -8,7 +8,9 @@ pub const RULE: Rule = Rule {
     risk: "with it, known ways lead from the container to root on the host",
     instead: "leave it out: package managers and entrypoints have what they need; `hardrun rules dangerous-capability` says why each is refused",
     example: "--cap-add SYS_ADMIN IMAGE",
-    overriding: Override::Loosens("those capabilities, inside the container's own user namespace where there is one; the system call filter stays as it is"),
+    overriding: Override::Loosens(
+        "those capabilities, inside the container's own user namespace where there is one; the system call filter stays as it is",
+    ),
     references: &["CIS 5.4", "PSS baseline Capabilities", "NIST SP 800-190 4.4.3"],
     check,
 };
@@ -52,7 +54,8 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
 
 /// A bind in which the container's root is the host's.
 fn writable_identity_bind(draft: &Draft) -> Option<&MountPlan> {
-    draft.mounts.iter().find(|m| {
-        !m.readonly.value && matches!(m.kind, MountKind::Bind { idmap: BindIdmap::Identity, .. })
-    })
+    draft
+        .mounts
+        .iter()
+        .find(|m| !m.readonly.value && matches!(m.kind, MountKind::Bind { idmap: BindIdmap::Identity, .. }))
 }

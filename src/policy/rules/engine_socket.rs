@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "whoever can speak to the socket starts a privileged process on the host: this is root on the host, read-only or not",
     instead: "leave the mount out; run the step that needs the engine on the host, or build images with a tool that needs no socket (buildah, kaniko)",
     example: "-v /var/run/docker.sock:/var/run/docker.sock IMAGE",
-    overriding: Override::Loosens("the socket is mounted; user namespace, capabilities and filter stay on, but they do not help here"),
+    overriding: Override::Loosens(
+        "the socket is mounted; user namespace, capabilities and filter stay on, but they do not help here",
+    ),
     references: &["CIS 5.32", "NIST SP 800-190 4.5.5", "PSS baseline HostPath"],
     check,
 };

@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "every process of the host can be seen, and those of the same user signalled; /proc/PID/root leads into them",
     instead: "leave --pid out; to watch one container: --pid container:NAME",
     example: "--pid host IMAGE",
-    overriding: Override::Loosens("the container has the host's process namespace; its user namespace still keeps it from other users' processes"),
+    overriding: Override::Loosens(
+        "the container has the host's process namespace; its user namespace still keeps it from other users' processes",
+    ),
     references: &["CIS 5.16", "PSS baseline hostPID", "NIST SP 800-190 4.4.3"],
     check,
 };

@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "every secret, socket and device of the host is in it; one writable file is enough to become root",
     instead: "-v of the one folder that is needed, read-only: -v /srv/data:/data:ro",
     example: "-v /:/host IMAGE",
-    overriding: Override::Loosens("the tree is mounted, read-only unless said otherwise, with known secrets and hardrun's own folders hidden"),
+    overriding: Override::Loosens(
+        "the tree is mounted, read-only unless said otherwise, with known secrets and hardrun's own folders hidden",
+    ),
     references: &["CIS 5.6", "NIST SP 800-190 4.5.5", "PSS baseline HostPath"],
     check,
 };

@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "root inside is root outside: any flaw in the other layers is root on the host",
     instead: "leave --userns out; a container user for files of a host user comes with -v by itself",
     example: "--userns host IMAGE",
-    overriding: Override::Loosens("no user namespace: ids are the host's, and for that reason no capability is given back"),
+    overriding: Override::Loosens(
+        "no user namespace: ids are the host's, and for that reason no capability is given back",
+    ),
     references: &["CIS 2.9", "CIS 5.31", "NIST SP 800-190 4.4.3"],
     check,
 };

@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "kernel memory, timers and settings under /proc and /sys can be read or written",
     instead: "leave systempaths=unconfined out",
     example: "--security-opt systempaths=unconfined IMAGE",
-    overriding: Override::Loosens("the masked and read-only paths under /proc and /sys are open; user namespace and filter stay on"),
+    overriding: Override::Loosens(
+        "the masked and read-only paths under /proc and /sys are open; user namespace and filter stay on",
+    ),
     references: &["PSS baseline procMount", "CVE-2025-31133"],
     check,
 };
@@ -43,8 +45,7 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
         let what = asked(masked, "--security-opt", "systempaths=unconfined");
         out.push(Finding::new(RULE.id, what).detail(format!("not hidden: {}", open.join(", "))));
     }
-    let open: Vec<&str> =
-        READONLY.iter().copied().filter(|p| !covered(p, &[&readonly.value, &masked.value])).collect();
+    let open: Vec<&str> = READONLY.iter().copied().filter(|p| !covered(p, &[&readonly.value, &masked.value])).collect();
     if !open.is_empty() {
         let what = asked(readonly, "--security-opt", "systempaths=unconfined");
         out.push(Finding::new(RULE.id, what).detail(format!("writable: {}", open.join(", "))));

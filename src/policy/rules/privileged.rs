@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "every capability at once: each one of a dozen of them is enough to leave the container",
     instead: "name what is needed: --cap-add CAP for one capability, --device PATH for one device",
     example: "--privileged IMAGE",
-    overriding: Override::Loosens("every capability inside the container's own user namespace; seccomp, masked paths, devices and namespaces stay as they are"),
+    overriding: Override::Loosens(
+        "every capability inside the container's own user namespace; seccomp, masked paths, devices and namespaces stay as they are",
+    ),
     references: &["CIS 5.5", "PSS baseline Privileged Containers", "NIST SP 800-190 4.4.3"],
     check,
 };

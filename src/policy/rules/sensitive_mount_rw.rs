@@ -7,7 +7,9 @@ pub const RULE: Rule = Rule {
     risk: "what the container writes there the host runs or trusts later: programs, cron jobs, start-up files, accounts",
     instead: "-v PATH:DEST:ro, or a named volume for what the container has to write: -v NAME:DEST",
     example: "-v /etc:/host-etc:rw IMAGE",
-    overriding: Override::Loosens("that mount is writable; the host's root is still not to be had through it, and setuid files cannot be made"),
+    overriding: Override::Loosens(
+        "that mount is writable; the host's root is still not to be had through it, and setuid files cannot be made",
+    ),
     references: &["CIS 5.6", "NIST SP 800-190 4.5.5"],
     check,
 };

@@ -145,7 +145,9 @@ pub fn covers(mounts: &[MountPlan]) -> Covers {
         let mut names = Vec::new();
         for held in &seen.holds {
             let Some(inside) = inside(mount, source, &held.path) else { continue };
-            if mounts.iter().any(|m| Path::new(&m.destination).starts_with(&inside) && m.destination != mount.destination)
+            if mounts
+                .iter()
+                .any(|m| Path::new(&m.destination).starts_with(&inside) && m.destination != mount.destination)
             {
                 continue;
             }
