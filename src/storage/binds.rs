@@ -39,7 +39,8 @@ pub struct Bind<'a> {
 /// Makes binds for one container, and keeps the user namespaces that map them for reuse.
 pub struct Binder {
     ids: Option<Ids>,
-    maps: HashMap<(Vec<(u32, u32, u32)>, Vec<(u32, u32, u32)>), OwnedFd>,
+    /// By the uid map and the gid map.
+    maps: HashMap<(Vec<IdMap>, Vec<IdMap>), OwnedFd>,
 }
 
 impl Binder {
@@ -88,10 +89,6 @@ impl Binder {
         }
         Ok(self.maps.get(&key))
     }
-}
-
-fn flat(maps: &[IdMap]) -> Vec<(u32, u32, u32)> {
-    maps.iter().map(|m| (m.inside, m.outside, m.count)).collect()
 }
 
 /// Open the source again and make sure that it is what the policy saw: no link in its path, same kind, same owner.
