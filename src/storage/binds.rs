@@ -81,11 +81,10 @@ impl Binder {
         let Some(ids) = self.ids else { return Ok(None) };
         let uids = map(bind.idmap, bind.uid, ids.uid, ids);
         let gids = map(bind.idmap, bind.gid, ids.gid, ids);
-        let key = (flat(&uids), flat(&gids));
+        let key = (uids, gids);
         if !self.maps.contains_key(&key) {
-            let ns =
-                userns::create(&uids, &gids).context(|| format!("make an id map for {}", bind.source.display()))?;
-            self.maps.insert(key.clone(), ns);
+            let attempt = || format!("make an id map for {}", bind.source.display());
+            self.maps.insert(key.clone(), userns::create(&key.0, &key.1).context(attempt)?);
         }
         Ok(self.maps.get(&key))
     }
