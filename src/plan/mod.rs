@@ -3,6 +3,8 @@
 //! A [`Draft`] says what would run; the policy judges it together with the host's [`Facts`](crate::facts::Facts); a
 //! [`Plan`] is a draft that passed, with the overrides that were needed.
 
+pub mod draft;
+mod fallback;
 mod sourced;
 
 pub use sourced::{Source, Sourced};

@@ -1,0 +1,58 @@
+//! Names for containers.
+
+use crate::error::{Context as _, Result};
+use std::io::Read;
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut bytes))
+        .context(|| "cannot read /dev/urandom".to_owned())?;
+    Ok(bytes)
+}
+
+/// 64 random hexadecimal digits. As with docker, no id's first 12 digits are all decimal: they become the hostname, and
+/// programs take a name of digits for an address.
+pub fn new_id() -> Result<String> {
+    loop {
+        let id = hex::encode(random::<32>()?);
+        if id[..12].bytes().any(|b| b.is_ascii_alphabetic()) {
+            return Ok(id);
+        }
+    }
+}
+
+const ADJECTIVES: [&str; 32] = [
+    "able", "bold", "brave", "bright", "brisk", "calm", "clever", "cosy", "crisp", "eager", "fair", "fond", "frank",
+    "gentle", "glad", "grand", "happy", "keen", "kind", "lively", "lucid", "merry", "neat", "nimble", "patient",
+    "proud", "quick", "quiet", "sober", "steady", "vivid", "wise",
+];
+const SURNAMES: [&str; 32] = [
+    "allen", "bartik", "borg", "clarke", "curie", "dijkstra", "euler", "faraday", "franklin", "gauss", "goldberg",
+    "hamilton", "hopper", "johnson", "kepler", "knuth", "lamarr", "lamport", "liskov", "lovelace", "meitner",
+    "noether", "pascal", "perlman", "ritchie", "shannon", "snyder", "thompson", "turing", "wilkes", "wing", "wozniak",
+];
+
+/// `adjective_surname`; `attempt` above 0 adds a digit, for when the name is taken.
+pub fn random_name(attempt: u32) -> Result<String> {
+    let [a, b, c] = random::<3>()?;
+    let name = format!("{}_{}", ADJECTIVES[usize::from(a) % 32], SURNAMES[usize::from(b) % 32]);
+    Ok(if attempt == 0 { name } else { format!("{name}{}", c % 10) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_names_have_dockers_shape() {
+        let id = new_id().unwrap();
+        assert_eq!(id.len(), 64);
+        assert!(id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+        assert_ne!(id, new_id().unwrap());
+        let (adjective, surname) =
+            random_name(0).map(|n| n.split_once('_').map(|(a, s)| (a.to_owned(), s.to_owned()))).unwrap().unwrap();
+        assert!(ADJECTIVES.contains(&adjective.as_str()) && SURNAMES.contains(&surname.as_str()));
+        assert!(random_name(1).unwrap().ends_with(|c: char| c.is_ascii_digit()));
+    }
+}

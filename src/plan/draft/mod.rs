@@ -1,0 +1,232 @@
+//! Request, preset, image and facts in; the draft of a plan out. Everything that is decided about a container is
+//! decided here, each value with its source; nothing on the host is changed.
+//!
+//! Order of precedence: a flag, then the preset, then the image, then hardrun's own default. A flag may tighten what
+//! the preset has locked; loosening it is an error that names both.
+
+mod host;
+mod id;
+mod isolation;
+mod mounts;
+mod network;
+mod paths;
+mod process;
+mod resources;
+
+pub use host::{Found, Host, Kind, ThisHost};
+pub use id::{new_id, random_name};
+
+use super::{Asked, Draft, ImagePlan, Published, RootPlan, Source, Sourced, StdioPlan};
+use crate::error::{Error, Result};
+use crate::facts::Facts;
+use crate::image::store::Image;
+use crate::preset::{Key, Preset};
+use crate::request::{Protocol, Request};
+use crate::state::Paths;
+
+/// Everything that decides about one container.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    pub request: &'a Request,
+    pub image: &'a Image,
+    pub preset: &'a Preset,
+    pub facts: &'a Facts,
+    pub paths: &'a Paths,
+    pub host: &'a dyn Host,
+    /// 64 lower-case hexadecimal digits; [`new_id`].
+    pub id: &'a str,
+    /// `--name`, or [`random_name`].
+    pub name: &'a str,
+}
+
+/// Decide. Errors are docker's for values that cannot be (exit 125), and name flag and preset where a lock is loosened.
+pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
+    let Inputs { request, image, preset, id, name, .. } = inputs;
+    let mut notices = request.notices.clone();
+
+    let namespaces = isolation::namespaces(&inputs, &mut notices)?;
+    let capabilities = isolation::capabilities(&inputs, &namespaces)?;
+    let hostname = network::hostname(&inputs, &namespaces)?;
+    let user = process::user(&inputs)?;
+    let resources = resources::resolve(&inputs, &mut notices)?;
+    let network = network::resolve(&inputs, &namespaces)?;
+    let root = RootPlan { readonly: readonly(&inputs)? };
+    let mut mounts = mounts::resolve(&inputs, &resources, &user, &mut notices)?;
+    network::files(&inputs, &namespaces, &hostname, &network, &root, &mut mounts)?;
+    mounts::sort(&mut mounts);
+    let covers = crate::policy::sensitive::covers(&mounts);
+    notices.extend(covers.notices);
+    let writable_bind = mounts::writable_bind(&mounts);
+
+    Ok(Draft {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        preset: match &request.own.preset {
+            Some(_) => Sourced::flag(preset.name.clone(), "--preset"),
+            None => Sourced::default(preset.name.clone()),
+        },
+        image: ImagePlan {
+            reference: request.image.clone(),
+            name: image.name.clone(),
+            manifest_digest: image.manifest_digest.clone(),
+            config_digest: image.config_digest.clone(),
+            layers: image.layers.clone(),
+        },
+        process: process::resolve(&inputs, user, &hostname, &mut notices)?,
+        domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
+        root,
+        seccomp: isolation::seccomp(&inputs, writable_bind)?,
+        apparmor: isolation::apparmor(&inputs)?,
+        selinux: isolation::selinux(&inputs, &mut notices),
+        landlock: isolation::landlock(&inputs),
+        masked_paths: paths::masked(request, covers.masked),
+        readonly_paths: paths::readonly(request, covers.readonly),
+        devices: isolation::devices(&inputs)?,
+        device_cgroup_rules: request
+            .isolation
+            .device_cgroup_rules
+            .iter()
+            .map(|r| Sourced::flag(r.typed.clone(), "--device-cgroup-rule"))
+            .collect(),
+        sysctls: network::sysctls(&inputs, &namespaces)?,
+        stdio: stdio(request),
+        labels: labels(&inputs),
+        annotations: request.lifecycle.annotations.iter().cloned().collect(),
+        remove: request.lifecycle.remove,
+        timeout: timeout(&inputs)?,
+        cidfile: request.lifecycle.cidfile.clone(),
+        pidfile: request.lifecycle.pidfile.clone(),
+        asked: asked(request),
+        capabilities,
+        hostname,
+        namespaces,
+        resources,
+        network,
+        mounts,
+        notices,
+    })
+}
+
+/// Whether a flag's value may stand against what the preset has locked.
+fn lock(preset: &Preset, key: Key, flag: &str, tight: bool, holds: impl FnOnce() -> String) -> Result<()> {
+    match preset.locked(key) {
+        Some(by) if !tight => {
+            Err(Error::runner(format!("{flag} loosens what preset {by} has locked: {} {}", key.name(), holds())).hint(
+                format!(
+                    "leave {flag} out, or choose another preset; `hardrun preset show {}` shows this one",
+                    preset.name
+                ),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn readonly(inputs: &Inputs<'_>) -> Result<Sourced<bool>> {
+    match inputs.request.isolation.read_only {
+        Some(value) => {
+            let held = &inputs.preset.read_only;
+            lock(inputs.preset, Key::ReadOnly, "--read-only=false", value || !held.value, || "is true".into())?;
+            Ok(Sourced::flag(value, "--read-only"))
+        }
+        None => Ok(inputs.preset.read_only.clone()),
+    }
+}
+
+fn timeout(inputs: &Inputs<'_>) -> Result<Option<Sourced<u64>>> {
+    let held = inputs.preset.timeout.as_ref();
+    match inputs.request.lifecycle.timeout {
+        Some(seconds) => {
+            let tight = held.is_none_or(|h| seconds != 0 && seconds <= h.value);
+            let say = || format!("is {} s", held.map_or(0, |h| h.value));
+            lock(inputs.preset, Key::Timeout, &format!("--timeout {seconds}"), tight, say)?;
+            Ok((seconds != 0).then(|| Sourced::flag(seconds, "--timeout")))
+        }
+        None => Ok(held.cloned()),
+    }
+}
+
+/// Docker attaches stdout and stderr unless told otherwise, and stdin with `-i`.
+fn stdio(request: &Request) -> StdioPlan {
+    let p = &request.process;
+    let attach = p.attach.unwrap_or(crate::request::Attach { stdin: p.interactive, stdout: true, stderr: true });
+    StdioPlan {
+        tty: p.tty,
+        interactive: p.interactive,
+        attach_stdin: attach.stdin,
+        attach_stdout: attach.stdout,
+        attach_stderr: attach.stderr,
+        // With a terminal the keys reach the container as bytes: docker does not proxy signals then.
+        sig_proxy: p.sig_proxy.unwrap_or(true) && !p.tty,
+        detach_keys: p.detach_keys.as_ref().map(|keys| keys.typed.clone()),
+    }
+}
+
+/// The image's labels under the caller's.
+fn labels(inputs: &Inputs<'_>) -> std::collections::BTreeMap<String, String> {
+    let mut labels = std::collections::BTreeMap::new();
+    if let Some(of_image) = inputs.image.config.config().as_ref().and_then(|c| c.labels().as_ref()) {
+        labels.extend(of_image.iter().map(|(k, v)| (k.clone(), v.clone())));
+    }
+    labels.extend(inputs.request.lifecycle.labels.iter().cloned());
+    labels
+}
+
+/// What has no other place in the draft than the rule that judges it.
+fn asked(request: &Request) -> Asked {
+    let isolation = &request.isolation;
+    let resources = &request.resources;
+    let network = &request.network;
+    Asked {
+        privileged: isolation.privileged,
+        cap_add_all: isolation.cap_add.iter().any(|c| c.is_all()),
+        gpus: isolation.gpus.as_ref().map(|g| g.typed.clone()),
+        publish_all: network.publish_all,
+        publish: network.publish.iter().flat_map(published).collect(),
+        cgroup_parent: resources.cgroup_parent.clone(),
+        oom_kill_disable: resources.oom_kill_disable,
+        env_host: request.process.env_host,
+        preserve_fds: request.process.preserve_fds,
+        use_api_socket: isolation.use_api_socket,
+        cgroups_disabled: resources.cgroups_disabled,
+        cgroup_conf: resources.cgroup_conf.clone(),
+        seccomp_policy_image: isolation.seccomp_policy_image,
+        personality: request.process.personality.clone(),
+        writable_cgroups: isolation::writable_cgroups(request),
+        tls_verify_off: request.source.tls_verify == Some(false),
+        cpu_rt: resources.cpu_rt_period.is_some_and(|n| n != 0) || resources.cpu_rt_runtime.is_some_and(|n| n != 0),
+        docker_host_plain_tcp: network.docker_host_plain_tcp.clone(),
+        rootfs: request.source.rootfs.clone(),
+        uidmaps: isolation.uidmap.iter().map(|m| m.typed.clone()).collect(),
+        gidmaps: isolation.gidmap.iter().map(|m| m.typed.clone()).collect(),
+        foreign_namespaces: isolation::foreign_namespaces(request),
+        // Known only when a registry is spoken to; a pull has its own check.
+        insecure_registry: None,
+    }
+}
+
+/// A range of ports, one by one.
+fn published(spec: &crate::request::PortSpec) -> Vec<Published> {
+    let one_to_one = spec.host.is_some_and(|h| h.end - h.start == spec.container.end - spec.container.start);
+    (spec.container.start..=spec.container.end)
+        .map(|port| Published {
+            host_ip: spec.host_ip.map(|ip| ip.to_string()),
+            host_port: spec.host.map(|h| if one_to_one { h.start + (port - spec.container.start) } else { h.start }),
+            container_port: port,
+            protocol: match spec.protocol {
+                Protocol::Tcp => "tcp",
+                Protocol::Udp => "udp",
+                Protocol::Sctp => "sctp",
+            }
+            .to_owned(),
+        })
+        .collect()
+}
+
+/// What a value that no flag decided has as its source.
+fn of_preset<T>(preset: &Preset, value: T) -> Sourced<T> {
+    Sourced::new(value, Source::Preset(preset.name.clone()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

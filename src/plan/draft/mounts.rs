@@ -1,0 +1,365 @@
+//! What is mounted into the container besides its root.
+
+use super::process::clean;
+use super::{Found, Inputs, Kind, lock, of_preset, resources};
+use crate::error::{Error, Result};
+use crate::plan::{BindIdmap, MountKind, MountPlan, ResourcesPlan, Source, Sourced, UserPlan};
+use crate::policy::sensitive;
+use crate::preset::{Key, PresetTmpfs};
+use crate::request::{BindRequest, ImageVolume, MountRequest, TmpfsRequest, VolumeRequest};
+use std::path::{Path, PathBuf};
+
+pub(super) fn resolve(
+    inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
+    user: &Sourced<UserPlan>,
+    notices: &mut Vec<String>,
+) -> Result<Vec<MountPlan>> {
+    let mut mounts: Vec<MountPlan> = Vec::new();
+    let mut anonymous = 0;
+    for asked in &inputs.request.mounts.mounts {
+        let destination = destination(asked)?;
+        let mount = match asked {
+            MountRequest::Bind(bind) => self::bind(inputs, bind, destination, notices)?,
+            MountRequest::Volume(volume) => self::volume(inputs, volume, destination, &mut anonymous, notices)?,
+            MountRequest::Tmpfs(tmpfs) => self::tmpfs(inputs, limits, tmpfs, destination, notices)?,
+            MountRequest::Image(image) => {
+                return Err(Error::runner(format!("{}: image mounts are not carried out", image.typed))
+                    .hint(format!("hardrun run {} with -v, or build the files into the image", image.reference)));
+            }
+        };
+        if mounts.iter().any(|m| m.destination == mount.destination) {
+            return Err(Error::runner(format!("duplicate mount point: {}", mount.destination)));
+        }
+        mounts.push(mount);
+    }
+    let taken = |mounts: &[MountPlan], path: &str| mounts.iter().any(|m| m.destination == path);
+    for entry in &inputs.preset.tmpfs {
+        if !taken(&mounts, &entry.value.path) {
+            mounts.push(preset_tmpfs(inputs, limits, entry, user));
+        }
+    }
+    image_volumes(inputs, limits, &mut mounts, &mut anonymous, notices);
+    Ok(mounts)
+}
+
+/// Parents before children; otherwise in the order asked for.
+pub(super) fn sort(mounts: &mut [MountPlan]) {
+    mounts.sort_by_key(|m| m.destination.matches('/').count());
+}
+
+/// What was typed for the first host folder that can be written to.
+pub(super) fn writable_bind(mounts: &[MountPlan]) -> Option<String> {
+    mounts.iter().find(|m| matches!(m.kind, MountKind::Bind { .. }) && !m.readonly.value).map(|m| m.asked.clone())
+}
+
+fn destination(asked: &MountRequest) -> Result<String> {
+    let destination = clean(asked.destination());
+    if !asked.destination().starts_with('/') {
+        return Err(Error::runner(format!(
+            "{}: invalid mount path: {:?} mount path must be absolute",
+            asked.typed(),
+            asked.destination()
+        )));
+    }
+    if destination == "/" {
+        return Err(Error::runner(format!("{}: invalid specification: destination can't be '/'", asked.typed())));
+    }
+    Ok(destination)
+}
+
+fn propagation(asked: Option<&String>, typed: &str) -> Sourced<String> {
+    match asked {
+        Some(mode) => Sourced::flag(mode.clone(), typed),
+        None => Sourced::default("private".into()),
+    }
+}
+
+fn flag_of(typed: &str) -> &str {
+    match typed.split([' ', '=']).next() {
+        Some("-v") | None => "--volume",
+        Some(flag) => flag,
+    }
+}
+
+/// Where a missing folder would be made: its nearest parent that exists, symlinks followed, and the rest.
+fn missing(inputs: &Inputs<'_>, path: &Path) -> Result<PathBuf> {
+    for parent in path.ancestors().skip(1) {
+        if let Some(found) = inputs.host.look(parent)? {
+            if found.kind != Kind::Directory {
+                return Err(Error::runner(format!("{} is not a folder", found.path.display())));
+            }
+            let rest = path.strip_prefix(parent).unwrap_or(path);
+            if rest.components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
+                return Err(Error::runner(format!("{} holds .. below a folder that is missing", path.display())));
+            }
+            return Ok(found.path.join(rest));
+        }
+    }
+    Err(Error::runner(format!("{} does not exist", path.display())))
+}
+
+fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: &mut Vec<String>) -> Result<MountPlan> {
+    let typed = &asked.typed;
+    let (found, create) = match inputs.host.look(&asked.source)? {
+        Some(found) => (found, false),
+        None if asked.create => {
+            let path = missing(inputs, &asked.source)?;
+            (Found { path, uid: inputs.facts.euid, gid: 0, kind: Kind::Directory }, true)
+        }
+        None => {
+            return Err(Error::runner(format!(
+                "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                asked.source.display()
+            ))
+            .hint("-v would make the folder"));
+        }
+    };
+    let seen = inputs.host.seen(&found.path, inputs.facts);
+    let is_sensitive = sensitive::is_sensitive(&found.path, &asked.source, &seen, inputs.facts);
+    let flag = flag_of(typed);
+    let readonly = match asked.readonly {
+        Some(readonly) => Sourced::flag(readonly, flag),
+        None if is_sensitive => {
+            notices.push(format!("{typed}: {} is sensitive on this host: mounted read-only", found.path.display()));
+            Sourced::default(true)
+        }
+        None => Sourced::default(false),
+    };
+    if create {
+        notices.push(format!("{typed}: made the missing folder {}", found.path.display()));
+    }
+    if asked.relabel.is_some() && inputs.facts.selinux {
+        return Err(Error::runner(format!("{typed}: hardrun does not relabel files of the host"))
+            .hint(format!("label it once by hand: chcon -Rt container_file_t {}", found.path.display())));
+    }
+    let idmap = match found.uid {
+        _ if is_sensitive => BindIdmap::NoRoot,
+        0 => BindIdmap::Identity,
+        _ => BindIdmap::Owner,
+    };
+    Ok(MountPlan {
+        destination,
+        kind: MountKind::Bind {
+            source: found.path,
+            typed: asked.source.clone(),
+            uid: found.uid,
+            gid: found.gid,
+            directory: found.kind == Kind::Directory,
+            create,
+            recursive: asked.recursive,
+            mode_asked: asked.readonly.is_some(),
+            idmap,
+            seen,
+        },
+        readonly,
+        noexec: asked.noexec,
+        asked: typed.clone(),
+        propagation: propagation(asked.propagation.as_ref(), typed),
+    })
+}
+
+/// Docker's rule for names, so that no name leaves the folder of volumes.
+fn volume_name(name: &str) -> Result<&str> {
+    let bytes = name.as_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-".contains(b);
+    if bytes.len() >= 2 && bytes[0].is_ascii_alphanumeric() && bytes.iter().all(plain) {
+        Ok(name)
+    } else {
+        Err(Error::runner(format!(
+            "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are \
+             allowed. If you intended to pass a host directory, use absolute path"
+        )))
+    }
+}
+
+fn volume(
+    inputs: &Inputs<'_>,
+    asked: &VolumeRequest,
+    destination: String,
+    anonymous: &mut u32,
+    notices: &mut Vec<String>,
+) -> Result<MountPlan> {
+    let typed = &asked.typed;
+    if let Some(driver) = asked.driver.as_ref().filter(|d| *d != "local" && !d.is_empty()) {
+        return Err(Error::runner(format!("{typed}: there are no volume plugins: driver {driver:?} is not known")));
+    }
+    if !asked.opts.is_empty() {
+        return hidden_mount(inputs, asked, destination, notices);
+    }
+    let source = match &asked.name {
+        Some(name) => inputs.paths.volumes().join(volume_name(name)?).join("_data"),
+        None => anonymous_folder(inputs, anonymous),
+    };
+    Ok(MountPlan {
+        destination,
+        kind: MountKind::Volume {
+            source,
+            name: asked.name.clone(),
+            copy_up: !asked.nocopy,
+            subpath: asked.subpath.clone(),
+        },
+        readonly: asked.readonly.map_or(Sourced::default(false), |r| Sourced::flag(r, flag_of(typed))),
+        noexec: asked.noexec,
+        asked: typed.clone(),
+        propagation: Sourced::default("private".into()),
+    })
+}
+
+fn anonymous_folder(inputs: &Inputs<'_>, anonymous: &mut u32) -> PathBuf {
+    *anonymous += 1;
+    inputs.paths.containers().join(inputs.id).join("volumes").join(anonymous.to_string()).join("_data")
+}
+
+/// `volume-opt=type=…,o=bind,device=…` is a bind by another name, or a tmpfs; anything else would be a mount of the
+/// host's for which there is no rule.
+fn hidden_mount(
+    inputs: &Inputs<'_>,
+    asked: &VolumeRequest,
+    destination: String,
+    notices: &mut Vec<String>,
+) -> Result<MountPlan> {
+    let opt = |key: &str| asked.opts.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+    let words: Vec<&str> = opt("o").unwrap_or("").split(',').filter(|w| !w.is_empty()).collect();
+    let binds = words.iter().any(|w| *w == "bind" || *w == "rbind");
+    match (binds, opt("device")) {
+        (true, Some(device)) if device.starts_with('/') => {
+            let said = if words.contains(&"ro") { Some(true) } else { asked.readonly };
+            let bind = BindRequest {
+                source: device.into(),
+                destination: destination.clone(),
+                readonly: said,
+                create: false,
+                recursive: words.contains(&"rbind"),
+                recursive_readonly: crate::request::RecursiveReadonly::Enabled,
+                propagation: None,
+                relabel: None,
+                noexec: asked.noexec || words.contains(&"noexec"),
+                typed: asked.typed.clone(),
+            };
+            self::bind(inputs, &bind, destination, notices)
+        }
+        _ => Err(Error::runner(format!("{}: of volume-opt only o=bind with an absolute device is known", asked.typed))
+            .hint("use --mount type=bind or type=tmpfs")),
+    }
+}
+
+/// What a tmpfs gets that names no size, and the most that a lock lets one have. In bytes.
+fn tmpfs_size(inputs: &Inputs<'_>, limits: &ResourcesPlan) -> u64 {
+    let memory = match limits.memory.as_ref().map(|m| m.value) {
+        Some(bytes) if bytes > 0 => bytes as u64,
+        _ => resources::preset_memory(inputs).unwrap_or(inputs.facts.memory),
+    };
+    inputs.preset.tmpfs_size.value.of(memory).max(4096)
+}
+
+fn tmpfs(
+    inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
+    asked: &TmpfsRequest,
+    destination: String,
+    notices: &mut Vec<String>,
+) -> Result<MountPlan> {
+    let most = tmpfs_size(inputs, limits);
+    let typed = &asked.typed;
+    let size = match asked.size {
+        Some(0) | None => most,
+        Some(size) => {
+            lock(inputs.preset, Key::TmpfsSize, typed, size <= most, || format!("is {most}"))?;
+            size
+        }
+    };
+    if asked.suid == Some(true) || asked.dev == Some(true) {
+        notices.push(format!("{typed}: suid and dev are not given: every mount is nosuid, nodev"));
+    }
+    Ok(MountPlan {
+        destination,
+        kind: MountKind::Tmpfs {
+            size,
+            mode: asked.mode.unwrap_or(0o1777),
+            uid: asked.uid.unwrap_or(0),
+            gid: asked.gid.unwrap_or(0),
+        },
+        readonly: asked.readonly.map_or(Sourced::default(false), |r| Sourced::flag(r, flag_of(typed))),
+        // Docker's default for --tmpfs as well; `--mount type=tmpfs` has the same.
+        noexec: asked.exec != Some(true),
+        asked: typed.clone(),
+        propagation: Sourced::default("private".into()),
+    })
+}
+
+fn preset_tmpfs(
+    inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
+    entry: &Sourced<PresetTmpfs>,
+    user: &Sourced<UserPlan>,
+) -> MountPlan {
+    let PresetTmpfs { path, size, mode, exec } = &entry.value;
+    // A folder that is not for everybody is for the user that the container starts as.
+    let own = mode & 0o002 == 0;
+    MountPlan {
+        destination: path.clone(),
+        kind: MountKind::Tmpfs {
+            size: size.unwrap_or_else(|| tmpfs_size(inputs, limits)),
+            mode: *mode,
+            uid: if own { user.value.uid } else { 0 },
+            gid: if own { user.value.gid } else { 0 },
+        },
+        readonly: Sourced::new(false, entry.source.clone()),
+        noexec: !exec,
+        asked: format!("tmpfs {path} of {}", entry.source),
+        propagation: Sourced::default("private".into()),
+    }
+}
+
+/// As docker: an anonymous volume each, with what the image has there. Where the preset insists on a read-only root,
+/// in memory: nothing of such a container is to reach the disk.
+fn image_volumes(
+    inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
+    mounts: &mut Vec<MountPlan>,
+    anonymous: &mut u32,
+    notices: &mut Vec<String>,
+) {
+    let volumes = inputs.image.config.config().as_ref().and_then(|c| c.volumes().clone()).unwrap_or_default();
+    let locked = inputs.preset.locked(Key::ReadOnly).is_some();
+    let asked = inputs.request.source.image_volume;
+    let mode = asked.unwrap_or(if locked { ImageVolume::Tmpfs } else { ImageVolume::Anonymous });
+    let mut paths: Vec<String> = volumes.iter().map(|v| clean(v)).filter(|v| v != "/").collect();
+    paths.sort();
+    paths.dedup();
+    for path in paths {
+        if mounts.iter().any(|m| m.destination == path) {
+            continue;
+        }
+        let kind = match mode {
+            ImageVolume::Ignore => continue,
+            ImageVolume::Anonymous => MountKind::Volume {
+                source: anonymous_folder(inputs, anonymous),
+                name: None,
+                copy_up: true,
+                subpath: None,
+            },
+            ImageVolume::Tmpfs => {
+                if asked.is_none() {
+                    notices.push(format!("VOLUME {path} of the image is an empty folder in memory under this preset"));
+                }
+                MountKind::Tmpfs { size: tmpfs_size(inputs, limits), mode: 0o1777, uid: 0, gid: 0 }
+            }
+        };
+        let noexec = matches!(kind, MountKind::Tmpfs { .. });
+        let readonly = match asked {
+            Some(_) => Sourced::flag(false, "--image-volume"),
+            None if locked => of_preset(inputs.preset, false),
+            None => Sourced::new(false, Source::Image),
+        };
+        mounts.push(MountPlan {
+            destination: path.clone(),
+            kind,
+            readonly,
+            noexec,
+            asked: format!("VOLUME {path} of the image"),
+            propagation: Sourced::default("private".into()),
+        });
+    }
+}

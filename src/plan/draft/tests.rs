@@ -1,0 +1,476 @@
+//! What follows from flags, preset, image and host.
+
+use super::*;
+use crate::facts::{BindSeen, CgroupVersion, Limit};
+use crate::plan::{BindIdmap, MountKind, Namespace, NetworkMode, UserNamespace};
+use crate::request::*;
+use oci_spec::image::{ConfigBuilder, ImageConfigurationBuilder};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const ID: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90";
+
+#[derive(Default)]
+struct FakeHost(BTreeMap<PathBuf, Found>);
+
+impl FakeHost {
+    fn with(mut self, path: &str, uid: u32, kind: Kind) -> Self {
+        self.0.insert(path.into(), Found { path: path.into(), uid, gid: uid, kind });
+        self
+    }
+}
+
+impl Host for FakeHost {
+    fn look(&self, path: &Path) -> Result<Option<Found>> {
+        Ok(self.0.get(path).cloned())
+    }
+    fn seen(&self, _: &Path, _: &Facts) -> BindSeen {
+        BindSeen::default()
+    }
+    fn devices_below(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let below = |f: &&Found| f.path.starts_with(folder) && matches!(f.kind, Kind::Device { .. });
+        Ok(self.0.values().filter(below).map(|f| f.path.clone()).collect())
+    }
+    fn read(&self, path: &Path) -> Result<String> {
+        Ok(format!("nameserver 192.0.2.1\nsearch {}\n", path.display()))
+    }
+    fn hostname(&self) -> String {
+        "thehost".into()
+    }
+}
+
+pub(crate) fn facts() -> Facts {
+    Facts {
+        kernel: "6.18.0".into(),
+        euid: 0,
+        landlock_abi: 7,
+        apparmor: false,
+        selinux: false,
+        cgroup: CgroupVersion::V2,
+        cgroup_controllers: vec!["cpu".into(), "memory".into(), "pids".into()],
+        limits: Limit::ALL.iter().copied().collect(),
+        user_namespaces: true,
+        idmapped_overlay: true,
+        seccomp: true,
+        cpus: 4,
+        memory: 4 << 30,
+        bounding: u64::MAX,
+        nofile_hard: 20000,
+        hard_limits: BTreeMap::from([("nofile".into(), 20000)]),
+        oom_score_adj: 0,
+        engine_sockets: vec![],
+        own_paths: vec![],
+    }
+}
+
+struct Case {
+    request: Request,
+    image: Image,
+    preset: &'static str,
+    facts: Facts,
+    host: FakeHost,
+}
+
+impl Case {
+    fn new(args: &[&str]) -> Case {
+        let config = ConfigBuilder::default()
+            .env(vec!["PATH=/bin".to_owned(), "A=image".to_owned()])
+            .entrypoint(vec!["/entry".to_owned()])
+            .cmd(vec!["default".to_owned()])
+            .build()
+            .unwrap();
+        Case {
+            request: Request {
+                image: "app".into(),
+                args: args.iter().map(|a| (*a).to_owned()).collect(),
+                ..Request::default()
+            },
+            image: Image {
+                name: "app:latest".into(),
+                manifest_digest: "sha256:0".into(),
+                config_digest: "sha256:1".into(),
+                config: ImageConfigurationBuilder::default()
+                    .os(oci_spec::image::Os::Linux)
+                    .architecture(oci_spec::image::Arch::Amd64)
+                    .rootfs(oci_spec::image::RootFsBuilder::default().typ("layers").diff_ids(vec![]).build().unwrap())
+                    .config(config)
+                    .build()
+                    .unwrap(),
+                layers: vec![],
+            },
+            preset: "default",
+            facts: facts(),
+            host: FakeHost::default(),
+        }
+    }
+    fn image(mut self, change: impl FnOnce(&mut oci_spec::image::Config)) -> Case {
+        let mut config = self.image.config.config().clone().unwrap();
+        change(&mut config);
+        self.image.config.set_config(Some(config));
+        self
+    }
+    fn ask(mut self, change: impl FnOnce(&mut Request)) -> Case {
+        change(&mut self.request);
+        self
+    }
+    fn preset(mut self, name: &'static str) -> Case {
+        self.preset = name;
+        self
+    }
+    fn draft(&self) -> Result<Draft> {
+        resolve(Inputs {
+            request: &self.request,
+            image: &self.image,
+            preset: &crate::preset::load(self.preset)?,
+            facts: &self.facts,
+            paths: &Paths::new(None),
+            host: &self.host,
+            id: ID,
+            name: "calm_hopper",
+        })
+    }
+}
+
+fn bind(source: &str, destination: &str) -> MountRequest {
+    MountRequest::Bind(BindRequest {
+        source: source.into(),
+        destination: destination.into(),
+        readonly: None,
+        create: true,
+        recursive: true,
+        recursive_readonly: RecursiveReadonly::Enabled,
+        propagation: None,
+        relabel: None,
+        noexec: false,
+        typed: format!("-v {source}:{destination}"),
+    })
+}
+
+fn cap(name: &str) -> CapName {
+    CapName { name: name.into(), typed: format!("--cap-add {name}") }
+}
+
+#[test]
+fn a_plain_run_has_every_layer_on() {
+    let d = Case::new(&["echo", "hi"]).draft().unwrap();
+    assert_eq!(d.process.args.value, ["/entry", "echo", "hi"]);
+    assert_eq!(d.hostname.value, "a1b2c3d4e5f6");
+    assert_eq!(d.namespaces.user.value, UserNamespace::Private { base: 0, size: 65536 });
+    for ns in [&d.namespaces.pid, &d.namespaces.ipc, &d.namespaces.uts, &d.namespaces.cgroup] {
+        assert_eq!(ns.value, Namespace::Private);
+    }
+    assert_eq!(d.namespaces.network.value, NetworkMode::None);
+    assert!(d.notices.iter().any(|n| n.contains("loopback only")));
+    assert!(d.process.no_new_privileges.value);
+    assert_eq!(d.capabilities.value.len(), 7);
+    assert_eq!(d.resources.memory.as_ref().unwrap().value, 3 << 30);
+    assert_eq!(d.resources.memory_swap.as_ref().unwrap().value, 3 << 30, "no swap on top");
+    assert_eq!(d.resources.pids.as_ref().unwrap().value, 2048);
+    assert_eq!(d.process.rlimits["nofile"].value.hard, 20000, "within the caller's own limit");
+    assert_eq!(d.process.rlimits["core"].value.hard, 0);
+    assert_eq!(d.sysctls["net.ipv4.ip_unprivileged_port_start"].value, "0");
+    assert_eq!(d.sysctls["net.ipv4.ping_group_range"].value, "0 65535");
+    assert!(!d.seccomp.no_setid.value);
+}
+
+#[test]
+fn the_command_follows_dockers_rules_for_entrypoint_and_cmd() {
+    let args = |c: Case| c.draft().map(|d| d.process.args.value);
+    assert_eq!(args(Case::new(&[])).unwrap(), ["/entry", "default"]);
+    assert_eq!(args(Case::new(&["x"])).unwrap(), ["/entry", "x"]);
+    let entry = |word: &str, rest: &[&str]| {
+        let word = word.to_owned();
+        Case::new(rest).ask(move |r| r.process.entrypoint = Some(word))
+    };
+    assert_eq!(args(entry("/bin/sh", &["-c", "id"])).unwrap(), ["/bin/sh", "-c", "id"]);
+    assert_eq!(args(entry("/bin/sh", &[])).unwrap(), ["/bin/sh"], "the image's command is dropped");
+    assert_eq!(args(entry("", &["id"])).unwrap(), ["id"]);
+    let e = args(entry("", &[])).unwrap_err();
+    assert_eq!((e.kind.exit_code(), e.message.as_str()), (125, "no command specified"));
+}
+
+#[test]
+fn the_environment_is_in_dockers_order_and_later_entries_win_in_place() {
+    let set = |name: &str, value: Option<&str>| EnvSetting {
+        name: name.into(),
+        value: value.map(str::to_owned),
+        flag: "--env",
+    };
+    let d = Case::new(&["x"])
+        .ask(|r| {
+            r.process.tty = true;
+            r.process.env = vec![set("B", Some("1")), set("PATH", Some("/mine")), set("A", None)];
+        })
+        .draft()
+        .unwrap();
+    let env: Vec<&str> = d.process.env.iter().map(|e| e.value.as_str()).collect();
+    assert_eq!(env, ["PATH=/mine", "HOSTNAME=a1b2c3d4e5f6", "TERM=xterm", "B=1", "HOME=/"]);
+    assert_eq!(d.process.env[0].source.to_string(), "flag --env");
+}
+
+#[test]
+fn capabilities_are_dockers_arithmetic_over_the_presets_set() {
+    let caps = |add: &[&str], drop: &[&str]| {
+        let (add, drop) = (add.iter().map(|c| cap(c)).collect(), drop.iter().map(|c| cap(c)).collect());
+        let d = Case::new(&["x"]).ask(|r| (r.isolation.cap_add, r.isolation.cap_drop) = (add, drop)).draft().unwrap();
+        d.capabilities.value.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(caps(&[], &["ALL"]), Vec::<String>::new());
+    assert_eq!(caps(&["CAP_NET_RAW"], &["ALL"]), ["CAP_NET_RAW"]);
+    assert_eq!(caps(&["CAP_NET_RAW"], &[]).len(), 8);
+    assert_eq!(caps(&[], &["CAP_CHOWN"]).len(), 6);
+    assert_eq!(caps(&["ALL"], &["CAP_CHOWN"]).len(), caps::all().len() - 1);
+}
+
+#[test]
+fn without_a_user_namespace_there_is_no_capability() {
+    let mut case = Case::new(&["x"]);
+    case.facts.idmapped_overlay = false;
+    let d = case.draft().unwrap();
+    assert_eq!(d.namespaces.user.value, UserNamespace::Host);
+    assert!(d.capabilities.value.is_empty());
+    assert_eq!(d.capabilities.source, Source::Host);
+    let plan = crate::plan::Plan::new(d, vec![], &case.facts);
+    assert!(plan.fallbacks.iter().any(|f| f.layer == "user namespace" && f.missing.contains("6.18.0")));
+}
+
+#[test]
+fn a_flag_that_loosens_a_lock_is_an_error_that_names_both() {
+    type Change = fn(&mut Request);
+    let cases: [(Change, &str); 12] = [
+        (|r| r.isolation.cap_add = vec![cap("CAP_CHOWN")], "--cap-add CHOWN"),
+        (|r| r.isolation.privileged = true, "--privileged"),
+        (|r| r.isolation.read_only = Some(false), "--read-only=false"),
+        (|r| r.process.user = Some(UserSpec { typed: "0".into(), user: "0".into(), group: None }), "--user 0"),
+        (
+            |r| {
+                let target = NetworkTarget::Host;
+                r.network.networks = vec![NetworkSpec {
+                    target,
+                    aliases: vec![],
+                    ip: None,
+                    ip6: None,
+                    mac: None,
+                    link_local_ips: vec![],
+                    driver_opts: vec![],
+                    gw_priority: None,
+                    typed: "--network host".into(),
+                }];
+            },
+            "--network host",
+        ),
+        (|r| r.resources.memory = Some(2 << 30), "--memory"),
+        (|r| r.resources.memory_swap = Some(-1), "--memory-swap"),
+        (|r| r.resources.pids_limit = Some(-1), "--pids-limit"),
+        (|r| r.resources.cpus = Some(Cpus { nano: 2_000_000_000 }), "--cpus"),
+        (|r| r.process.oom_score_adj = Some(0), "--oom-score-adj"),
+        (|r| r.process.ulimits = vec![Ulimit { name: "nofile".into(), soft: 4096, hard: 4096 }], "--ulimit nofile"),
+        (|r| r.isolation.security_opts = vec![SecurityOpt::SeccompUnconfined], "--security-opt seccomp"),
+    ];
+    for (change, flag) in cases {
+        let e = Case::new(&["x"]).preset("strict").ask(change).draft().unwrap_err();
+        assert_eq!(e.kind.exit_code(), 125);
+        assert!(e.message.contains(flag) && e.message.contains("preset strict"), "{flag}: {}", e.message);
+    }
+}
+
+#[test]
+fn a_flag_may_tighten_a_lock() {
+    let d = Case::new(&["x"])
+        .preset("strict")
+        .ask(|r| {
+            r.resources.memory = Some(64 << 20);
+            r.resources.pids_limit = Some(16);
+            r.process.user = Some(UserSpec { typed: "1000".into(), user: "1000".into(), group: None });
+        })
+        .draft()
+        .unwrap();
+    assert_eq!(d.resources.memory.unwrap().value, 64 << 20);
+    assert_eq!(d.resources.pids.unwrap().source.to_string(), "flag --pids-limit");
+}
+
+#[test]
+fn strict_has_its_own_folders_in_memory_which_a_flag_replaces() {
+    let d = Case::new(&["x"]).preset("strict").draft().unwrap();
+    let find = |path: &str| d.mounts.iter().find(|m| m.destination == path).unwrap().clone();
+    assert!(d.root.readonly.value && d.capabilities.value.is_empty() && find("/tmp").noexec);
+    assert!(matches!(find("/run").kind, MountKind::Tmpfs { size: 16777216, mode: 0o755, .. }));
+    let typed = "--tmpfs /tmp:size=1m,exec".to_owned();
+    let d = Case::new(&["x"])
+        .preset("strict")
+        .ask(|r| {
+            r.mounts.mounts = vec![MountRequest::Tmpfs(TmpfsRequest {
+                destination: "/tmp/".into(),
+                readonly: None,
+                size: Some(1 << 20),
+                mode: None,
+                uid: None,
+                gid: None,
+                exec: None,
+                suid: None,
+                dev: None,
+                typed,
+            })];
+        })
+        .draft()
+        .unwrap();
+    let at_tmp: Vec<_> = d.mounts.iter().filter(|m| m.destination == "/tmp").collect();
+    assert_eq!(at_tmp.len(), 1);
+    assert!(matches!(at_tmp[0].kind, MountKind::Tmpfs { size: 1048576, .. }));
+}
+
+#[test]
+fn a_bound_folder_belongs_to_its_owner_and_no_setid_file_can_be_made_in_it() {
+    let mut case = Case::new(&["x"]).ask(|r| r.mounts.mounts = vec![bind("/home/u/src", "/src"), bind("/opt/r", "/r")]);
+    case.host = FakeHost::default().with("/home/u/src", 1000, Kind::Directory).with("/opt/r", 0, Kind::Directory);
+    let d = case.draft().unwrap();
+    let idmap = |path: &str| match &d.mounts.iter().find(|m| m.destination == path).unwrap().kind {
+        MountKind::Bind { idmap, .. } => *idmap,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(idmap("/src"), BindIdmap::Owner);
+    assert_eq!(idmap("/r"), BindIdmap::Identity);
+    assert!(d.seccomp.no_setid.value);
+    assert_eq!(d.seccomp.no_setid.source.to_string(), "flag -v /home/u/src:/src");
+}
+
+#[test]
+fn a_sensitive_folder_without_a_mode_is_read_only_hides_hosts_root_and_says_so() {
+    let mut case = Case::new(&["x"]).ask(|r| r.mounts.mounts = vec![bind("/usr", "/host/usr")]);
+    case.host = FakeHost::default().with("/usr", 0, Kind::Directory);
+    let d = case.draft().unwrap();
+    let mount = d.mounts.iter().find(|m| m.destination == "/host/usr").unwrap();
+    assert!(mount.readonly.value);
+    assert!(matches!(mount.kind, MountKind::Bind { idmap: BindIdmap::NoRoot, mode_asked: false, .. }));
+    assert!(d.notices.iter().any(|n| n.contains("-v /usr:/host/usr") && n.contains("read-only")));
+    assert!(!d.seccomp.no_setid.value);
+}
+
+#[test]
+fn a_missing_source_is_made_for_volume_and_refused_for_mount() {
+    let ask = |create: bool| {
+        let mut case = Case::new(&["x"]).ask(|r| {
+            let MountRequest::Bind(mut b) = bind("/home/u/new/deep", "/d") else { unreachable!() };
+            b.create = create;
+            r.mounts.mounts = vec![MountRequest::Bind(b)];
+        });
+        case.host = FakeHost::default().with("/home/u", 1000, Kind::Directory);
+        case.draft()
+    };
+    let d = ask(true).unwrap();
+    let MountKind::Bind { source, create, .. } = &d.mounts.iter().find(|m| m.destination == "/d").unwrap().kind else {
+        panic!("not a bind")
+    };
+    assert_eq!((source.as_path(), *create), (Path::new("/home/u/new/deep"), true));
+    let e = ask(false).unwrap_err();
+    assert!(e.message.contains("bind source path does not exist: /home/u/new/deep"), "{}", e.message);
+}
+
+#[test]
+fn two_mounts_on_one_place_are_an_error_and_parents_come_first() {
+    let two = |a: &str, b: &str| {
+        let (a, b) = (bind("/home/u", a), bind("/home/u", b));
+        let mut case = Case::new(&["x"]).ask(|r| r.mounts.mounts = vec![a, b]);
+        case.host = FakeHost::default().with("/home/u", 1000, Kind::Directory);
+        case.draft()
+    };
+    assert_eq!(two("/x", "/x/.").unwrap_err().message, "duplicate mount point: /x");
+    let d = two("/x/y/z", "/x").unwrap();
+    let order: Vec<&str> = d.mounts.iter().map(|m| m.destination.as_str()).filter(|m| m.starts_with("/x")).collect();
+    assert_eq!(order, ["/x", "/x/y/z"]);
+}
+
+#[test]
+fn a_volume_that_is_a_bind_by_another_name_is_a_bind() {
+    let volume = |o: &str| {
+        let opts = vec![("type".into(), "none".into()), ("o".into(), o.into()), ("device".into(), "/etc".into())];
+        let mut case = Case::new(&["x"]).ask(|r| {
+            r.mounts.mounts = vec![MountRequest::Volume(VolumeRequest {
+                name: Some("v1".into()),
+                destination: "/v".into(),
+                readonly: None,
+                nocopy: false,
+                subpath: None,
+                driver: None,
+                opts,
+                labels: vec![],
+                noexec: false,
+                typed: "--mount type=volume,…".into(),
+            })];
+        });
+        case.host = FakeHost::default().with("/etc", 0, Kind::Directory);
+        case.draft()
+    };
+    let d = volume("bind").unwrap();
+    let mount = d.mounts.iter().find(|m| m.destination == "/v").unwrap();
+    assert!(matches!(&mount.kind, MountKind::Bind { source, .. } if source == Path::new("/etc")));
+    assert!(mount.readonly.value, "sensitive, and no mode was asked");
+    assert!(volume("loop").is_err());
+}
+
+#[test]
+fn volumes_of_the_image_are_anonymous_and_in_memory_under_strict() {
+    let case = || {
+        Case::new(&["x"]).image(|c| {
+            c.set_volumes(Some(vec!["/data".into()]));
+        })
+    };
+    let kind = |c: Case| c.draft().unwrap().mounts.iter().find(|m| m.destination == "/data").unwrap().kind.clone();
+    assert!(matches!(kind(case()), MountKind::Volume { name: None, copy_up: true, .. }));
+    assert!(matches!(kind(case().preset("strict")), MountKind::Tmpfs { .. }));
+}
+
+#[test]
+fn a_limit_that_the_kernel_cannot_set_is_discarded_and_said_where_a_flag_asked() {
+    let mut case = Case::new(&["x"]).ask(|r| r.resources.blkio_weight = Some(100));
+    case.facts.limits.retain(|l| !matches!(l, Limit::Swap | Limit::BlkioWeight));
+    let d = case.draft().unwrap();
+    assert!(d.resources.memory_swap.is_none() && d.resources.blkio_weight.is_none());
+    assert!(d.notices.iter().any(|n| n.starts_with("--blkio-weight")));
+    assert!(!d.notices.iter().any(|n| n.contains("swap")));
+}
+
+#[test]
+fn dockers_limits_on_limits_hold() {
+    type Change = fn(&mut ResourcesRequest);
+    let cases: [(Change, &str); 6] = [
+        (|r| r.memory = Some(1 << 20), "minimum memory limit allowed is 6MB"),
+        (|r| (r.memory, r.memory_swap) = (Some(64 << 20), Some(32 << 20)), "memoryswap limit should be larger"),
+        (|r| r.cpus = Some(Cpus { nano: 5_000_000_000 }), "as there are only 4 CPUs available"),
+        (|r| (r.cpus, r.cpu_quota) = (Some(Cpus { nano: 1_000_000_000 }), Some(5000)), "conflicting options"),
+        (|r| r.cpuset_cpus = Some("0-7".into()), "available: 0-3"),
+        (|r| r.cpu_period = Some(10), "CPU cfs period"),
+    ];
+    for (change, text) in cases {
+        let e = Case::new(&["x"]).ask(|r| change(&mut r.resources)).draft().unwrap_err();
+        assert!(e.message.contains(text), "{}", e.message);
+    }
+}
+
+#[test]
+fn files_of_the_network_fit_the_namespace() {
+    let file = |d: &Draft, path: &str| match &d.mounts.iter().find(|m| m.destination == path).unwrap().kind {
+        MountKind::File { content, .. } => content.clone(),
+        other => panic!("{other:?}"),
+    };
+    let d = Case::new(&["x"]).draft().unwrap();
+    assert!(file(&d, "/etc/hosts").contains("127.0.1.1\ta1b2c3d4e5f6\n"));
+    assert_eq!(file(&d, "/etc/hostname"), "a1b2c3d4e5f6\n");
+    assert_eq!(file(&d, "/etc/resolv.conf"), "", "loopback only: nothing of the host's network is told");
+    let d = Case::new(&["x"])
+        .ask(|r| {
+            r.network.dns = vec!["198.51.100.1".into()];
+            r.network.add_host = vec![AddHost { name: "db".into(), address: "192.0.2.7".into() }];
+        })
+        .draft()
+        .unwrap();
+    assert_eq!(file(&d, "/etc/resolv.conf"), "nameserver 198.51.100.1\n");
+    assert!(file(&d, "/etc/hosts").ends_with("192.0.2.7\tdb\n"));
+}
+
+#[test]
+fn a_draft_reads_back_from_its_json() {
+    let d = Case::new(&["x"]).draft().unwrap();
+    let json = serde_json::to_string(&d).unwrap();
+    assert_eq!(serde_json::from_str::<Draft>(&json).unwrap(), d);
+}

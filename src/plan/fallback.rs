@@ -1,0 +1,57 @@
+//! Layers that this host cannot give, and what takes their place.
+
+use super::{Draft, Fallback, Override, Plan};
+use crate::facts::{CgroupVersion, Facts, Limit};
+use crate::plan::{Landlock, Source, UserNamespace};
+
+impl Plan {
+    /// A draft that passed, with the overrides that were needed for it.
+    pub fn new(draft: Draft, overrides: Vec<Override>, facts: &Facts) -> Plan {
+        let fallbacks = fallbacks(&draft, facts);
+        Plan { version: Self::VERSION, draft, overrides, fallbacks }
+    }
+}
+
+fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
+    let mut list = Vec::new();
+    let mut add = |layer: &str, missing: String, instead: &str| {
+        list.push(Fallback { layer: layer.into(), missing, instead: instead.into() });
+    };
+    if draft.namespaces.user.value == UserNamespace::Host && draft.namespaces.user.source == Source::Host {
+        let missing = if facts.user_namespaces {
+            format!("Linux {} cannot put an overlay on idmapped layers of this file system", facts.kernel)
+        } else {
+            "user namespaces are switched off (user.max_user_namespaces)".into()
+        };
+        add("user namespace", missing, "no capability at all, no_new_privs, nosuid; root inside is the host's uid 0");
+    }
+    if draft.landlock.value == Landlock::Unavailable {
+        add("landlock", "the kernel has no Landlock".into(), "mount namespace, read-only and masked paths");
+    }
+    if draft.apparmor.value == super::AppArmor::Unavailable {
+        let instead = match draft.selinux.value {
+            super::SeLinux::Labels { .. } => "SELinux labels",
+            _ if draft.landlock.value != Landlock::Unavailable => "Landlock, masked and read-only paths",
+            _ => "masked and read-only paths",
+        };
+        add("apparmor", "the kernel has no AppArmor".into(), instead);
+    }
+    if !facts.seccomp {
+        add("seccomp", "the kernel has no seccomp filters".into(), "nothing: the container is not started");
+    }
+    if facts.cgroup == CgroupVersion::None {
+        add("cgroups", "no cgroup hierarchy is mounted".into(), "process limits (rlimits) only");
+        return list;
+    }
+    for (limit, instead) in [
+        (Limit::Memory, "nothing: a memory bomb is ended by the host's OOM killer, this container first"),
+        (Limit::Swap, "the memory limit alone; what is over it may be swapped out"),
+        (Limit::Pids, "nothing: processes are limited by the host's pid_max"),
+        (Limit::Devices, "a /dev without device nodes, mounts with nodev, no CAP_MKNOD"),
+    ] {
+        if !facts.limits.contains(&limit) {
+            add(&format!("{} limit", limit.name()), "the kernel's controllers cannot set it".into(), instead);
+        }
+    }
+    list
+}
