@@ -10,6 +10,7 @@ pub mod layers;
 pub mod layout;
 mod pax;
 pub mod reference;
+pub mod registry;
 pub mod store;
 mod tarball;
 mod tree;

@@ -1,0 +1,137 @@
+//! Images from a registry, by the OCI distribution specification, with a blocking client.
+//!
+//! Everything that comes over the wire is bounded, checked against its digest before it counts, and shown only after
+//! control characters are taken out. Only the front process runs this: it has threads, the launching process has none.
+
+mod challenge;
+mod client;
+mod connector;
+mod credentials;
+mod download;
+#[cfg(test)]
+mod fake;
+mod fault;
+mod manifest;
+mod platform;
+mod progress;
+mod proxy;
+mod pull;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod token;
+mod url;
+
+pub use client::Retry;
+pub use credentials::{Credential, Sources};
+pub use platform::Platform;
+pub use progress::Channel;
+
+use crate::error::{Error, Result};
+use crate::image::reference::Reference;
+use client::{Client, Settings, Timeouts};
+use progress::Progress;
+use sink::Sink;
+use std::path::PathBuf;
+
+/// When `run` and `create` go to the registry (`--pull`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum PullPolicy {
+    Always,
+    #[default]
+    Missing,
+    Never,
+}
+
+/// How to pull, from the flags of `pull` and `run`.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    pub platform: Option<Platform>,
+    /// Nothing but notes and errors.
+    pub quiet: bool,
+    pub sources: Sources,
+    /// `--cert-dir`
+    pub cert_dir: Option<PathBuf>,
+    /// `--tls-verify=false`
+    pub no_tls_verify: bool,
+    /// `--allow insecure-registry`
+    pub allow_insecure: bool,
+    pub retry: Retry,
+    /// Layers fetched at a time; 0 is the default of 3.
+    pub at_once: usize,
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Pull one name, or with `all_tags` every tag of its repository, into `sink`.
+fn pull_into(
+    sink: &dyn Sink,
+    reference: &Reference,
+    options: &Options,
+    all_tags: bool,
+    progress: &Progress,
+) -> Result<()> {
+    pull_with(sink, reference, options, all_tags, progress, Timeouts::default(), &env)
+}
+
+fn pull_with(
+    sink: &dyn Sink,
+    reference: &Reference,
+    options: &Options,
+    all_tags: bool,
+    progress: &Progress,
+    timeouts: Timeouts,
+    env: client::Env,
+) -> Result<()> {
+    check_tls_verify(reference, options, progress)?;
+    let credential = credentials::find(&options.sources, reference, env, &mut |text| progress.warn(&text))?;
+    let settings = Settings {
+        cert_dir: options.cert_dir.clone(),
+        allow_insecure: options.allow_insecure,
+        timeouts,
+        retry: options.retry,
+    };
+    let note = |text: &str| progress.note(text);
+    let client = Client::connect(reference, settings, credential, env, &note)?;
+    let at_once = if options.at_once == 0 { download::AT_ONCE } else { options.at_once };
+    let names = if all_tags {
+        pull::tags(&client, reference)?.iter().map(|tag| reference.with_tag(tag)).collect::<Result<Vec<_>>>()?
+    } else {
+        vec![reference.clone()]
+    };
+    if names.is_empty() {
+        return Err(Error::verb(format!("repository {} has no tags", reference.familiar_name())));
+    }
+    let mut newer = false;
+    for name in &names {
+        newer |= pull::pull_one(&client, sink, name, options.platform.as_ref(), progress, at_once)?.newer;
+    }
+    let shown = if all_tags { reference.familiar_name() } else { reference.familiar() };
+    let status = if newer { "Downloaded newer image" } else { "Image is up to date" };
+    progress.line(&format!("Status: {status} for {shown}"));
+    Ok(())
+}
+
+/// `--tls-verify=false` switches nothing off by itself. On loopback plain HTTP needs no flag; elsewhere the rule
+/// decides before anything is sent.
+fn check_tls_verify(reference: &Reference, options: &Options, progress: &Progress) -> Result<()> {
+    if !options.no_tls_verify || options.allow_insecure {
+        return Ok(());
+    }
+    let local = url::Origin::new(&reference.domain, true).is_some_and(|o| o.is_loopback());
+    if local {
+        progress.note(&format!(
+            "--tls-verify=false changes nothing for {}: plain HTTP is spoken on this host without it, and a certificate is still checked",
+            reference.domain
+        ));
+        return Ok(());
+    }
+    Err(Error::verb(format!("refused [insecure-registry]: --tls-verify=false for {}", reference.domain)).hint(
+        "risk: anyone on the way can read credentials and put another image in place\n\
+         safer: leave the flag out; a private authority goes into /etc/docker/certs.d/HOST:PORT/ca.crt or --cert-dir\n\
+         override: --allow insecure-registry",
+    ))
+}

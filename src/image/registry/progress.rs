@@ -1,0 +1,144 @@
+//! What a pull says while it goes on: bars on a terminal, docker's plain lines elsewhere, nothing when quiet.
+
+use crate::ui;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+
+/// Where to: `pull` talks on stdout, `run` must leave stdout to the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    Stdout,
+    Stderr,
+}
+
+/// What a layer is at, in docker's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Waiting,
+    AlreadyExists,
+    Pulling,
+    Verifying,
+    Downloaded,
+    Complete,
+}
+
+impl Stage {
+    fn text(self) -> &'static str {
+        match self {
+            Stage::Waiting => "Waiting",
+            Stage::AlreadyExists => "Already exists",
+            Stage::Pulling => "Pulling fs layer",
+            Stage::Verifying => "Verifying Checksum",
+            Stage::Downloaded => "Download complete",
+            Stage::Complete => "Pull complete",
+        }
+    }
+    fn is_last(self) -> bool {
+        matches!(self, Stage::AlreadyExists | Stage::Complete)
+    }
+}
+
+pub struct Progress {
+    channel: Channel,
+    kind: Kind,
+}
+
+enum Kind {
+    Quiet,
+    Plain,
+    Bars { all: MultiProgress, bars: Mutex<HashMap<String, ProgressBar>> },
+}
+
+impl Progress {
+    pub fn new(quiet: bool, channel: Channel) -> Progress {
+        let terminal = match channel {
+            Channel::Stdout => std::io::stdout().is_terminal(),
+            Channel::Stderr => std::io::stderr().is_terminal(),
+        };
+        let kind = if quiet {
+            Kind::Quiet
+        } else if terminal {
+            let target = match channel {
+                Channel::Stdout => ProgressDrawTarget::stdout(),
+                Channel::Stderr => ProgressDrawTarget::stderr(),
+            };
+            Kind::Bars { all: MultiProgress::with_draw_target(target), bars: Mutex::default() }
+        } else {
+            Kind::Plain
+        };
+        Progress { channel, kind }
+    }
+
+    /// A line of docker's: `1.2: Pulling from app`, `Digest: …`, `Status: …`.
+    pub fn line(&self, text: &str) {
+        match &self.kind {
+            Kind::Quiet => {}
+            Kind::Plain => self.write(text),
+            Kind::Bars { all, .. } => all.suspend(|| self.write(text)),
+        }
+    }
+
+    /// A line for the operator, also when quiet; always on stderr.
+    pub fn note(&self, text: &str) {
+        match &self.kind {
+            Kind::Bars { all, .. } => all.suspend(|| ui::note(text)),
+            _ => ui::note(text),
+        }
+    }
+
+    pub fn warn(&self, text: &str) {
+        match &self.kind {
+            Kind::Bars { all, .. } => all.suspend(|| ui::warn(text)),
+            _ => ui::warn(text),
+        }
+    }
+
+    /// A layer, by its 12 digits, comes to a stage. `size` in bytes.
+    pub fn stage(&self, layer: &str, size: u64, stage: Stage) {
+        match &self.kind {
+            Kind::Quiet => {}
+            Kind::Plain => self.write(&format!("{layer}: {}", stage.text())),
+            Kind::Bars { all, bars } => {
+                let mut bars = bars.lock().expect("no panics while held");
+                let bar = bars.entry(layer.to_owned()).or_insert_with(|| {
+                    all.add(ProgressBar::new(size).with_style(style("{prefix}: {msg}")).with_prefix(layer.to_owned()))
+                });
+                bar.set_message(stage.text());
+                bar.set_style(style("{prefix}: {msg}"));
+                if stage.is_last() {
+                    bar.finish();
+                } else {
+                    bar.tick();
+                }
+            }
+        }
+    }
+
+    /// Bytes of a layer that are here.
+    pub fn bytes(&self, layer: &str, done: u64) {
+        if let Kind::Bars { bars, .. } = &self.kind
+            && let Some(bar) = bars.lock().expect("no panics while held").get(layer)
+        {
+            if bar.position() == 0 {
+                bar.set_message("Downloading");
+                bar.set_style(style("{prefix}: {msg} [{bar:40}] {bytes}/{total_bytes} {bytes_per_sec}"));
+            }
+            bar.set_position(done);
+        }
+    }
+
+    fn write(&self, text: &str) {
+        let text = ui::clean(text);
+        // A reader that went away must not end the pull: what counts is the image, and the last line, which is checked.
+        let _ = match self.channel {
+            Channel::Stdout => writeln!(std::io::stdout().lock(), "{text}"),
+            Channel::Stderr => writeln!(std::io::stderr().lock(), "{text}"),
+        };
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant").progress_chars("=> ")
+}

@@ -1,0 +1,42 @@
+//! Where verified things go: the store, or a fake one in the tests of the protocol.
+
+use super::manifest::Descriptor;
+use crate::error::Result;
+use crate::image::reference::Reference;
+use std::io::Write;
+
+/// A blob on its way in. Dropped before `commit`, what was written stays for the next attempt.
+pub trait Incoming: Write + Send {
+    /// Bytes that an earlier attempt left, hashed already.
+    fn offset(&self) -> u64;
+    /// Begin again: the server sends everything.
+    fn restart(&mut self) -> Result<()>;
+    /// Check size and digest, and keep it; wrong bytes are thrown away.
+    fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// What a pull found for one name.
+pub struct Pulled<'a> {
+    pub reference: &'a Reference,
+    /// Media type, digest and bytes of the manifest of the chosen platform.
+    pub media_type: &'a str,
+    pub manifest_digest: &'a str,
+    pub manifest: &'a [u8],
+    /// Digest by which the registry knows the name: of the index where there is one.
+    pub repo_digest: &'a str,
+    pub config: &'a Descriptor,
+    pub layers: &'a [Descriptor],
+}
+
+pub trait Sink: Sync {
+    /// Whether the blob is here whole.
+    fn has(&self, digest: &str) -> Result<bool>;
+    /// Begin or take up a blob; `None` if it is here whole. Waits while another process fetches it.
+    fn begin(&self, digest: &str, size: u64) -> Result<Option<Box<dyn Incoming + '_>>>;
+    /// Digest by which the name is known here (`Pulled::repo_digest`), if the image is here whole.
+    fn known(&self, reference: &Reference, platform: Option<&str>) -> Result<Option<String>>;
+    /// All blobs are here: unpack the layers and give the image its name. `unpacked` is called for each layer, by position.
+    fn publish(&self, pulled: &Pulled, unpacked: &mut dyn FnMut(usize)) -> Result<()>;
+    /// Content of a blob that is here whole.
+    fn read(&self, digest: &str, limit: u64) -> Result<Vec<u8>>;
+}
