@@ -1,6 +1,7 @@
 //! A registry in the test process that misbehaves on demand, and a store that is a folder.
 
 use super::manifest::digest_of;
+use super::platform::Platform;
 use super::sink::{Incoming, Pulled, Sink};
 use crate::error::{Error, Result};
 use crate::image::reference::Reference;
@@ -284,8 +285,8 @@ impl Sink for Folder {
         let offset = file.metadata().unwrap().len();
         Ok(Some(Box::new(Part { file, offset, from, to: self.blob(digest), digest: digest.into() })))
     }
-    fn known(&self, reference: &Reference, _platform: Option<&str>) -> Result<Option<String>> {
-        Ok(self.names.lock().unwrap().get(&reference.to_string()).cloned())
+    fn is_current(&self, reference: &Reference, digest: &str, platform: Option<&Platform>) -> Result<bool> {
+        Ok(platform.is_none() && self.names.lock().unwrap().get(&reference.to_string()).is_some_and(|d| d == digest))
     }
     fn publish(&self, pulled: &Pulled, unpacked: &mut dyn FnMut(usize)) -> Result<()> {
         for (i, layer) in pulled.layers.iter().enumerate() {

@@ -11,6 +11,7 @@ mod download;
 #[cfg(test)]
 mod fake;
 mod fault;
+mod into_store;
 mod manifest;
 mod platform;
 mod progress;
@@ -28,8 +29,9 @@ pub use credentials::{Credential, Sources};
 pub use platform::Platform;
 pub use progress::Channel;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::reference::Reference;
+use crate::image::store::{Image, Store};
 use client::{Client, Settings, Timeouts};
 use progress::Progress;
 use sink::Sink;
@@ -66,15 +68,37 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Pull one name, or with `all_tags` every tag of its repository, into `sink`.
-fn pull_into(
-    sink: &dyn Sink,
-    reference: &Reference,
-    options: &Options,
-    all_tags: bool,
-    progress: &Progress,
-) -> Result<()> {
-    pull_with(sink, reference, options, all_tags, progress, Timeouts::default(), &env)
+/// `hardrun pull`: one name, or with `all_tags` every tag of its repository.
+pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
+    let ingest = store.ingest()?;
+    let progress = Progress::new(options.quiet, channel);
+    pull_with(&ingest, reference, options, all_tags, &progress, Timeouts::default(), &env)
+}
+
+/// The image for `run` and `create`: from the store, from the registry, or an error, as `--pull` says. Talks on stderr, in
+/// docker's words. `name` is what was typed: a reference, or an image ID.
+pub fn ensure(store: &Store, name: &str, policy: PullPolicy, options: &Options) -> Result<Image> {
+    let platform = options.platform.as_ref().map(Platform::to_string);
+    let find = || store.find(name, platform.as_deref());
+    if policy != PullPolicy::Always
+        && let Some(image) = find()?
+    {
+        return Ok(image);
+    }
+    let reference: Reference = name.parse()?;
+    if policy == PullPolicy::Never {
+        return Err(Error::runner(format!("No such image: {}", reference.familiar())));
+    }
+    if policy == PullPolicy::Missing && !options.quiet {
+        // Docker's line, which scripts filter, so without a prefix.
+        eprintln!("Unable to find image '{}' locally", crate::ui::clean(&reference.familiar()));
+    }
+    let as_runner = |e: Error| Error { kind: Kind::Runner, ..e };
+    pull(store, &reference, options, false, Channel::Stderr).map_err(as_runner)?;
+    store.lookup(&reference, platform.as_deref())?.ok_or_else(|| {
+        Error::runner(format!("image {} is gone right after it was pulled", reference.familiar()))
+            .hint("was it removed at the same time? run it again")
+    })
 }
 
 fn pull_with(

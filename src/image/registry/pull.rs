@@ -49,13 +49,12 @@ pub fn pull_one(
     progress.line(&format!("{name}: Pulling from {}", shown_repository(reference)));
 
     let top = fetch_manifest(client, reference, name, wanted)?;
-    let known = sink.known(reference, platform.map(Platform::to_string).as_deref())?;
-    if known.as_deref() == Some(top.digest.as_str()) {
+    if sink.is_current(reference, &top.digest, platform)? {
         progress.line(&format!("Digest: {}", top.digest));
         return Ok(Outcome { digest: top.digest, newer: false });
     }
     let repo_digest = top.digest.clone();
-    let image = choose(client, reference, top, platform)?;
+    let (index, image) = choose(client, reference, top, platform)?;
     let Document::Image { config, layers } = &image.document else {
         return Err(Error::verb("an index was left where an image was chosen"));
     };
@@ -68,11 +67,11 @@ pub fn pull_one(
 
     let pulled = Pulled {
         reference,
+        index: index.as_ref().map(|i| (i.media_type.as_str(), i.bytes.as_slice())),
         media_type: &image.media_type,
         manifest_digest: &image.digest,
         manifest: &image.bytes,
         repo_digest: &repo_digest,
-        config,
         layers,
     };
     sink.publish(&pulled, &mut |i| {
@@ -89,11 +88,16 @@ fn shown_repository(reference: &Reference) -> &str {
     &reference.path
 }
 
-/// Follow indexes down to one image.
-fn choose(client: &Client, reference: &Reference, top: Fetched, platform: Option<&Platform>) -> Result<Fetched> {
-    let mut current = top;
+/// Follow indexes down to one image; also the index that names it.
+fn choose(
+    client: &Client,
+    reference: &Reference,
+    top: Fetched,
+    platform: Option<&Platform>,
+) -> Result<(Option<Fetched>, Fetched)> {
+    let (mut parent, mut current) = (None, top);
     for _ in 0..DEPTH_MAX {
-        let Document::Index(entries) = &current.document else { return Ok(current) };
+        let Document::Index(entries) = &current.document else { return Ok((parent, current)) };
         let offers: Vec<Option<Platform>> = entries.iter().map(Descriptor::platform).collect();
         let host = Platform::host();
         let chosen = &entries[platform.unwrap_or(&host).choose(&offers)?];
@@ -109,10 +113,10 @@ fn choose(client: &Client, reference: &Reference, top: Fetched, platform: Option
                 chosen.size
             )));
         }
-        current = next;
+        parent = Some(std::mem::replace(&mut current, next));
     }
     match current.document {
-        Document::Image { .. } => Ok(current),
+        Document::Image { .. } => Ok((parent, current)),
         Document::Index(_) => Err(Error::verb(format!("the image is behind more than {DEPTH_MAX} indexes"))),
     }
 }

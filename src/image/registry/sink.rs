@@ -1,6 +1,7 @@
 //! Where verified things go: the store, or a fake one in the tests of the protocol.
 
 use super::manifest::Descriptor;
+use super::platform::Platform;
 use crate::error::Result;
 use crate::image::reference::Reference;
 use std::io::Write;
@@ -18,13 +19,14 @@ pub trait Incoming: Write + Send {
 /// What a pull found for one name.
 pub struct Pulled<'a> {
     pub reference: &'a Reference,
+    /// The index that the image was chosen from: media type and bytes.
+    pub index: Option<(&'a str, &'a [u8])>,
     /// Media type, digest and bytes of the manifest of the chosen platform.
     pub media_type: &'a str,
     pub manifest_digest: &'a str,
     pub manifest: &'a [u8],
     /// Digest by which the registry knows the name: of the index where there is one.
     pub repo_digest: &'a str,
-    pub config: &'a Descriptor,
     pub layers: &'a [Descriptor],
 }
 
@@ -33,8 +35,8 @@ pub trait Sink: Sync {
     fn has(&self, digest: &str) -> Result<bool>;
     /// Begin or take up a blob; `None` if it is here whole. Waits while another process fetches it.
     fn begin(&self, digest: &str, size: u64) -> Result<Option<Box<dyn Incoming + '_>>>;
-    /// Digest by which the name is known here (`Pulled::repo_digest`), if the image is here whole.
-    fn known(&self, reference: &Reference, platform: Option<&str>) -> Result<Option<String>>;
+    /// Whether the name stands for this digest (`Pulled::repo_digest`) here, and the image for the platform is here whole.
+    fn is_current(&self, reference: &Reference, digest: &str, platform: Option<&Platform>) -> Result<bool>;
     /// All blobs are here: unpack the layers and give the image its name. `unpacked` is called for each layer, by position.
     fn publish(&self, pulled: &Pulled, unpacked: &mut dyn FnMut(usize)) -> Result<()>;
     /// Content of a blob that is here whole.
