@@ -215,16 +215,8 @@ impl<'a> Client<'a> {
     }
 
     fn plain_http(&self, e: &ureq::Error) -> Error {
-        Error::verb(format!(
-            "refused [insecure-registry]: the registry {} does not offer TLS, and it is not on this host",
-            self.domain
-        ))
-        .because(describe(e))
-        .hint(
-            "risk: anyone on the way can read credentials and put another image in place\n\
-             safer: give the registry a certificate, or reach it through a tunnel on 127.0.0.1\n\
-             override: --allow insecure-registry",
-        )
+        super::refused(&format!("the registry {} offers no TLS, and it is not on this host", self.domain))
+            .because(describe(e))
     }
 
     /// Any answer at all means that the scheme is right.
@@ -359,8 +351,7 @@ impl<'a> Client<'a> {
         if to.origin.is_loopback() || self.settings.allow_insecure {
             return Ok(());
         }
-        Err(Error::verb(format!("refused [insecure-registry]: {from} redirects to {to}, plain HTTP to another host"))
-            .hint("override: --allow insecure-registry"))
+        Err(super::refused(&format!("{from} redirects to {to}, plain HTTP to another host")))
     }
 
     fn send(

@@ -32,19 +32,13 @@ pub use progress::Channel;
 use crate::error::{Error, Kind, Result};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
+use crate::policy::rules::insecure_registry;
+use crate::request::{PullPolicy, SourceRequest};
 use client::{Client, Settings, Timeouts};
 use progress::Progress;
 use sink::Sink;
 use std::path::PathBuf;
-
-/// When `run` and `create` go to the registry (`--pull`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum PullPolicy {
-    Always,
-    #[default]
-    Missing,
-    Never,
-}
+use std::time::Duration;
 
 /// How to pull, from the flags of `pull` and `run`.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +58,24 @@ pub struct Options {
     pub at_once: usize,
 }
 
+impl Options {
+    /// From the flags of `run` and `create`.
+    pub fn of_request(source: &SourceRequest, allow_insecure: bool) -> Result<Options> {
+        let retry = Retry::default();
+        let delay = source.retry_delay.map(|d| u64::try_from(d.nanos).map(Duration::from_nanos).unwrap_or_default());
+        Ok(Options {
+            platform: source.platform.as_ref().map(Platform::of_request).transpose()?,
+            quiet: source.quiet,
+            sources: Sources { creds: None, authfile: source.authfile.clone() },
+            cert_dir: source.cert_dir.clone(),
+            no_tls_verify: source.tls_verify == Some(false),
+            allow_insecure,
+            retry: Retry { times: source.retry.unwrap_or(retry.times), delay: delay.unwrap_or(retry.delay), ..retry },
+            at_once: 0,
+        })
+    }
+}
+
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -79,12 +91,12 @@ pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: b
 /// docker's words. `name` is what was typed: a reference, or an image ID.
 pub fn ensure(store: &Store, name: &str, policy: PullPolicy, options: &Options) -> Result<Image> {
     let platform = options.platform.as_ref().map(Platform::to_string);
-    let find = || store.find(name, platform.as_deref());
-    if policy != PullPolicy::Always
-        && let Some(image) = find()?
-    {
-        return Ok(image);
-    }
+    let here = store.find(name, platform.as_deref())?;
+    let asks = matches!(policy, PullPolicy::Always | PullPolicy::Newer);
+    let local = match here {
+        Some(image) if !asks => return Ok(image),
+        other => other,
+    };
     let reference: Reference = name.parse()?;
     if policy == PullPolicy::Never {
         return Err(Error::runner(format!("No such image: {}", reference.familiar())));
@@ -93,8 +105,14 @@ pub fn ensure(store: &Store, name: &str, policy: PullPolicy, options: &Options) 
         // Docker's line, which scripts filter, so without a prefix.
         eprintln!("Unable to find image '{}' locally", crate::ui::clean(&reference.familiar()));
     }
-    let as_runner = |e: Error| Error { kind: Kind::Runner, ..e };
-    pull(store, &reference, options, false, Channel::Stderr).map_err(as_runner)?;
+    match (pull(store, &reference, options, false, Channel::Stderr), local) {
+        (Ok(()), _) => {}
+        (Err(e), Some(image)) if policy == PullPolicy::Newer => {
+            crate::ui::warn(&format!("using the image that is here: {}", e.chain().join(": ")));
+            return Ok(image);
+        }
+        (Err(e), _) => return Err(Error { kind: Kind::Runner, ..e }),
+    }
     store.lookup(&reference, platform.as_deref())?.ok_or_else(|| {
         Error::runner(format!("image {} is gone right after it was pulled", reference.familiar()))
             .hint("was it removed at the same time? run it again")
@@ -145,17 +163,21 @@ fn check_tls_verify(reference: &Reference, options: &Options, progress: &Progres
     if !options.no_tls_verify || options.allow_insecure {
         return Ok(());
     }
-    let local = url::Origin::new(&reference.domain, true).is_some_and(|o| o.is_loopback());
-    if local {
+    if insecure_registry::judge_registry(&reference.domain).is_none() {
         progress.note(&format!(
             "--tls-verify=false changes nothing for {}: plain HTTP is spoken on this host without it, and a certificate is still checked",
             reference.domain
         ));
         return Ok(());
     }
-    Err(Error::verb(format!("refused [insecure-registry]: --tls-verify=false for {}", reference.domain)).hint(
-        "risk: anyone on the way can read credentials and put another image in place\n\
-         safer: leave the flag out; a private authority goes into /etc/docker/certs.d/HOST:PORT/ca.crt or --cert-dir\n\
-         override: --allow insecure-registry",
+    Err(refused(&format!("--tls-verify=false for {}", reference.domain)))
+}
+
+/// A refusal by the rule insecure-registry: a launch's exit status, for nothing was started or written.
+fn refused(asked: &str) -> Error {
+    let rule = &insecure_registry::RULE;
+    Error::runner(format!("refused by rule {}: {asked}", rule.id)).hint(format!(
+        "risk: {}\nsafer: {}; or a tunnel that ends on 127.0.0.1\noverride: --allow {}",
+        rule.risk, rule.instead, rule.id
     ))
 }

@@ -32,6 +32,16 @@ impl Platform {
         Platform { os: os.into(), architecture: architecture.into(), variant: variant.into() }
     }
 
+    /// From parts that may be missing: this host's then.
+    pub fn of_request(asked: &crate::request::Platform) -> Result<Platform> {
+        let os = asked.os.as_deref().unwrap_or("linux");
+        let architecture = asked.architecture.as_deref().unwrap_or(host_architecture());
+        match asked.variant.as_deref() {
+            None | Some("") => format!("{os}/{architecture}").parse(),
+            Some(variant) => format!("{os}/{architecture}/{variant}").parse(),
+        }
+    }
+
     /// What this host runs natively.
     pub fn host() -> Platform {
         Platform::new("linux", host_architecture(), "")

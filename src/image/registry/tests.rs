@@ -341,7 +341,7 @@ fn redirected_blobs_come_without_our_authorization() {
 #[test]
 fn bad_redirects() {
     for (location, text) in [
-        ("http://storage.invalid/x", "[insecure-registry]"),
+        ("http://storage.invalid/x", "refused by rule insecure-registry"),
         ("ftp://127.0.0.1/x", "neither an http nor an https address"),
         ("/v2/app/manifests/1", "more than 10 times"),
     ] {
@@ -474,5 +474,8 @@ fn tls_verify_off_is_refused_elsewhere_and_needless_here() {
     let reference = "registry.invalid/app:1".parse().unwrap();
     let progress = Progress::new(true, Channel::Stderr);
     let e = pull_with(&Folder::new(), &reference, &o, false, &progress, SHORT, &|_| None).unwrap_err();
-    assert!(e.message.contains("[insecure-registry]") && e.hint.unwrap().contains("--allow insecure-registry"));
+    assert!(
+        e.message.contains("refused by rule insecure-registry")
+            && e.hint.unwrap().contains("--allow insecure-registry")
+    );
 }

@@ -3,7 +3,7 @@
 use super::challenge::Challenge;
 use super::credentials::Credential;
 use super::url::{Origin, Url, query_escape};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -83,9 +83,7 @@ pub fn check_realm(realm: &Url, registry: &Origin, allow_insecure: bool) -> Resu
     if realm.origin.tls || local || (allow_insecure && !registry.tls) {
         return Ok(());
     }
-    Err(Error::verb(format!(
-        "refused [insecure-registry]: the registry {registry} wants credentials sent to {realm} over plain HTTP"
-    )))
+    Err(super::refused(&format!("the registry {registry} wants credentials sent to {realm} over plain HTTP")))
 }
 
 /// The header from a token server's answer.
