@@ -30,6 +30,7 @@ pub static RULES: &[Rule] = &[
     env_host::RULE,
     // Filters and masks.
     seccomp_unconfined::RULE,
+    seccomp_weaker::RULE,
     seccomp_policy_image::RULE,
     apparmor_unconfined::RULE,
     selinux_disabled::RULE,

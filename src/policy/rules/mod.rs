@@ -50,6 +50,7 @@ pub mod rootfs_host;
 pub mod rootfs_sensitive;
 pub mod seccomp_policy_image;
 pub mod seccomp_unconfined;
+pub mod seccomp_weaker;
 pub mod selinux_disabled;
 pub mod sensitive_mount_rw;
 pub mod shared_propagation;
