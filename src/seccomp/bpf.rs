@@ -2,145 +2,14 @@
 //!
 //! Why not libseccomp's generator: it takes one comparison an argument and one errno for everything that is not
 //! listed, so "any ioctl but these three", "ENOSYS above the newest known call" and "EAFNOSUPPORT for a foreign socket
-//! family" cannot be said in it. The tests hold this generator against libseccomp's on the same rules.
+//! family" cannot be said in it; and version 2.5.4 merges some 64-bit comparisons wrongly. The tests hold this generator
+//! against libseccomp's on the rules that both can say.
 //!
 //! Code is built from its end, because BPF only jumps forward: every target is known when a jump to it is written.
 
+use super::rules::{Action, Body, Cond, Op, Policy, Test};
 use crate::error::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
-
-/// What a filter answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    Allow,
-    /// Allow and log.
-    Log,
-    Errno(u16),
-    /// SIGSYS that can be caught; the number is si_errno.
-    Trap(u16),
-    KillThread,
-    KillProcess,
-}
-
-impl Action {
-    /// Does the call run?
-    pub fn permits(self) -> bool {
-        matches!(self, Action::Allow | Action::Log)
-    }
-
-    /// The value that the kernel expects (`SECCOMP_RET_*`).
-    pub fn to_ret(self) -> u32 {
-        match self {
-            Action::Allow => libc::SECCOMP_RET_ALLOW,
-            Action::Log => libc::SECCOMP_RET_LOG,
-            Action::Errno(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-            Action::Trap(data) => libc::SECCOMP_RET_TRAP | u32::from(data),
-            Action::KillThread => libc::SECCOMP_RET_KILL_THREAD,
-            Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
-        }
-    }
-
-    /// The reverse of [`Action::to_ret`]; `None` for what this module never writes.
-    pub fn from_ret(ret: u32) -> Option<Self> {
-        let data = (ret & libc::SECCOMP_RET_DATA) as u16;
-        Some(match ret & libc::SECCOMP_RET_ACTION_FULL {
-            libc::SECCOMP_RET_ALLOW => Action::Allow,
-            libc::SECCOMP_RET_LOG => Action::Log,
-            libc::SECCOMP_RET_ERRNO => Action::Errno(data),
-            libc::SECCOMP_RET_TRAP => Action::Trap(data),
-            libc::SECCOMP_RET_KILL_THREAD => Action::KillThread,
-            libc::SECCOMP_RET_KILL_PROCESS => Action::KillProcess,
-            _ => return None,
-        })
-    }
-}
-
-/// One look at one argument.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Cond {
-    /// 0 to 5.
-    pub arg: u8,
-    pub test: Test,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Test {
-    /// `low 32 bits & mask` is one of `any`. For arguments that the kernel takes as `int`: it drops the upper half, so
-    /// a filter that looks at 64 bits is passed by with one high bit set (the TIOCSTI hole of CVE-2019-10063).
-    Low { mask: u32, any: Vec<u32> },
-    /// At least one of these bits of the low half is set.
-    AnyBits(u32),
-    /// All 64 bits.
-    Wide { op: Op, value: u64 },
-    /// `argument & mask == value`, all 64 bits.
-    WideMask { mask: u64, value: u64 },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Op {
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-}
-
-impl Cond {
-    /// The low half is one of `any`.
-    pub fn any(arg: u8, any: &[u32]) -> Self {
-        Cond { arg, test: Test::Low { mask: u32::MAX, any: any.to_vec() } }
-    }
-    /// At least one of `mask` is set in the low half.
-    pub fn any_of_bits(arg: u8, mask: u32) -> Self {
-        Cond { arg, test: Test::AnyBits(mask) }
-    }
-    /// The low half under a mask is `value`.
-    pub fn bits(arg: u8, mask: u32, value: u32) -> Self {
-        Cond { arg, test: Test::Low { mask, any: vec![value] } }
-    }
-}
-
-/// If all conditions hold, the action.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Clause {
-    pub all: Vec<Cond>,
-    pub action: Action,
-}
-
-/// What one system call gets: the first clause that holds, else `otherwise`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Body {
-    pub clauses: Vec<Clause>,
-    pub otherwise: Action,
-}
-
-impl Body {
-    pub fn always(action: Action) -> Self {
-        Body { clauses: Vec::new(), otherwise: action }
-    }
-
-    /// Are there arguments with which the call runs?
-    pub fn permits_some(&self) -> bool {
-        self.otherwise.permits() || self.clauses.iter().any(|c| c.action.permits())
-    }
-
-    /// Does the call run whatever its arguments?
-    pub fn permits_all(&self) -> bool {
-        self.otherwise.permits() && self.clauses.iter().all(|c| c.action.permits())
-    }
-}
-
-/// A whole filter, before it is code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// By native call number.
-    pub calls: BTreeMap<u32, Body>,
-    /// Numbers that are not in `calls`: what the kernel will have learnt after this was written, and x32.
-    pub unlisted: Action,
-    /// Calls made through another ABI (int 0x80).
-    pub foreign: Action,
-}
+use std::collections::HashMap;
 
 /// `AUDIT_ARCH_*` of the calls that pass.
 #[cfg(target_arch = "x86_64")]
@@ -379,5 +248,72 @@ fn cut(ranges: &mut Vec<(u32, Body)>, first: u32, body: Body) {
         Some((start, last)) if *start == first => *last = body,
         Some((_, last)) if *last == body => {}
         _ => ranges.push((first, body)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::Clause;
+    use super::super::simulate::{Call, run};
+    use super::*;
+    use proptest::prelude::*;
+
+    const VALUES: [u64; 9] = [0, 1, 2, 5, 0xffff_ffff, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
+
+    fn value() -> impl Strategy<Value = u64> {
+        prop::sample::select(&VALUES[..])
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        prop_oneof![Just(Action::Allow), (0..40u16).prop_map(Action::Errno), Just(Action::KillProcess)]
+    }
+
+    fn cond() -> impl Strategy<Value = Cond> {
+        let op = prop::sample::select(&[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge][..]);
+        let test = prop_oneof![
+            (value(), prop::collection::vec(value().prop_map(|v| v as u32), 1..4))
+                .prop_map(|(mask, any)| Test::Low { mask: mask as u32, any }),
+            value().prop_map(|v| Test::AnyBits(v as u32)),
+            (op, value()).prop_map(|(op, value)| Test::Wide { op, value }),
+            (value(), value()).prop_map(|(mask, value)| Test::WideMask { mask, value }),
+        ];
+        (0..3u8, test).prop_map(|(arg, test)| Cond { arg, test })
+    }
+
+    fn body() -> impl Strategy<Value = Body> {
+        let clause = (prop::collection::vec(cond(), 0..4), action()).prop_map(|(all, action)| Clause { all, action });
+        (prop::collection::vec(clause, 0..4), action()).prop_map(|(clauses, otherwise)| Body { clauses, otherwise })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        /// Enough calls that jumps get longer than the 255 instructions that a conditional one reaches.
+        #[test]
+        fn code_answers_what_the_table_says(
+            calls in prop::collection::btree_map(0..200u32, body(), 0..60),
+            unlisted in action(),
+            picks in prop::collection::vec((0..220u32, value(), value(), value()), 200),
+        ) {
+            let policy = Policy { calls, unlisted, foreign: Action::KillProcess };
+            let code = assemble(&policy).unwrap();
+            for (nr, a, b, c) in picks {
+                let args = [a, b, c, 0, 0, 0];
+                let expected = policy.calls.get(&nr).map_or(unlisted, |body| body.answer(&args));
+                prop_assert_eq!(run(&code, &Call::native(nr, args)).unwrap().0, expected, "call {}", nr);
+                let foreign = Call { arch: 0x4000_0003, nr, args };
+                prop_assert_eq!(run(&code, &foreign).unwrap().0, Action::KillProcess);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_that_the_kernel_would_not_take_is_an_error() {
+        let any: Vec<u32> = (0..5000).collect();
+        let body = Body {
+            clauses: vec![Clause { all: vec![Cond::any(0, &any)], action: Action::Allow }],
+            otherwise: Action::Trap(0),
+        };
+        let policy = Policy { calls: [(0, body)].into(), unlisted: Action::Allow, foreign: Action::Allow };
+        assert!(assemble(&policy).unwrap_err().message.contains("the kernel takes 4096"));
     }
 }

@@ -41,11 +41,12 @@ pub fn cached(paths: &Paths, plan: &SeccompPlan, host: &Host) -> Result<Option<V
 
 /// Tells one build's table and generator from another's: an entry of an older hardrun is never taken.
 const SOURCE: u64 = {
-    let sources: [&[u8]; 7] = [
+    let sources: [&[u8]; 8] = [
         include_bytes!("mod.rs"),
         include_bytes!("builtin.rs"),
         include_bytes!("numbers.rs"),
         include_bytes!("checks.rs"),
+        include_bytes!("rules.rs"),
         include_bytes!("bpf.rs"),
         include_bytes!("docker.rs"),
         include_bytes!("cache.rs"),

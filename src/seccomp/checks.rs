@@ -1,6 +1,6 @@
 //! Calls that depend on their arguments.
 
-use super::bpf::{Action, Body, Clause, Cond};
+use super::rules::{Action, Body, Clause, Cond};
 use libc::*;
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! What a profile lets through that the built-in one does not.
 
-use super::bpf::{Body, Op, Test};
+use super::rules::{Action, Body, Test};
 use super::{Host, all_calls, policy};
 use crate::error::Result;
 use crate::plan::{SeccompPlan, SeccompProfile, Sourced};
@@ -17,7 +17,7 @@ pub fn weaker_than_builtin(plan: &SeccompPlan, host: &Host) -> Result<Vec<String
     let mut found = Vec::new();
     for call in all_calls() {
         let refused = Body::always(ours.unlisted);
-        let open = Body::always(super::bpf::Action::Allow);
+        let open = Body::always(Action::Allow);
         let ours = ours.calls.get(&call.nr).unwrap_or(&refused);
         let theirs = match &theirs {
             None => &open,
@@ -52,7 +52,7 @@ fn witness(ours: &Body, theirs: &Body) -> Option<String> {
     let mut at = [0usize; 6];
     loop {
         let args: [u64; 6] = std::array::from_fn(|n| values[n][at[n]]);
-        if eval(theirs, &args) && !eval(ours, &args) {
+        if theirs.answer(&args).permits() && !ours.answer(&args).permits() {
             let shown: Vec<String> = args[..=last].iter().map(|a| format!("{a:#x}")).collect();
             return Some(shown.join(", "));
         }
@@ -91,28 +91,6 @@ fn borders(test: &Test) -> Vec<u64> {
             around(*value).into_iter().chain(bits(*mask).flat_map(|bit| [bit, value ^ bit])).collect()
         }
     }
-}
-
-/// Does the call run with these arguments?
-fn eval(body: &Body, args: &[u64; 6]) -> bool {
-    let holds = |cond: &super::bpf::Cond| {
-        let arg = args[usize::from(cond.arg)];
-        match &cond.test {
-            Test::Low { mask, any } => any.contains(&(arg as u32 & mask)),
-            Test::AnyBits(mask) => arg as u32 & mask != 0,
-            Test::WideMask { mask, value } => arg & mask == *value,
-            Test::Wide { op, value } => match op {
-                Op::Eq => arg == *value,
-                Op::Ne => arg != *value,
-                Op::Lt => arg < *value,
-                Op::Le => arg <= *value,
-                Op::Gt => arg > *value,
-                Op::Ge => arg >= *value,
-            },
-        }
-    };
-    let hit = body.clauses.iter().find(|clause| clause.all.iter().all(holds));
-    hit.map_or(body.otherwise, |clause| clause.action).permits()
 }
 
 #[cfg(test)]

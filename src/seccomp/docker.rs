@@ -6,7 +6,8 @@
 //! (a misspelt `args` would drop a condition), other ABIs are refused whatever `archMap` says, and a call that this
 //! program does not know is refused even by a profile that allows by default.
 
-use super::bpf::{Action, Body, Clause, Cond, NATIVE_ARCH, Op, Policy, Test};
+use super::bpf::NATIVE_ARCH;
+use super::rules::{Action, Body, Clause, Cond, Op, Policy, Test};
 use super::{Host, NOT_IMPLEMENTED, all_calls};
 use crate::error::{Error, Result};
 use serde::Deserialize;

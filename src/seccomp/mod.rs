@@ -11,6 +11,7 @@ mod compare;
 mod docker;
 mod foreign;
 mod numbers;
+pub mod rules;
 pub mod simulate;
 
 pub use cache::cached;
@@ -18,8 +19,8 @@ pub use compare::weaker_than_builtin;
 
 use crate::error::{Error, Result};
 use crate::plan::{SeccompPlan, SeccompProfile};
-use bpf::{Action, Body, Policy};
 use checks::Options;
+use rules::{Action, Body, Policy};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -185,5 +186,7 @@ pub fn call_name(nr: u32) -> Option<&'static str> {
     all_calls().find(|call| call.nr == nr).map(|call| call.name)
 }
 
+#[cfg(test)]
+mod kernel_tests;
 #[cfg(test)]
 mod tests;

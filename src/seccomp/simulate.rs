@@ -1,6 +1,7 @@
 //! Runs a filter over one system call, as the kernel would: what tests and comparisons ask.
 
-use super::bpf::{AND, Action, Insn, JA, JEQ, JGE, JGT, JSET, LD, NATIVE_ARCH, RET};
+use super::bpf::{AND, Insn, JA, JEQ, JGE, JGT, JSET, LD, NATIVE_ARCH, RET};
+use super::rules::Action;
 use crate::error::{Error, Result};
 
 /// One system call as a filter sees it.

@@ -13,7 +13,7 @@ pub(super) fn plan(opened: &[&str], no_setid: bool) -> SeccompPlan {
     }
 }
 
-fn filter(opened: &[&str], no_setid: bool) -> Vec<u8> {
+pub(super) fn filter(opened: &[&str], no_setid: bool) -> Vec<u8> {
     compile(&plan(opened, no_setid), &Host::default()).unwrap().unwrap()
 }
 

@@ -186,3 +186,102 @@ fn bad_profiles_say_where() {
         r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["socketcall"],"action":"SCMP_ACT_KILL"}]}"#;
     assert!(read(elsewhere).is_ok(), "a call of another architecture is no hole");
 }
+
+/// The same entries given to libseccomp, and both programs run over the same calls.
+///
+/// One entry a call: with `arg < 2^32` and `arg < 0` on one call, libseccomp 2.5.4 refuses 1.
+mod beside_libseccomp {
+    use super::*;
+    use libseccomp::{ScmpAction as A, ScmpArch, ScmpArgCompare, ScmpCompareOp as C, ScmpFilterContext, ScmpSyscall};
+    use proptest::prelude::*;
+    use std::io::{Read, Seek};
+
+    const VALUES: [u64; 8] = [0, 1, 2, 0xffff_ffff, 1 << 32, (1 << 32) + 1, 1 << 63, u64::MAX];
+    const CALLS: [(&str, i64); 3] = [("dup", libc::SYS_dup), ("getpid", libc::SYS_getpid), ("statx", libc::SYS_statx)];
+
+    fn op(name: &str, value: u64) -> C {
+        match name {
+            "SCMP_CMP_EQ" => C::Equal,
+            "SCMP_CMP_NE" => C::NotEqual,
+            "SCMP_CMP_LT" => C::Less,
+            "SCMP_CMP_LE" => C::LessOrEqual,
+            "SCMP_CMP_GT" => C::Greater,
+            "SCMP_CMP_GE" => C::GreaterEqual,
+            _ => C::MaskedEqual(value),
+        }
+    }
+
+    type Entry = (usize, Vec<(u32, &'static str, u64, u64)>);
+
+    fn theirs(allow: bool, entries: &[Entry]) -> Vec<u8> {
+        let (default, action) = if allow { (A::Allow, A::Errno(1)) } else { (A::Errno(1), A::Allow) };
+        let mut context = ScmpFilterContext::new(default).unwrap();
+        context.set_act_badarch(A::Errno(libc::ENOSYS)).unwrap();
+        assert!(context.is_arch_present(ScmpArch::native()).unwrap());
+        for (call, args) in entries {
+            let call = ScmpSyscall::from_raw_syscall(CALLS[*call].1 as i32);
+            let compare = |&(arg, name, value, two): &(u32, &str, u64, u64)| {
+                ScmpArgCompare::new(arg, op(name, value), if name == "SCMP_CMP_MASKED_EQ" { two } else { value })
+            };
+            if args.is_empty() {
+                context.add_rule(action, call).unwrap();
+            } else {
+                let all: Vec<_> = args.iter().map(compare).collect();
+                context.add_rule_conditional(action, call, &all).unwrap();
+            }
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        context.export_bpf(&file).unwrap();
+        let mut code = Vec::new();
+        file.rewind().unwrap();
+        file.read_to_end(&mut code).unwrap();
+        code
+    }
+
+    fn ours(allow: bool, entries: &[Entry]) -> Vec<u8> {
+        let (default, action) = if allow { ("ALLOW", "ERRNO") } else { ("ERRNO", "ALLOW") };
+        let entries: Vec<String> = entries
+            .iter()
+            .map(|(call, args)| {
+                let args: Vec<String> = args
+                    .iter()
+                    .map(|(n, op, value, two)| {
+                        format!(r#"{{"index":{n},"op":"{op}","value":{value},"valueTwo":{two}}}"#)
+                    })
+                    .collect();
+                let name = CALLS[*call].0;
+                format!(r#"{{"names":["{name}"],"action":"SCMP_ACT_{action}","args":[{}]}}"#, args.join(","))
+            })
+            .collect();
+        let json = format!(r#"{{"defaultAction":"SCMP_ACT_{default}","syscalls":[{}]}}"#, entries.join(","));
+        crate::seccomp::bpf::assemble(&read(&json).unwrap()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn both_answer_the_same(
+            allow: bool,
+            conditions in prop::collection::vec(
+                prop::collection::btree_map(0..3u32, (
+                    prop::sample::select(&["SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE",
+                        "SCMP_CMP_GT", "SCMP_CMP_GE", "SCMP_CMP_MASKED_EQ"][..]),
+                    prop::sample::select(&VALUES[..]), prop::sample::select(&VALUES[..])), 0..3), CALLS.len()),
+        ) {
+            let entries: Vec<Entry> = conditions
+                .into_iter()
+                .map(|args| args.into_iter().map(|(n, (op, value, two))| (n, op, value, two)).collect())
+                .enumerate()
+                .collect();
+            let (theirs, ours) = (theirs(allow, &entries), ours(allow, &entries));
+            for (_, nr) in CALLS {
+                for n in 0..VALUES.len().pow(3) {
+                    let (a, b, c) = (n % 8, n / 8 % 8, n / 64);
+                    let call = Call::native(nr as u32, [VALUES[a], VALUES[b], VALUES[c], 9, 9, 9]);
+                    let (a, b) = (run(&theirs, &call).unwrap().0, run(&ours, &call).unwrap().0);
+                    prop_assert_eq!(a.permits(), b.permits(), "{:x?}", call);
+                }
+            }
+        }
+    }
+}
