@@ -4,6 +4,7 @@ mod audit_log;
 mod completions;
 mod doctor;
 mod explain;
+mod fields;
 mod images;
 mod import;
 mod load;
