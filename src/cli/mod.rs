@@ -9,6 +9,7 @@ mod images;
 mod import;
 mod load;
 mod man;
+mod prepare;
 mod preset;
 mod pull;
 mod rmi;

@@ -2,16 +2,17 @@
 //! `score` share.
 
 use super::Context;
-use crate::audit::{self, Entry};
+use crate::audit;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::facts::Facts;
+use crate::image::registry;
 use crate::image::store::{Image, Store};
 use crate::launch::Handoff;
 use crate::plan::draft::{self, Inputs, ThisHost};
 use crate::plan::{Draft, Plan};
 use crate::policy::{self, Verdict};
 use crate::preset;
-use crate::request::Request;
+use crate::request::{PullPolicy, Request};
 use crate::{seccomp, ui};
 
 /// A request with everything that was decided about it.
@@ -28,23 +29,41 @@ impl Prepared {
     pub fn new(request: Request, ctx: &Context) -> Result<Prepared> {
         let facts = Facts::gather(&ctx.paths)?;
         let preset = preset::load(request.own.preset.as_deref().unwrap_or("default"))?;
-        let image = find_image(&request, ctx)?;
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
-            None => draft::random_name()?,
+            None => draft::random_name(0)?,
         };
-        let draft = draft::resolve(Inputs {
-            request: &request,
-            image: &image,
-            preset: &preset,
-            facts: &facts,
-            paths: &ctx.paths,
-            host: &ThisHost,
-            id: &id,
-            name: &name,
-        })?;
-        let verdict = policy::judge(&draft, &facts, &request.own.allow)?;
+        let decide = |image: &Image| {
+            let inputs = Inputs {
+                request: &request,
+                image,
+                preset: &preset,
+                facts: &facts,
+                paths: &ctx.paths,
+                host: &ThisHost,
+                id: &id,
+                name: &name,
+            };
+            let draft = draft::resolve(inputs)?;
+            let verdict = policy::judge(&draft, &facts, &request.own.allow)?;
+            Ok((draft, verdict))
+        };
+        let image = match local_image(&request, ctx)? {
+            Some(image) => image,
+            None => {
+                // What is refused whatever the image says is refused before anything is downloaded. An error here may
+                // come from the image that is not there yet, so it is left to the second look.
+                let unknown = bare_image(&request, Vec::new());
+                if let Ok((draft, verdict)) = decide(&unknown)
+                    && !verdict.passed()
+                {
+                    return Ok(Prepared { request, facts, image: unknown, draft, verdict });
+                }
+                pull(&request, ctx)?
+            }
+        };
+        let (draft, verdict) = decide(&image)?;
         Ok(Prepared { request, facts, image, draft, verdict })
     }
 
@@ -56,8 +75,8 @@ impl Prepared {
     /// Refuse, say what cannot be carried out, or become the launcher. Returns the exit status of a refusal.
     pub fn launch(self, ctx: &Context) -> Result<u8> {
         if !self.verdict.passed() {
-            audit::append(&ctx.paths, Entry::refusal(&self.draft, &self.verdict))?;
-            policy::print(&self.verdict);
+            audit::record_refusal(&ctx.paths, &self.draft, &self.verdict)?;
+            policy::render::print(&self.verdict);
             return Ok(Kind::Runner.exit_code());
         }
         if let Some((first, rest)) = self.request.unsupported.split_first() {
@@ -75,7 +94,10 @@ impl Prepared {
             ui::note(line);
         }
         for id in crate::launch::sweep(&ctx.paths)? {
-            ui::note(&format!("removed what was left of container {}, whose launcher was killed", &id[..id.len().min(12)]));
+            ui::note(&format!(
+                "removed what was left of container {}, whose launcher was killed",
+                &id[..id.len().min(12)]
+            ));
         }
         let plan = self.plan();
         let host = seccomp::Host::new(&self.facts.kernel, &plan.draft.capabilities.value);
@@ -85,7 +107,7 @@ impl Prepared {
         } else {
             Store::open(&ctx.paths)?.hold_layers(&self.image)?.into_fds()
         };
-        audit::append_all(&ctx.paths, &Entry::launch(&plan))?;
+        audit::record_launch(&ctx.paths, &plan)?;
         let mut handoff = Handoff::new(plan, &ctx.paths);
         handoff.filter = filter;
         handoff.named = self.request.lifecycle.name.is_some();
@@ -101,20 +123,35 @@ fn require_root(facts: &Facts) -> Result<()> {
         .hint("run hardrun as root; inside the container nobody is"))
 }
 
-fn find_image(request: &Request, ctx: &Context) -> Result<Image> {
+/// The image if it is here and need not be asked for: `--rootfs`, or a name that the store knows.
+fn local_image(request: &Request, ctx: &Context) -> Result<Option<Image>> {
     if let Some(folder) = &request.source.rootfs {
         let real = folder.canonicalize().context(|| format!("--rootfs {}", folder.display()))?;
-        return Ok(Image {
-            name: request.image.clone(),
-            manifest_digest: String::new(),
-            config_digest: String::new(),
-            config: oci_spec::image::ImageConfiguration::default(),
-            layers: vec![real],
-        });
+        return Ok(Some(bare_image(request, vec![real])));
     }
-    let store = Store::open(&ctx.paths)?;
-    let platform = request.source.platform.as_ref().map(ToString::to_string);
-    store
-        .find(&request.image, platform.as_deref())?
-        .ok_or_else(|| Error::runner(format!("No such image: {}", request.image)))
+    match request.source.pull {
+        Some(PullPolicy::Always | PullPolicy::Newer) => Ok(None),
+        _ => {
+            let platform = request.source.platform.as_ref().map(|p| p.typed.clone());
+            Store::open(&ctx.paths)?.find(&request.image, platform.as_deref())
+        }
+    }
+}
+
+/// An image without a config of its own.
+fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
+    Image {
+        name: request.image.clone(),
+        manifest_digest: String::new(),
+        config_digest: String::new(),
+        config: oci_spec::image::ImageConfiguration::default(),
+        layers,
+    }
+}
+
+fn pull(request: &Request, ctx: &Context) -> Result<Image> {
+    let allow_insecure = request.own.allow.iter().any(|a| a.rule == "insecure-registry");
+    let options = registry::Options::of_request(&request.source, allow_insecure)?;
+    let policy = request.source.pull.unwrap_or(PullPolicy::Missing);
+    registry::ensure(&Store::open(&ctx.paths)?, &request.image, policy, &options)
 }
