@@ -1,9 +1,39 @@
 //! Every case, by what it is about.
 
+mod binds;
+mod debian;
+mod doors;
 mod exit_codes;
+mod flags;
+mod guards;
+mod isolation;
+mod limits;
+mod refusals;
+mod robust;
+mod signals;
+mod stdio;
+mod store;
+mod tty;
 
 use crate::harness::Case;
 
 pub fn all() -> Vec<Case> {
-    [exit_codes::CASES, crate::measure::CASES].concat()
+    [
+        exit_codes::CASES,
+        stdio::CASES,
+        tty::CASES,
+        signals::CASES,
+        flags::CASES,
+        limits::CASES,
+        isolation::CASES,
+        doors::CASES,
+        guards::CASES,
+        binds::CASES,
+        refusals::CASES,
+        store::CASES,
+        debian::CASES,
+        robust::CASES,
+        crate::measure::CASES,
+    ]
+    .concat()
 }

@@ -18,6 +18,7 @@ pub struct Env {
     pub root: PathBuf,
     pub peers: Peers,
     debian: OnceLock<Result<(), String>>,
+    build: OnceLock<Result<(), String>>,
     count: AtomicU32,
 }
 
@@ -38,7 +39,16 @@ impl Env {
         let fixtures = Fixtures::find(&scratch)?;
         let root = scratch.join("root");
         let peers = Peers::new(&scratch);
-        Ok(Env { hardrun, fixtures, scratch, root, peers, debian: OnceLock::new(), count: AtomicU32::new(0) })
+        Ok(Env {
+            hardrun,
+            fixtures,
+            scratch,
+            root,
+            peers,
+            debian: OnceLock::new(),
+            build: OnceLock::new(),
+            count: AtomicU32::new(0),
+        })
     }
 
     /// Fill the shared store.
@@ -72,11 +82,6 @@ impl Env {
     /// A verb on the shared store.
     pub fn verb(&self, args: &[&str]) -> Run {
         self.at(&self.root, args)
-    }
-
-    /// Run hardrun on the shared store to its end.
-    pub fn hardrun(&self, args: &[&str]) -> Outcome<Output> {
-        self.verb(args).go()
     }
 
     /// `hardrun run --rm FLAGS… busybox sh -c SCRIPT`.
@@ -118,6 +123,11 @@ impl Env {
     /// The Debian image in the shared store, imported when first asked for.
     pub fn debian(&self) -> Outcome<&'static str> {
         self.debian_like("debian", &self.debian, || self.fixtures.debian())
+    }
+
+    /// Debian with a compiler, git and Python in the shared store, imported when first asked for.
+    pub fn build_image(&self) -> Outcome<&'static str> {
+        self.debian_like("build", &self.build, || self.fixtures.build())
     }
 
     fn debian_like(

@@ -36,13 +36,15 @@ pub fn descendants(of: i32) -> Vec<i32> {
 }
 
 /// The first process below `front` that is pid 1 of a namespace other than ours and already runs the workload: it is
-/// no longer the launcher's own program.
+/// no longer the launcher's own program, or, with `--init`, it has started one.
 pub fn container_init(front: i32) -> Option<i32> {
     let launcher = exe_id(front);
     descendants(front).into_iter().find(|pid| {
         let nspid = status(*pid).get("NSpid").cloned().unwrap_or_default();
         let inner: Vec<&str> = nspid.split_whitespace().collect();
-        inner.len() > 1 && inner.last() == Some(&"1") && runs_something_else(*pid, &launcher)
+        inner.len() > 1
+            && inner.last() == Some(&"1")
+            && (runs_something_else(*pid, &launcher) || !descendants(*pid).is_empty())
     })
 }
 
@@ -95,10 +97,8 @@ pub fn id_map(pid: i32, which: &str) -> Outcome<Vec<Mapped>> {
 #[derive(Debug, Clone)]
 pub struct Mount {
     pub target: String,
-    pub root: String,
     pub fstype: String,
     pub options: BTreeSet<String>,
-    pub super_options: BTreeSet<String>,
     /// `shared:N`, `master:N`, …: empty for a private mount.
     pub tags: Vec<String>,
 }
@@ -116,12 +116,10 @@ pub fn parse_mounts(text: &str) -> Vec<Mount> {
             let left: Vec<&str> = left.split(' ').collect();
             let right: Vec<&str> = right.split(' ').collect();
             Some(Mount {
-                root: left.get(3)?.to_string(),
                 target: left.get(4)?.to_string(),
                 options: set(left.get(5)?),
                 tags: left[6..].iter().map(|t| t.to_string()).collect(),
                 fstype: right.first()?.to_string(),
-                super_options: set(right.get(2).copied().unwrap_or("")),
             })
         })
         .collect()

@@ -85,12 +85,14 @@ macro_rules! check {
 #[macro_export]
 macro_rules! check_eq {
     ($got:expr, $want:expr) => { $crate::check_eq!($got, $want, "{}", stringify!($got)) };
-    ($got:expr, $want:expr, $($why:tt)+) => {{
-        let (got, want) = (&$got, &$want);
-        if got != want {
-            return $crate::harness::fail(format!(
-                "{}:{}: {}\n      got  {:?}\n      want {:?}", file!(), line!(), format!($($why)+), got, want
-            ));
+    ($got:expr, $want:expr, $($why:tt)+) => {
+        // A match keeps what the two expressions borrow from alive.
+        match (&$got, &$want) {
+            (got, want) => if got != want {
+                return $crate::harness::fail(format!(
+                    "{}:{}: {}\n      got  {:?}\n      want {:?}", file!(), line!(), format!($($why)+), got, want
+                ));
+            }
         }
-    }};
+    };
 }

@@ -48,10 +48,6 @@ impl Terminal {
         Ok(Terminal { master, child, screen, seen: 0 })
     }
 
-    pub fn pid(&self) -> i32 {
-        self.child.id() as i32
-    }
-
     pub fn send(&mut self, bytes: &[u8]) -> Outcome {
         Ok(self.master.write_all(bytes)?)
     }

@@ -1,0 +1,171 @@
+//! Past escapes, each with a safe probe.
+
+use crate::harness::env::s;
+use crate::harness::{Env, Outcome, host};
+use crate::{cases, check, check_eq};
+use sha2::{Digest, Sha256};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+cases!("guards":
+    the_launchers_binary_is_out_of_reach, the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
+    a_symlinked_dev_is_refused, symlinked_proc_and_sys_are_refused, workdir_through_a_descriptor,
+    symlinked_etc_files, a_workdir_symlink_stays_inside,
+);
+
+fn digest(path: &Path) -> Outcome<Vec<u8>> {
+    Ok(Sha256::digest(std::fs::read(path)?).to_vec())
+}
+
+/// An image with changes, in a store of its own.
+fn image(env: &Env, name: &str, edit: impl FnOnce(&Path) -> std::io::Result<()>) -> Outcome<PathBuf> {
+    let tar = env.fixtures.busybox_with(name, edit)?;
+    let root = env.dir("root")?;
+    env.at(&root, &["import", s(&tar), name]).go()?.ok()?;
+    Ok(root)
+}
+
+/// CVE-2019-5736: the image makes the launcher execute itself, and writes to what runs.
+fn the_launchers_binary_is_out_of_reach(env: &Env) -> Outcome {
+    let before = digest(&env.hardrun)?;
+    let root = image(env, "exe", |root| {
+        symlink("/proc/self/exe", root.join("entry"))?;
+        std::fs::write(root.join("script"), "#!/proc/self/exe\n")?;
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(root.join("script"), std::fs::Permissions::from_mode(0o755))
+    })?;
+    for command in ["/proc/self/exe", "/entry", "/script"] {
+        let out = env.at(&root, &["run", "--rm", "exe", command, "--version"]).limit(20).go()?;
+        check!(!out.out().contains("hardrun"), "the launcher ran inside\n{}", out.told());
+        check!(out.code != 0, "{}", out.told());
+    }
+    // With --init pid 1 is hardrun's own program, for as long as the container runs.
+    for flags in [&["--init"][..], &[]] {
+        let out = env.probe(flags, &["open-for-writing", "/proc/1/exe", "/proc/self/exe"])?.ok()?;
+        check!(out.fields()["/proc/1/exe"] != "open", "{}", out.told());
+    }
+    let held = env.hold(&["--init"])?;
+    let exe = std::fs::OpenOptions::new().write(true).open(format!("/proc/{}/exe", held.init));
+    check!(exe.is_err(), "pid 1's program opens for writing even from the host's root");
+    held.end()?.ok()?;
+    check_eq!(digest(&env.hardrun)?, before, "the binary has changed");
+    Ok(())
+}
+
+fn the_launcher_runs_from_a_protected_copy(env: &Env) -> Outcome {
+    let held = env.hold(&[])?;
+    let pid = held.front.pid();
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe"))?;
+    // Either sealed memory, or a read-only clone of the file: neither opens for writing while the file itself would.
+    let sealed = exe.to_string_lossy().contains("memfd:");
+    let open = std::fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/exe"));
+    let errno = open.err().and_then(|e| e.raw_os_error());
+    if sealed {
+        let file = std::fs::File::open(format!("/proc/{pid}/exe"))?;
+        let seals = nix::fcntl::fcntl(std::os::fd::AsRawFd::as_raw_fd(&file), nix::fcntl::FcntlArg::F_GET_SEALS)?;
+        let seals = nix::fcntl::SealFlag::from_bits_truncate(seals);
+        use nix::fcntl::SealFlag;
+        let all = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+        check!(seals.contains(all), "seals {seals:?}");
+    }
+    held.end()?.ok()?;
+    check!(matches!(errno, Some(libc::EROFS | libc::EPERM | libc::ETXTBSY | libc::EACCES)), "errno {errno:?}");
+    if !sealed {
+        check_eq!(errno, Some(libc::EROFS), "not a read-only clone: {}", exe.display());
+    }
+    Ok(())
+}
+
+/// CVE-2021-30465 and its kin: a mount's destination is a link out of the root.
+fn symlinked_mount_destinations(env: &Env) -> Outcome {
+    let outside = env.dir("outside")?;
+    let inside = env.dir("inside")?;
+    std::fs::write(inside.join("mark"), "mounted\n")?;
+    let far = format!("/../../../../../..{}", outside.display());
+    let root = image(env, "links", |root| {
+        symlink(&far, root.join("m"))?;
+        symlink("/../../..", root.join("up"))?;
+        symlink("/proc", root.join("p"))
+    })?;
+    let before = std::fs::read_dir(&outside)?.count();
+    let bind = |to: &str| format!("{}:{to}", inside.display());
+    let out = env.at(&root, &["run", "--rm", "-v", &bind("/m"), "links", "sh", "-c", "cat /m/mark"]).go()?;
+    check!(out.code == 125 || (out.code == 0 && out.out() == "mounted\n"), "{}", out.told());
+    let out = env.at(&root, &["run", "--rm", "--tmpfs", "/up/etc", "links", "cat", "/etc/passwd"]).go()?;
+    check!(out.code == 125 || out.code == 0 || out.code == 1, "{}", out.told());
+    for to in ["/p", "/p/sys", "/p/self/attr"] {
+        // Wherever the link leads, procfs is not covered.
+        let out = env.at(&root, &["run", "--rm", "-v", &bind(to), "links", "cat", "/proc/self/comm"]).go()?;
+        check!(out.code == 125 || out.out() == "cat\n", "{}", out.told());
+    }
+    check_eq!(std::fs::read_dir(&outside)?.count(), before, "something was made outside of the root");
+    check!(Path::new("/etc/passwd").exists());
+    Ok(())
+}
+
+/// CVE-2026-41579, CVE-2026-47766.
+fn a_symlinked_dev_is_refused(env: &Env) -> Outcome {
+    let outside = env.dir("outside-dev")?;
+    let root = image(env, "dev", |root| {
+        std::fs::remove_dir(root.join("dev"))?;
+        symlink(format!("/../../../../..{}", outside.display()), root.join("dev"))
+    })?;
+    env.at(&root, &["run", "--rm", "dev", "true"]).go()?.exits(125)?.complains(&["/dev"])?;
+    check_eq!(std::fs::read_dir(&outside)?.count(), 0, "files were made outside of the root");
+    Ok(())
+}
+
+fn symlinked_proc_and_sys_are_refused(env: &Env) -> Outcome {
+    for name in ["proc", "sys"] {
+        let root = image(env, &format!("link-{name}"), |root| {
+            std::fs::remove_dir(root.join(name))?;
+            symlink("/tmp", root.join(name))
+        })?;
+        let image = format!("link-{name}");
+        env.at(&root, &["run", "--rm", &image, "true"]).go()?.exits(125)?.complains(&[name])?;
+    }
+    Ok(())
+}
+
+/// CVE-2024-21626.
+fn workdir_through_a_descriptor(env: &Env) -> Outcome {
+    for dir in ["/proc/self/fd/7", "/proc/self/fd/8/../..", "/proc/1/cwd", "/proc/thread-self/root"] {
+        let out = env.sh(&["-w", dir], "pwd; ls /")?.exits(125)?;
+        check_eq!(out.out(), "");
+    }
+    let root = image(env, "cwd", |root| symlink("/proc/self/fd/7", root.join("work")))?;
+    let out = env.at(&root, &["run", "--rm", "-w", "/work", "cwd", "sh", "-c", "pwd; ls -d /home/app"]).go()?;
+    check!(out.code != 0 || out.out().contains("/home/app"), "{}", out.told());
+    Ok(())
+}
+
+fn symlinked_etc_files(env: &Env) -> Outcome {
+    let outside = env.dir("outside-etc")?;
+    let file = outside.join("victim");
+    std::fs::write(&file, "untouched\n")?;
+    let link = format!("/../../../..{}", file.display());
+    let root = image(env, "etc", |root| {
+        for name in ["hosts", "hostname", "resolv.conf"] {
+            symlink(&link, root.join("etc").join(name))?;
+        }
+        Ok(())
+    })?;
+    let out = env.at(&root, &["run", "--rm", "etc", "sh", "-c", "echo x >> /etc/hosts; echo done"]).go()?;
+    check!(out.code == 0 || out.code == 125, "{}", out.told());
+    check_eq!(std::fs::read_to_string(&file)?, "untouched\n");
+    Ok(())
+}
+
+fn a_workdir_symlink_stays_inside(env: &Env) -> Outcome {
+    let outside = env.dir("outside-work")?;
+    let link = format!("/../../../..{}", outside.display());
+    let root = image(env, "work", |root| symlink(&link, root.join("w")))?;
+    // Docker makes a missing working directory: inside the root, never at the link's end on the host.
+    let out = env.at(&root, &["run", "--rm", "-w", "/w/made", "work", "pwd"]).go()?;
+    check!(out.code == 0 || out.code == 125, "{}", out.told());
+    check_eq!(std::fs::read_dir(&outside)?.count(), 0, "made on the host");
+    let held = env.hold(&[])?;
+    check!(host::status(held.init).contains_key("Seccomp"));
+    held.end()?.ok()?;
+    Ok(())
+}

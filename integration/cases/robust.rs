@@ -1,0 +1,198 @@
+//! Whatever happens, nothing is left behind that the next command does not notice and clean.
+
+use crate::harness::env::{s, wait_for};
+use crate::harness::leaks::Picture;
+use crate::harness::{Env, Outcome, host};
+use crate::{cases, check, check_eq};
+use nix::sys::signal::Signal;
+use std::path::Path;
+use std::time::Duration;
+
+cases!("robust":
+    @alone a_run_leaves_nothing, @alone failures_leave_nothing, @alone kill_of_the_launcher, @alone kill_of_init,
+    @alone kill_of_everything, @alone control_c, @alone a_full_disk, @alone runs_and_imports_at_once, @alone many_at_once,
+    a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm,
+);
+
+fn a_run_leaves_nothing(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let run = |words: &[&str]| env.at(&root, &[&["run", "--rm"], words].concat()).go();
+    run(&["busybox", "true"])?.ok()?;
+    let before = Picture::take(&root)?;
+    let dir = env.dir("leave")?;
+    let bind = format!("{}:/m", dir.display());
+    run(&["-v", &bind, "-v", "/anonymous", "--tmpfs", "/t", "-m", "64m", "busybox", "sh", "-c", "echo x > /x"])?
+        .ok()?;
+    run(&["--init", "busybox", "sh", "-c", "sleep 60 & exit 3"])?.exits(3)?;
+    run(&["--read-only", "-u", "app", "busybox", "false"])?.exits(1)?;
+    run(&["--preset", "strict", "busybox", "true"])?.ok()?;
+    before.nothing_new(&root)
+}
+
+fn failures_leave_nothing(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let run = |words: &[&str]| env.at(&root, &[&["run", "--rm"], words].concat()).go();
+    run(&["busybox", "true"])?.ok()?;
+    let before = Picture::take(&root)?;
+    run(&["busybox", "no-such-command"])?.exits(127)?;
+    run(&["busybox", "/etc/passwd"])?.exits(126)?;
+    run(&["-u", "nosuch", "busybox", "true"])?.exits(125)?;
+    run(&["--privileged", "busybox", "true"])?.exits(125)?;
+    run(&["--cpuset-cpus", "4000", "busybox", "true"])?.exits(125)?;
+    run(&["--mount", "type=bind,src=/no/such,dst=/m", "busybox", "true"])?.exits(125)?;
+    before.nothing_new(&root)
+}
+
+/// Nothing is left after the processes went, or at the latest after the next command.
+fn clean_after(env: &Env, root: &Path, before: &Picture) -> Outcome {
+    env.at(root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    before.nothing_new(root)
+}
+
+fn killed(env: &Env, whom: fn(&crate::harness::env::Held) -> Vec<i32>) -> Outcome {
+    let root = env.own_root()?;
+    env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    let before = Picture::take(&root)?;
+    let dir = env.dir("killed")?;
+    let bind = format!("{}:/m", dir.display());
+    let flags = ["-v", bind.as_str(), "-m", "64m", "--tmpfs", "/t"];
+    let held = env.hold_at(&root, &flags, &["busybox", "sh", "-c", "sleep 1000 & echo up; exec cat"])?;
+    let inside = [vec![held.init], host::descendants(held.init)].concat();
+    for pid in whom(&held) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    let ended = held.front.finish()?;
+    check_eq!(ended.code, 137, "{}", ended.told());
+    // The workload does not outlive what watches over it.
+    let gone = wait_for(Duration::from_secs(5), || {
+        inside.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+    check!(gone.is_some(), "processes of the container live on: {inside:?}");
+    clean_after(env, &root, &before)
+}
+
+fn kill_of_the_launcher(env: &Env) -> Outcome {
+    killed(env, |held| vec![held.front.pid()])
+}
+
+fn kill_of_init(env: &Env) -> Outcome {
+    killed(env, |held| vec![held.init])
+}
+
+fn kill_of_everything(env: &Env) -> Outcome {
+    killed(env, |held| [vec![held.front.pid()], host::descendants(held.front.pid())].concat())
+}
+
+fn control_c(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    let before = Picture::take(&root)?;
+    // At any moment of the start.
+    for delay in [0, 1, 2, 3, 5, 8, 13, 21, 34, 55] {
+        let run = env.at(&root, &["run", "--rm", "--init", "busybox", "sleep", "20"]).start()?;
+        std::thread::sleep(Duration::from_millis(delay));
+        run.signal(Signal::SIGINT)?;
+        let out = run.finish()?;
+        check!([130, 125, 2].contains(&out.code), "after {delay} ms\n{}", out.told());
+    }
+    before.nothing_new(&root)
+}
+
+fn a_full_disk(env: &Env) -> Outcome {
+    let root = env.dir("small")?;
+    use nix::mount::{MsFlags, mount, umount2};
+    mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), Some("size=6m"))?;
+    let done = on_a_full_disk(env, &root);
+    umount2(&root, nix::mount::MntFlags::MNT_DETACH)?;
+    done
+}
+
+fn on_a_full_disk(env: &Env, root: &Path) -> Outcome {
+    env.at(root, &["import", s(&env.fixtures.busybox()?), "busybox"]).go()?.ok()?;
+    let images = || env.at(root, &["images"]).go()?.ok().map(|o| o.out());
+    let before = images()?;
+    // A larger image than there is room for: an error that says so, and no trace.
+    let out = env.at(root, &["import", s(&env.fixtures.debian()?), "debian"]).limit(120).go()?;
+    check!(out.code == 1 && out.err().contains("No space left"), "{}", out.told());
+    check_eq!(images()?, before);
+    // Full to the last byte: the run fails closed or works, and the store is whole afterwards.
+    let filler = root.join("filler");
+    let mut file = std::fs::File::create(&filler)?;
+    while std::io::Write::write(&mut file, &[0; 4096]).is_ok_and(|n| n == 4096) {}
+    let out = env.at(root, &["run", "--rm", "busybox", "true"]).go()?;
+    check!(out.code == 0 || (out.code == 125 && out.err().contains("No space left")), "{}", out.told());
+    drop(file);
+    std::fs::remove_file(&filler)?;
+    env.at(root, &["run", "--rm", "busybox", "echo", "again"]).go()?.ok()?.says("again")?;
+    env.at(root, &["audit-log", "verify"]).go()?.ok()?;
+    Ok(())
+}
+
+fn runs_and_imports_at_once(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let archive = env.fixtures.busybox_docker()?;
+    let before = Picture::take(&root)?;
+    let mut all = Vec::new();
+    for n in 0..4 {
+        all.push(env.at(&root, &["run", "--rm", "busybox", "sh", "-c", "sleep 0.2; echo fine"]).start()?);
+        all.push(env.at(&root, &["load", "-i", s(&archive)]).start()?);
+        all.push(env.at(&root, &["import", s(&env.fixtures.busybox()?), &format!("copy:{n}")]).start()?);
+    }
+    for one in all {
+        one.finish()?.ok()?;
+    }
+    let images = env.at(&root, &["images"]).go()?.ok()?;
+    for want in ["busybox-docker", "copy"] {
+        check!(images.out().contains(want), "{}", images.told());
+    }
+    for n in 0..4 {
+        env.at(&root, &["run", "--rm", &format!("copy:{n}"), "true"]).go()?.ok()?;
+    }
+    env.at(&root, &["audit-log", "verify"]).go()?.ok()?;
+    before.nothing_new(&root)
+}
+
+fn many_at_once(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    let before = Picture::take(&root)?;
+    let mut all = Vec::new();
+    for n in 0..12 {
+        let script = format!(
+            "cut -d' ' -f1 /proc/self/uid_map >/dev/null; awk '{{print $2}}' /proc/self/uid_map; sleep 1; exit {n}"
+        );
+        all.push((n, env.at(&root, &["run", "--rm", "busybox", "sh", "-c", &script]).start()?));
+    }
+    let mut bases = std::collections::BTreeSet::new();
+    for (n, one) in all {
+        let out = one.finish()?.exits(n)?;
+        check!(bases.insert(out.out()), "two containers at once share ids: {:?}", out.out());
+    }
+    before.nothing_new(&root)
+}
+
+fn a_read_only_store_says_so(env: &Env) -> Outcome {
+    let out = env.at(Path::new("/proc/hardrun"), &["run", "--rm", "busybox", "true"]).go()?.exits(125)?;
+    check!(out.err().contains("/proc/hardrun"), "{}", out.told());
+    Ok(())
+}
+
+fn a_spoilt_store_says_so(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let index = root.join("images/index.json");
+    check!(index.is_file(), "the store is no OCI layout");
+    std::fs::write(&index, "{ not json")?;
+    let out = env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.exits(125)?;
+    check!(out.err().contains("index.json"), "the file is not named\n{}", out.told());
+    Ok(())
+}
+
+fn kept_containers_without_rm(env: &Env) -> Outcome {
+    // Without --rm docker keeps the container; what stays must not hold mounts, processes or cgroups.
+    let root = env.own_root()?;
+    env.at(&root, &["run", "busybox", "sh", "-c", "exit 4"]).go()?.exits(4)?;
+    let ours = host::mounts(std::process::id() as i32)?;
+    check!(!ours.iter().any(|m| m.target.starts_with(s(&root))), "a mount is left");
+    env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    Ok(())
+}
