@@ -1,7 +1,7 @@
 //! What the program says on its own behalf. Everything goes to stderr, one line each, with control characters of
 //! untrusted text (image names, labels, paths) made visible, so that no image can drive the operator's terminal.
 
-use crate::error::Error;
+use crate::error::{Context as _, Error, Result};
 use std::io::{IsTerminal, Write};
 
 /// Replace control characters (C0, DEL, C1) and bidirectional overrides by a visible escape.
@@ -60,5 +60,14 @@ pub fn error(e: &Error) {
         for l in hint.lines() {
             let _ = writeln!(err, "  hint: {}", clean(l));
         }
+    }
+}
+
+/// Write a verb's answer to stdout. A reader that went away (`| head`) is no error; a full disk is.
+pub fn stdout(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.verb_context(|| "cannot write to stdout".into()),
     }
 }

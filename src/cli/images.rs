@@ -1,11 +1,102 @@
 //! `hardrun images`
 
 use super::Context;
-use crate::error::Result;
+use super::fields::{Field, Format, table};
+use crate::error::{Context as _, Error, Result};
+use crate::image::list::{Filter, Row, human_duration, human_size};
+use crate::image::store::Store;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use std::io::Write;
+use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Show all images; hardrun has no intermediate ones
+    #[arg(short, long)]
+    all: bool,
+    /// Only show image IDs
+    #[arg(short, long)]
+    quiet: bool,
+    /// Don't truncate output
+    #[arg(long)]
+    no_trunc: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// `table`, `json`, or a template such as '{{.Repository}}:{{.Tag}}'
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only some: reference=PATTERN, dangling=true|false, label=KEY[=VALUE], before=IMAGE, since=IMAGE
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// Only images of this name
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    name: Option<String>,
+}
 
-pub fn run(_args: Args, _ctx: &Context) -> Result<u8> {
-    Err(crate::error::Error::verb("not built yet"))
+const FIELDS: &[Field<Shown>] = &[
+    Field { name: "Containers", heading: "CONTAINERS", value: |_| "N/A".into() },
+    Field { name: "CreatedAt", heading: "CREATED AT", value: |s| s.created_at() },
+    Field { name: "CreatedSince", heading: "CREATED", value: |s| s.created_since() },
+    Field { name: "Digest", heading: "DIGEST", value: |s| none(s.row.digest.as_deref()) },
+    Field { name: "ID", heading: "IMAGE ID", value: |s| s.id() },
+    Field { name: "Repository", heading: "REPOSITORY", value: |s| none(s.row.repository.as_deref()) },
+    Field { name: "SharedSize", heading: "SHARED SIZE", value: |_| "N/A".into() },
+    Field { name: "Size", heading: "SIZE", value: |s| human_size(s.row.size) },
+    Field { name: "Tag", heading: "TAG", value: |s| none(s.row.tag.as_deref()) },
+    Field { name: "UniqueSize", heading: "UNIQUE SIZE", value: |_| "N/A".into() },
+    Field { name: "VirtualSize", heading: "VIRTUAL SIZE", value: |s| human_size(s.row.size) },
+];
+
+struct Shown {
+    row: Row,
+    now: Timestamp,
+    no_trunc: bool,
+}
+
+impl Shown {
+    fn id(&self) -> String {
+        if self.no_trunc { self.row.id.to_string() } else { self.row.id.short().to_owned() }
+    }
+    fn created_since(&self) -> String {
+        match self.row.created {
+            Some(at) => format!("{} ago", human_duration(self.now.duration_since(at).as_secs())),
+            None => "N/A".into(),
+        }
+    }
+    fn created_at(&self) -> String {
+        match self.row.created {
+            Some(at) => at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
+            None => "N/A".into(),
+        }
+    }
+}
+
+fn none(text: Option<&str>) -> String {
+    text.unwrap_or("<none>").to_owned()
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    let Args { all: _, quiet, no_trunc, digests, format, filter, name } = args;
+    let mut filters = filter.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
+    if let Some(name) = name {
+        filters.push(Filter::Reference(name));
+    }
+    let format = format.filter(|f| !f.is_empty()).unwrap_or_else(|| "table".into());
+    let columns: &[&str] = match digests {
+        true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+        false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+    };
+    let format = match quiet {
+        true => Format::parse("{{.ID}}", FIELDS, columns),
+        false => Format::parse(&format, FIELDS, columns),
+    }
+    .map_err(|e| Error::verb("template parsing error").because(e))?;
+    let now = Timestamp::now();
+    let rows = Store::open(&ctx.paths)?.list(&filters)?;
+    let rows: Vec<Shown> = rows.into_iter().map(|row| Shown { row, now, no_trunc }).collect();
+    let text = table(&format, FIELDS, &rows);
+    std::io::stdout().write_all(text.as_bytes()).verb_context(|| "writing to standard output".into())?;
+    Ok(0)
 }

@@ -1,11 +1,28 @@
 //! `hardrun tag`
 
 use super::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::image::reference::Reference;
+use crate::image::store::Store;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Name or ID of the image
+    #[arg(value_name = "SOURCE_IMAGE[:TAG]")]
+    source: String,
+    /// Its other name
+    #[arg(value_name = "TARGET_IMAGE[:TAG]")]
+    target: String,
+}
 
-pub fn run(_args: Args, _ctx: &Context) -> Result<u8> {
-    Err(crate::error::Error::verb("not built yet"))
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    let Args { source, target } = args;
+    let name: Reference = target
+        .parse()
+        .map_err(|e: Error| Error::verb(format!("\"{target}\" is not a valid repository/tag")).because(e))?;
+    if name.digest.is_some() {
+        return Err(Error::verb("refusing to create a tag with a digest reference"));
+    }
+    Store::open(&ctx.paths)?.tag(&source, &name)?;
+    Ok(0)
 }

@@ -155,8 +155,8 @@ impl Scratch {
 
     /// Done writing: digest and size are known.
     pub fn finish(self) -> Result<Written> {
-        let (file, digest, size) = self.out.finish();
-        Ok(Written { path: self.path, blobs: self.blobs, file, digest, size })
+        let (_, digest, size) = self.out.finish();
+        Ok(Written { path: self.path, blobs: self.blobs, digest, size })
     }
 }
 
@@ -169,12 +169,11 @@ impl Write for Scratch {
     }
 }
 
-/// A blob that is complete but not in the store yet.
+/// A blob that is complete but not in the store yet. It keeps no file open: an archive may have thousands of them.
 #[derive(Debug)]
 pub struct Written {
     path: PathBuf,
     blobs: PathBuf,
-    file: File,
     pub digest: Digest,
     pub size: u64,
 }
@@ -187,12 +186,8 @@ impl Written {
 
     /// Put it into the store.
     pub fn commit(self) -> Result<(Digest, u64)> {
-        place(&self.file, &self.path, &self.blobs.join(self.digest.hex()))?;
+        place(&self.reader()?, &self.path, &self.blobs.join(self.digest.hex()))?;
         Ok((self.digest, self.size))
-    }
-
-    pub fn discard(self) -> Result<()> {
-        std::fs::remove_file(&self.path).verb_context(|| format!("removing {}", self.path.display()))
     }
 }
 

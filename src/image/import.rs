@@ -34,7 +34,7 @@ pub fn import(store: &Store, archive: impl Read, name: Option<&Reference>, optio
     }
     let (kind, _) = compress::sniff(layer.reader()?)?;
     let diff_id = ingest.unpack_archive(layer.reader()?)?;
-    let (digest, size) = layer.commit()?;
+    let (digest, size) = ingest.commit(layer)?;
     let layer = Descriptor::new(format!("{}{}", layout::OCI_LAYER, kind.suffix()), digest, size);
 
     let config = config(&diff_id, &platform, options)?;

@@ -1,18 +1,20 @@
 //! The way into the store: blobs, manifests, names, unpacked layers. While an [`Ingest`] lives, nothing is collected.
 
-use super::blob::{BlobWriter, Scratch};
+use super::blob::{BlobWriter, Scratch, Written};
 use super::digest::Digest;
 use super::layers::{self, Hold, Source};
 use super::layout::{self, Descriptor, Index};
 use super::reference::Reference;
+use super::store;
 use super::store::{Image, Store};
 use super::work::{self, Workdir};
-use super::{fsutil, store};
 use crate::error::{Context, Error, Result};
+use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Work in progress on one store. It may be shared between threads; drop it when the image is recorded.
 #[derive(Debug)]
@@ -20,21 +22,37 @@ pub struct Ingest<'a> {
     store: &'a Store,
     work: Workdir,
     serial: AtomicU32,
-    _no_gc: File,
+    /// Blobs that this command made. Those that no image refers to in the end are removed.
+    made: Mutex<Vec<Digest>>,
+    /// Shared lock that keeps gc away.
+    no_gc: File,
+}
+
+impl Drop for Ingest<'_> {
+    /// A failed command leaves no trace: what it brought in and did not record goes. Whatever else is not referred to and
+    /// was left by a killed process goes with it.
+    fn drop(&mut self) {
+        let unlocked = flock(&self.no_gc, FlockOperation::Unlock).verb_context(|| "unlocking the image store".into());
+        let made = std::mem::take(self.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Err(e) = unlocked.and_then(|()| self.store.collect(&made)) {
+            ui::warn(&format!("the image store was not cleaned: {}", e.chain().join(": ")));
+        }
+    }
 }
 
 impl Store {
     /// Begin to add to the store. Removes what killed processes left behind.
     pub fn ingest(&self) -> Result<Ingest<'_>> {
         work::clean(&self.tmp())?;
-        let no_gc = fsutil::lock_file(&self.paths.root.join("gc.lock"))?;
+        let no_gc = self.gc_lock()?;
         flock(&no_gc, FlockOperation::LockShared).verb_context(|| "locking the image store".into())?;
-        Ok(Ingest { store: self, work: Workdir::new(&self.tmp())?, serial: AtomicU32::new(0), _no_gc: no_gc })
+        let work = Workdir::new(&self.tmp())?;
+        Ok(Ingest { store: self, work, serial: AtomicU32::new(0), made: Mutex::new(Vec::new()), no_gc })
     }
 
-    /// Keep the layers of an image from being removed while the returned descriptors are open.
+    /// Keep an image and its layers from being removed while the returned descriptors are open, in any process.
     pub fn hold_layers(&self, image: &Image) -> Result<Hold> {
-        layers::hold(&image.layers)
+        layers::hold(&self.blob_path(&Digest::parse(&image.manifest_digest)?), &image.layers)
     }
 
     /// Put an image's manifest (or index) into the index, under a name or without one. The image that had the name before
@@ -44,9 +62,26 @@ impl Store {
     pub fn record(&self, reference: Option<&Reference>, entry: &Descriptor) -> Result<Option<Digest>> {
         let _lock = self.lock_index()?;
         let mut index = self.index()?;
-        let replaced = put(&mut index, reference, entry);
+        let mut replaced = put(&mut index, reference, entry);
+        if let Some(old) = &replaced {
+            let id = |digest: &Digest| self.manifest(digest).ok().map(|m| m.config.digest);
+            // An image is its config: this is the same one, compressed differently.
+            if id(old).is_some() && id(old) == id(&entry.digest) {
+                index.manifests.retain(|e| e.digest != *old || e.name().is_some() || !e.repo_digests().is_empty());
+                replaced = None;
+            }
+        }
         self.write_index(&index)?;
         Ok(replaced)
+    }
+}
+
+impl Store {
+    /// `tag`: another name for an image, given by name or ID.
+    pub fn tag(&self, source: &str, name: &Reference) -> Result<()> {
+        let (entry, _) = self.find_entry(source)?.ok_or_else(|| super::gc::no_such_image(source))?;
+        self.record(Some(name), &entry)?;
+        Ok(())
     }
 }
 
@@ -107,8 +142,13 @@ impl Ingest<'_> {
         self.store
     }
 
+    /// This command brought the blob in: unless an image refers to it in the end, it is removed.
+    pub(super) fn made(&self, digest: &Digest) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(digest.clone());
+    }
+
     /// A file in this process's work folder.
-    pub(super) fn new_file(&self) -> PathBuf {
+    fn new_file(&self) -> PathBuf {
         self.work.path().join(format!("file-{}", self.serial.fetch_add(1, Ordering::Relaxed)))
     }
 
@@ -128,6 +168,14 @@ impl Ingest<'_> {
         Scratch::create(self.new_file(), self.store.blobs())
     }
 
+    /// Put a finished blob into the store.
+    pub fn commit(&self, written: Written) -> Result<(Digest, u64)> {
+        if !self.store.blob_path(&written.digest).exists() {
+            self.made(&written.digest);
+        }
+        written.commit()
+    }
+
     /// Put a small blob into the store.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<(Digest, u64)> {
         use std::io::Write;
@@ -135,7 +183,7 @@ impl Ingest<'_> {
         if !self.store.blob_path(&digest).exists() {
             let mut scratch = self.scratch()?;
             scratch.write_all(bytes).verb_context(|| format!("writing blob {digest}"))?;
-            scratch.finish()?.commit()?;
+            self.commit(scratch.finish()?)?;
         }
         Ok((digest, bytes.len() as u64))
     }

@@ -33,10 +33,15 @@ struct Marker {
     entries: u64,
 }
 
+/// The diff id of the layer that stands for no layers.
+pub(super) fn empty() -> Digest {
+    Digest::of(&EMPTY_ARCHIVE)
+}
+
 /// The layer folders of an image, lowest first, or `None` if one of them is not there.
 pub(super) fn unpacked(layers: &Path, diff_ids: &[String]) -> Result<Option<Vec<PathBuf>>> {
     let mut out: Vec<PathBuf> = Vec::with_capacity(diff_ids.len().max(1));
-    let empty = [Digest::of(&EMPTY_ARCHIVE).to_string()];
+    let empty = [empty().to_string()];
     let diff_ids = if diff_ids.is_empty() { &empty[..] } else { diff_ids };
     for diff_id in diff_ids {
         let folder = layers.join(Digest::parse(diff_id)?.hex());
@@ -161,22 +166,39 @@ impl Hold {
     }
 }
 
-/// Lock the folders that [`unpacked`] returned.
-pub(super) fn hold(roots: &[PathBuf]) -> Result<Hold> {
-    let mut fds = Vec::with_capacity(roots.len());
-    for root in roots {
-        let folder = root.parent().expect("a layer's root has a folder");
+/// Lock an image's manifest, which says that the image is in use, and the folders that [`unpacked`] returned.
+pub(super) fn hold(manifest: &Path, roots: &[PathBuf]) -> Result<Hold> {
+    let mut fds = Vec::with_capacity(roots.len() + 1);
+    let folders = roots.iter().map(|root| root.parent().expect("a layer's root has a folder"));
+    for path in std::iter::once(manifest).chain(folders) {
         let gone = || {
-            Error::runner(format!("layer {} was removed while the container was being started", folder.display()))
+            Error::runner(format!("{} was removed while the container was being started", path.display()))
                 .hint("another command removed the image; load or pull it again")
         };
-        let file = File::open(folder).map_err(|e| gone().because(e))?;
-        // gc holds the exclusive lock for the time of one rename.
-        flock(&file, FlockOperation::LockShared).context(|| format!("locking layer {}", folder.display()))?;
-        if !is_still(&file, folder) {
+        let file = File::open(path).map_err(|e| gone().because(e))?;
+        // Whoever removes it holds the exclusive lock for the time of one rename.
+        flock(&file, FlockOperation::LockShared).context(|| format!("locking {}", path.display()))?;
+        if !is_still(&file, path) {
             return Err(gone());
         }
         fds.push(file.into());
     }
     Ok(Hold { fds })
+}
+
+/// Whether somebody holds a shared lock on it.
+pub(super) fn in_use(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
+/// Remove a layer unless a container uses it. The folder vanishes with one rename; what is in it follows.
+pub(super) fn remove(layers: &Path, hex: &str, work: &Workdir) -> Result<bool> {
+    let folder = layers.join(hex);
+    let Ok(file) = File::open(&folder) else { return Ok(false) };
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(false);
+    }
+    let trash = work.path().join(hex);
+    std::fs::rename(&folder, &trash).verb_context(|| format!("removing layer {}", folder.display()))?;
+    Ok(true)
 }

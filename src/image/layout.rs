@@ -72,6 +72,12 @@ impl Descriptor {
         Reference::from_str(text).ok()
     }
 
+    /// `repository@sha256:…` by which registries know the image, as docker shows them.
+    pub fn repo_digests(&self) -> Vec<String> {
+        let all = self.annotations.get(REPO_DIGESTS).map(String::as_str).unwrap_or_default();
+        all.split(' ').filter_map(|one| Reference::from_str(one).ok()).map(|r| r.familiar()).collect()
+    }
+
     /// Name it, or take its name away.
     pub fn set_name(&mut self, name: Option<&Reference>) {
         self.annotations.remove(CONTAINERD_NAME);

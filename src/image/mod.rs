@@ -1,16 +1,20 @@
 //! Images: an OCI image layout on disk, the ways in and out of it, and unpacked layers.
 
+pub mod archive;
 pub mod blob;
 mod compress;
 pub mod digest;
 mod fsutil;
+pub mod gc;
 pub mod import;
 pub mod ingest;
 pub mod layers;
 pub mod layout;
+pub mod list;
 mod pax;
 pub mod reference;
 pub mod registry;
+pub mod save;
 pub mod store;
 mod tarball;
 mod tree;

@@ -77,6 +77,11 @@ impl Store {
         Ok(file)
     }
 
+    /// Held shared by who adds to the store, exclusively by who collects.
+    pub(super) fn gc_lock(&self) -> Result<File> {
+        fsutil::lock_file(&self.paths.root.join("gc.lock"))
+    }
+
     /// The images that are there. Readers need no lock: the file is replaced as a whole.
     pub fn index(&self) -> Result<Index> {
         let path = self.index_path();

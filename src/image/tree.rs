@@ -51,8 +51,10 @@ impl EntryPath {
         Ok(EntryPath(parts))
     }
 
-    pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+    /// With slashes, if it is UTF-8.
+    pub fn to_text(&self) -> Option<String> {
+        let parts: Option<Vec<&str>> = self.0.iter().map(|p| p.to_str().ok()).collect();
+        parts.map(|p| p.join("/"))
     }
 
     /// Parent components and the last one; `None` for the root.

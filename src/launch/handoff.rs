@@ -16,6 +16,8 @@ pub struct Handoff {
     pub plan: Plan,
     pub root: PathBuf,
     pub run: PathBuf,
+    /// The caller chose the name: it must be free.
+    pub named: bool,
     /// Compiled seccomp filter; `None` only where the plan says unconfined.
     #[serde(with = "bytes")]
     pub filter: Option<Vec<u8>>,
@@ -31,6 +33,7 @@ impl Handoff {
             plan,
             root: paths.root.clone(),
             run: paths.run.clone(),
+            named: false,
             filter: None,
             apparmor: String::new(),
             held: Vec::new(),

@@ -62,7 +62,8 @@ fn launch() -> Result<Ended> {
     let ids = allocate_ids(draft, run)?;
     let stage = Stage::enter(run)?;
     let cgroup_path = spec::cgroups_path(draft);
-    let record = Record::create(&paths, &draft.id, &cgroup_path)?;
+    let name = handoff.named.then_some(draft.name.as_str());
+    let record = Record::create(&paths, &draft.id, name, &cgroup_path)?;
     let cidfile = CidFile::create(draft)?;
 
     let result = carry_out(&handoff, &stage, &record, ids.as_ref(), &own, &cgroup_path, &mut signals);

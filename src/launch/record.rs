@@ -16,12 +16,16 @@ const CGROUP: &str = "cgroup";
 #[derive(Debug)]
 pub struct Record {
     pub folder: PathBuf,
+    /// The link that holds its name.
+    name: Option<PathBuf>,
     _lock: File,
 }
 
 impl Record {
     /// Make the folder. `cgroup` is noted first, so that whoever finds the folder later can clean up after a crash.
-    pub fn create(paths: &Paths, id: &str, cgroup: &str) -> Result<Record> {
+    ///
+    /// `name` is what the caller asked for; a name that a living container has is docker's conflict.
+    pub fn create(paths: &Paths, id: &str, name: Option<&str>, cgroup: &str) -> Result<Record> {
         let parent = paths.containers();
         let attempt = || format!("make the container's folder in {}", parent.display());
         make_private(&parent).context(attempt)?;
@@ -33,12 +37,57 @@ impl Record {
         std::fs::write(hidden.join(CGROUP), cgroup).context(attempt)?;
         let folder = parent.join(id);
         std::fs::rename(&hidden, &folder).context(attempt)?;
-        Ok(Record { folder, _lock: lock })
+        let mut record = Record { folder, name: None, _lock: lock };
+        if let Some(name) = name {
+            match take_name(paths, name, id) {
+                Ok(link) => record.name = Some(link),
+                Err(e) => {
+                    record.remove()?;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(record)
     }
 
     /// Remove the folder with everything in it.
     pub fn remove(self) -> Result<()> {
+        if let Some(link) = &self.name {
+            std::fs::remove_file(link).context(|| format!("free the name {}", link.display()))?;
+        }
         std::fs::remove_dir_all(&self.folder).context(|| format!("remove {}", self.folder.display()))
+    }
+}
+
+/// A name is a link from `names/NAME` to the id: made in one step, so that of two containers only one gets it.
+fn take_name(paths: &Paths, name: &str, id: &str) -> Result<PathBuf> {
+    let names = paths.root.join("names");
+    let attempt = || format!("take the name {name}");
+    make_private(&names).context(attempt)?;
+    let link = names.join(name);
+    loop {
+        match std::os::unix::fs::symlink(id, &link) {
+            Ok(()) => return Ok(link),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).context(attempt),
+        }
+        let holder = match std::fs::read_link(&link) {
+            Ok(holder) => holder,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e).context(attempt),
+        };
+        if paths.containers().join(&holder).exists() {
+            return Err(Error::runner(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{}\"",
+                holder.display()
+            ))
+            .hint("wait until that container has ended, or choose another --name"));
+        }
+        // Its container is gone: the launcher was killed and the rest has been swept.
+        match std::fs::remove_file(&link) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(attempt),
+            _ => {}
+        }
     }
 }
 
@@ -109,13 +158,18 @@ mod tests {
     fn a_locked_folder_is_kept_and_a_dead_one_is_swept() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
-        let alive = Record::create(&paths, "alive", "/hardrun/test-alive").unwrap();
-        let dead = Record::create(&paths, "dead", "/hardrun/test-dead").unwrap();
+        let alive = Record::create(&paths, "alive", Some("web"), "/hardrun/test-alive").unwrap();
+        let dead = Record::create(&paths, "dead", Some("db"), "/hardrun/test-dead").unwrap();
         std::fs::write(dead.folder.join("file"), b"x").unwrap();
         let folder = dead.folder.clone();
         drop(dead);
         assert_eq!(sweep(&paths).unwrap(), ["dead"]);
         assert!(!folder.exists() && alive.folder.exists());
+        let taken = Record::create(&paths, "third", Some("web"), "/hardrun/test-third").unwrap_err();
+        assert!(taken.message.contains("\"/web\" is already in use by container \"alive\""), "{taken}");
+        assert!(!paths.containers().join("third").exists());
+        let freed = Record::create(&paths, "fourth", Some("db"), "/hardrun/test-fourth").unwrap();
+        freed.remove().unwrap();
         alive.remove().unwrap();
     }
 }

@@ -4,7 +4,10 @@
 //! [`Plan`] is a draft that passed, with the overrides that were needed.
 
 pub mod draft;
+pub mod explain;
 mod fallback;
+pub mod print_docker;
+pub mod score;
 mod sourced;
 
 pub use sourced::{Source, Sourced};

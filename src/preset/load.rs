@@ -37,7 +37,7 @@ pub fn list() -> Result<Vec<(String, PathBuf, String)>> {
     paths.sort();
     for path in paths {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let description = site_file(&path)?.description;
+        let description = schema::parse(&site_file(&path)?, &path.display().to_string())?.description;
         all.push((name, path, description));
     }
     Ok(all)
@@ -73,12 +73,16 @@ pub fn resolve(name: &str, read: &dyn Fn(&str) -> Result<PresetFile>) -> Result<
 }
 
 fn read(name: &str) -> Result<PresetFile> {
-    if let Some((name, text)) = BUILTIN.iter().find(|(n, _)| *n == name) {
-        return schema::parse(text, name);
+    schema::parse(&source(name)?, name)
+}
+
+/// The text of a preset's own file.
+pub fn source(name: &str) -> Result<String> {
+    if let Some((_, text)) = BUILTIN.iter().find(|(n, _)| *n == name) {
+        return Ok((*text).to_owned());
     }
     if name.contains('/') || name.ends_with(".toml") {
-        let text = std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"))?;
-        return schema::parse(&text, name);
+        return std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"));
     }
     let path = Path::new(SITE).join(format!("{name}.toml"));
     match path.try_exists() {
@@ -91,7 +95,7 @@ fn read(name: &str) -> Result<PresetFile> {
 }
 
 /// A site's preset is policy: only root may have been able to write it.
-fn site_file(path: &Path) -> Result<PresetFile> {
+fn site_file(path: &Path) -> Result<String> {
     for checked in [path, Path::new(SITE)] {
         let meta = checked.metadata().context(|| format!("cannot look at {}", checked.display()))?;
         if meta.uid() != 0 || meta.mode() & 0o022 != 0 {
@@ -99,8 +103,7 @@ fn site_file(path: &Path) -> Result<PresetFile> {
                 .hint(format!("chown root {0} && chmod go-w {0}", checked.display())));
         }
     }
-    let text = std::fs::read_to_string(path).context(|| format!("cannot read preset {}", path.display()))?;
-    schema::parse(&text, &path.display().to_string())
+    std::fs::read_to_string(path).context(|| format!("cannot read preset {}", path.display()))
 }
 
 #[cfg(test)]

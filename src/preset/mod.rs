@@ -5,7 +5,7 @@ mod load;
 mod schema;
 
 pub use layer::{Preset, PresetTmpfs};
-pub use load::{BUILTIN, SITE, list, load, resolve};
+pub use load::{BUILTIN, SITE, list, load, resolve, source};
 pub use schema::{Amount, Key, PresetFile, PresetNetwork};
 
 /// JSON Schema of a preset file.

@@ -160,7 +160,7 @@ impl<'a> Client<'a> {
 
     /// https first. Plain http where the other side speaks no TLS, on loopback, or anywhere under the override.
     fn probe(&mut self, host: &str) -> Result<()> {
-        let Err(e) = self.ping() else { return Ok(()) };
+        let Err(e) = self.ping()? else { return Ok(()) };
         let class = classify(&e);
         let (loopback, allowed) = (self.base.is_loopback(), self.settings.allow_insecure);
         let failed = |e: &ureq::Error, base: &Origin| {
@@ -177,7 +177,7 @@ impl<'a> Client<'a> {
             ));
             self.verify = false;
             self.agents.lock().expect("no panics while held").clear();
-            return self.ping().map_err(|e| failed(&e, &self.base));
+            return self.ping()?.map_err(|e| failed(&e, &self.base));
         }
         if !matches!(class, Class::NotTls | Class::Refused) {
             return Err(failed(&e, &self.base));
@@ -190,7 +190,7 @@ impl<'a> Client<'a> {
         }
         let over_tls = failed(&e, &self.base);
         self.base = Origin::new(host, false).ok_or_else(|| Error::verb(format!("{host:?} is no host")))?;
-        match self.ping() {
+        match self.ping()? {
             Ok(()) => {
                 if !loopback {
                     (self.note)(&format!(
@@ -220,23 +220,20 @@ impl<'a> Client<'a> {
     }
 
     /// Any answer at all means that the scheme is right.
-    fn ping(&self) -> std::result::Result<(), ureq::Error> {
+    fn ping(&self) -> Result<std::result::Result<(), ureq::Error>> {
         let url = Url { origin: self.base.clone(), path: "/v2/".into() };
-        let agent = self.agent(&url.origin).map_err(|e| ureq::Error::Other(e.chain().join(": ").into()))?;
+        let agent = self.agent(&url.origin)?;
+        let ask = Ask { within: Some(self.settings.timeouts.small), ..Ask::default() };
         let mut tries = 0;
         loop {
-            let sent =
-                self.send(&agent, &url, &Ask { within: Some(self.settings.timeouts.small), ..Ask::default() }, None);
-            match sent {
-                Ok(_) => return Ok(()),
-                Err(e) if classify(&e) == Class::Passing => {
-                    tries += 1;
-                    match self.settings.retry.wait(tries, None) {
-                        Some(wait) => self.pause(wait, &describe(&e)),
-                        None => return Err(e),
-                    }
-                }
-                Err(e) => return Err(e),
+            let e = match self.send(&agent, &url, &ask, None) {
+                Ok(_) => return Ok(Ok(())),
+                Err(e) => e,
+            };
+            tries += 1;
+            match self.settings.retry.wait(tries, None) {
+                Some(wait) if classify(&e) == Class::Passing => self.pause(wait, &describe(&e)),
+                _ => return Ok(Err(e)),
             }
         }
     }

@@ -39,6 +39,7 @@ impl Handshake {
             Some(rustls::Error::InvalidMessage(m)) => Handshake::NotTls(format!("{m:?}")),
             Some(rustls::Error::InvalidCertificate(c)) => Handshake::Certificate(match c {
                 rustls::CertificateError::UnknownIssuer => "it is signed by an unknown authority".into(),
+                _ if super::tls::is_authority_as_server(c) => "it is self-signed and not a known one".into(),
                 other => other.to_string(),
             }),
             Some(other) => Handshake::Other(other.to_string()),

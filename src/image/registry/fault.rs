@@ -64,6 +64,10 @@ pub fn classify(e: &ureq::Error) -> Class {
         },
         ureq::Error::HostNotFound => Class::NoHost,
         ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed => Class::Passing,
+        // An alert: the server's last word, such as that it wants a certificate of ours.
+        ureq::Error::Io(io) if alert(io).is_some() => Class::Other,
+        // What std says where getaddrinfo knows no address; it has no kind of its own.
+        ureq::Error::Io(io) if io.to_string().starts_with("failed to lookup address") => Class::NoHost,
         ureq::Error::Io(io) => match io.kind() {
             ErrorKind::ConnectionRefused => Class::Refused,
             ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Class::NoHost,
@@ -74,11 +78,26 @@ pub fn classify(e: &ureq::Error) -> Class {
     }
 }
 
+fn alert(io: &std::io::Error) -> Option<String> {
+    match io.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => Some(match format!("{alert:?}").as_str() {
+            "CertificateRequired" | "BadCertificate" => {
+                "it wants a client certificate (NAME.cert and NAME.key in the registry's folder)".into()
+            }
+            other => other.to_owned(),
+        }),
+        _ => None,
+    }
+}
+
 /// The client's error in our words: the cause without the library's prefixes.
 pub fn describe(e: &ureq::Error) -> String {
     match e {
         ureq::Error::Other(inner) => inner.to_string(),
-        ureq::Error::Io(io) => io.to_string(),
+        ureq::Error::Io(io) => match alert(io) {
+            Some(text) => format!("the server broke off the TLS connection: {text}"),
+            None => io.to_string(),
+        },
         ureq::Error::HostNotFound => "no such host".into(),
         ureq::Error::Timeout(t) => format!("timed out ({t})"),
         // Its text may hold the address with its query.

@@ -46,9 +46,10 @@ pub fn pull_one(
 ) -> Result<Outcome> {
     let wanted = reference.digest.as_deref();
     let name = wanted.or(reference.tag.as_deref()).unwrap_or("latest");
-    progress.line(&format!("{name}: Pulling from {}", shown_repository(reference)));
-
     let top = fetch_manifest(client, reference, name, wanted)?;
+    let shown = wanted.map_or_else(|| name.to_owned(), |digest| format!("{}@{digest}", reference.name()));
+    // Docker shows the path only, on its own hub in full (`library/busybox`).
+    progress.line(&format!("{shown}: Pulling from {}", reference.path));
     if sink.is_current(reference, &top.digest, platform)? {
         progress.line(&format!("Digest: {}", top.digest));
         return Ok(Outcome { digest: top.digest, newer: false });
@@ -81,11 +82,6 @@ pub fn pull_one(
     })?;
     progress.line(&format!("Digest: {repo_digest}"));
     Ok(Outcome { digest: repo_digest, newer: true })
-}
-
-/// Docker shows the path on its own hub in full (`library/busybox`), elsewhere without the host.
-fn shown_repository(reference: &Reference) -> &str {
-    &reference.path
 }
 
 /// Follow indexes down to one image; also the index that names it.

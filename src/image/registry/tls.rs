@@ -137,10 +137,7 @@ pub fn client_config(roots: &[CertificateDer<'static>], folder: &Folder, verify:
         return Err(Error::verb("this host has no certificate authorities to check a registry with")
             .hint("apt-get install ca-certificates, or put the registry's authority into /etc/docker/certs.d/HOST:PORT/ca.crt"));
     } else {
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone())
-            .build()
-            .verb_context(|| "cannot use the certificate authorities".into())?;
-        Arc::new(Pinning { inner, pinned: folder.authorities.clone() })
+        Arc::new(Pinning::new(store, folder)?)
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -165,6 +162,15 @@ struct Pinning {
     pinned: Vec<CertificateDer<'static>>,
 }
 
+impl Pinning {
+    fn new(roots: RootCertStore, folder: &Folder) -> Result<Pinning> {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+            .build()
+            .verb_context(|| "cannot use the certificate authorities".into())?;
+        Ok(Pinning { inner, pinned: folder.authorities.clone() })
+    }
+}
+
 impl ServerCertVerifier for Pinning {
     fn verify_server_cert(
         &self,
@@ -180,7 +186,8 @@ impl ServerCertVerifier for Pinning {
         };
         // webpki looks at the dates before it looks at this flag (a test holds it to that), so an expired certificate
         // does not get here.
-        if is_authority_as_server(&refused) && self.pinned.iter().any(|p| p.as_ref() == end_entity.as_ref()) {
+        let rustls::Error::InvalidCertificate(reason) = &refused else { return Err(refused) };
+        if is_authority_as_server(reason) && self.pinned.iter().any(|p| p.as_ref() == end_entity.as_ref()) {
             verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             return Ok(ServerCertVerified::assertion());
         }
@@ -208,8 +215,9 @@ impl ServerCertVerifier for Pinning {
     }
 }
 
-fn is_authority_as_server(e: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = e else { return false };
+/// Whether the only objection is that the certificate is an authority's.
+pub fn is_authority_as_server(reason: &CertificateError) -> bool {
+    let CertificateError::Other(other) = reason else { return false };
     matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
@@ -246,5 +254,106 @@ impl ServerCertVerifier for Anyone {
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    /// A self-signed authority for localhost, as docker's documentation makes it for a registry.
+    fn self_signed(dir: &Path) {
+        let (key, crt) = (dir.join("ca.key.pem"), dir.join("ca.crt"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-days", "2"])
+            .args(["-keyout".as_ref(), key.as_os_str(), "-out".as_ref(), crt.as_os_str()])
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// What the client says of a server that shows this certificate.
+    fn meet(dir: &Path, folder: &Folder, host: &str) -> std::result::Result<(), String> {
+        let chain = certificates(&dir.join("ca.crt")).unwrap();
+        let key = private_key(&dir.join("ca.key.pem")).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut tcp, _) = listener.accept().unwrap();
+            let mut tls = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+            // The client may break off; that is what some of the cases are about.
+            let _ = rustls::Stream::new(&mut tls, &mut tcp).write_all(b"ok");
+        });
+        let config = client_config(&[], folder, true).unwrap();
+        let mut tls = rustls::ClientConnection::new(config, host.to_owned().try_into().unwrap()).unwrap();
+        let mut tcp = TcpStream::connect(at).unwrap();
+        let mut two = [0; 2];
+        let outcome = rustls::Stream::new(&mut tls, &mut tcp).read_exact(&mut two).map_err(|e| e.to_string());
+        drop(tcp);
+        serving.join().unwrap();
+        outcome
+    }
+
+    #[test]
+    fn a_registrys_own_certificate_counts_when_it_is_the_very_one_and_valid() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, other) = (dir.path().join("mine"), dir.path().join("other"));
+        for folder in [&mine, &other] {
+            std::fs::create_dir(folder).unwrap();
+            self_signed(folder);
+        }
+        let trusted = Folder::read(&mine).unwrap();
+        assert_eq!(meet(&mine, &trusted, "localhost"), Ok(()));
+        assert!(meet(&other, &trusted, "localhost").unwrap_err().contains("invalid peer certificate"));
+        assert!(meet(&mine, &trusted, "elsewhere.example").unwrap_err().contains("not valid for name"));
+    }
+
+    #[test]
+    fn an_expired_one_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        self_signed(dir.path());
+        let folder = Folder::read(dir.path()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(folder.authorities.iter().cloned());
+        let (pinning, host) = (Pinning::new(roots, &folder).unwrap(), ServerName::try_from("localhost").unwrap());
+        let at = |days: u64| {
+            let now = UnixTime::now().as_secs() + days * 86_400;
+            let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now));
+            pinning
+                .verify_server_cert(&folder.authorities[0], &[], &host, &[], now)
+                .map(|_| ())
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(at(1), Ok(()));
+        assert!(at(3).unwrap_err().contains("expired"));
+    }
+
+    #[test]
+    fn folders() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Folder::read(&dir.path().join("none")).unwrap().authorities.is_empty());
+        self_signed(dir.path());
+        std::fs::rename(dir.path().join("ca.key.pem"), dir.path().join("me.key")).unwrap();
+        let message = |d: &Path| Folder::read(d).err().unwrap().message;
+        assert!(message(dir.path()).starts_with("missing client certificate"));
+        std::fs::copy(dir.path().join("ca.crt"), dir.path().join("me.cert")).unwrap();
+        let folder = Folder::read(dir.path()).unwrap();
+        assert!(folder.own.is_some() && folder.authorities.len() == 1 && folder.without_own().own.is_none());
+        std::fs::remove_file(dir.path().join("me.key")).unwrap();
+        assert!(message(dir.path()).starts_with("missing key"));
+        std::fs::remove_file(dir.path().join("me.cert")).unwrap();
+        std::fs::write(dir.path().join("bad.crt"), "no certificate").unwrap();
+        assert!(message(dir.path()).contains("bad.crt"));
     }
 }

@@ -260,9 +260,9 @@ fn categories(id: &str) -> String {
 }
 
 pub(super) fn landlock(inputs: &Inputs<'_>) -> Sourced<Landlock> {
-    match inputs.facts.landlock_abi {
-        0 => Sourced::new(Landlock::Unavailable, Source::Host),
-        abi => Sourced::default(Landlock::Ruleset { abi }),
+    match crate::landlock::decide(inputs.facts.landlock_abi) {
+        Landlock::Unavailable => Sourced::new(Landlock::Unavailable, Source::Host),
+        ruleset => Sourced::default(ruleset),
     }
 }
 

@@ -15,6 +15,7 @@ mod resources;
 
 pub use host::{Found, Host, Kind, ThisHost};
 pub use id::{new_id, random_name};
+pub use paths::{MASKED as MASKED_PATHS, READONLY as READONLY_PATHS};
 
 use super::{Asked, Draft, ImagePlan, Published, RootPlan, Source, Sourced, StdioPlan};
 use crate::error::{Error, Result};

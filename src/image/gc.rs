@@ -1,0 +1,254 @@
+//! What no image refers to any more is removed: blobs, and unpacked layers that no container uses.
+
+use super::digest::Digest;
+use super::layout::{Descriptor, Index};
+use super::reference::Reference;
+use super::store::Store;
+use super::work::Workdir;
+use super::{fsutil, layers};
+use crate::error::{Context, Error, Result};
+use rustix::fs::{FlockOperation, flock};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// Blobs that nobody refers to are left alone for a day: skopeo writes blobs first and the index last, and an interrupted
+/// pull wants to go on with what it has.
+const BLOB_AGE: Duration = Duration::from_secs(24 * 3600);
+/// A download that was cut a week ago is not going to be resumed.
+const PARTIAL_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
+const TMP_PREFIX: &str = ".hardrun-tmp-";
+
+/// What an index needs.
+#[derive(Debug, Default)]
+struct Needed {
+    /// Hexadecimal digits of blobs and diff ids.
+    blobs: BTreeSet<String>,
+    layers: BTreeSet<String>,
+}
+
+/// What a removal did, for `rmi` to print.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Names and `name@digest` that are gone.
+    pub untagged: Vec<String>,
+    /// The image's ID and its layers' diff ids, if nobody needs them any more.
+    pub deleted: Vec<Digest>,
+}
+
+impl Store {
+    /// Remove what is not referred to, if nobody is adding to the store: the blobs in `now` whatever their age. Returns
+    /// the diff ids of layers that went.
+    pub(super) fn collect(&self, now: &[Digest]) -> Result<Vec<Digest>> {
+        let lock = self.gc_lock()?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Somebody loads or pulls; the last of them collects.
+            return Ok(Vec::new());
+        }
+        let _index_lock = self.lock_index()?;
+        let needed = self.needed(&self.index()?)?;
+        for digest in now.iter().filter(|d| !needed.blobs.contains(d.hex())) {
+            remove_file(&self.blob_path(digest))?;
+        }
+        for name in fsutil::list(&self.blobs())? {
+            if !needed.blobs.contains(&name) && older(&self.blobs().join(&name), BLOB_AGE) {
+                remove_file(&self.blobs().join(&name))?;
+            }
+        }
+        for name in fsutil::list(&self.partial())? {
+            let path = self.partial().join(&name);
+            if older(&path, PARTIAL_AGE) && !layers::in_use(&path) {
+                remove_file(&path)?;
+            }
+        }
+        for name in fsutil::list(&self.paths.images())? {
+            // The index is written under the lock that is held here: this one's writer was killed.
+            if name.starts_with(TMP_PREFIX) {
+                remove_file(&self.paths.images().join(&name))?;
+            }
+        }
+        let unneeded: Vec<String> =
+            fsutil::list(&self.paths.layers())?.into_iter().filter(|name| !needed.layers.contains(name)).collect();
+        let mut removed = Vec::new();
+        if !unneeded.is_empty() {
+            let work = Workdir::new(&self.tmp())?;
+            for name in unneeded {
+                if layers::remove(&self.paths.layers(), &name, &work)? {
+                    removed.extend(Digest::from_hex(&name));
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn needed(&self, index: &Index) -> Result<Needed> {
+        let mut needed = Needed::default();
+        for entry in &index.manifests {
+            self.need(entry, &mut needed, 0)?;
+        }
+        Ok(needed)
+    }
+
+    /// An image that cannot be read stops the collection: what it needs is not known.
+    fn need(&self, entry: &Descriptor, needed: &mut Needed, depth: u32) -> Result<()> {
+        needed.blobs.insert(entry.digest.hex().to_owned());
+        if !self.blob_path(&entry.digest).exists() {
+            // The platforms of an index that were not fetched.
+            return Ok(());
+        }
+        let damaged = |e: Error| {
+            Error::verb(format!("image {} cannot be read", entry.digest))
+                .because(e)
+                .hint(format!("remove it: hardrun rmi -f {}", entry.digest))
+        };
+        if entry.is_index() {
+            if depth > 3 {
+                return Err(damaged(Error::verb("indexes are nested too deeply")));
+            }
+            let bytes = self.read_blob(&entry.digest, super::layout::MANIFEST_MAX)?;
+            for inner in Index::parse(&bytes).map_err(damaged)?.manifests {
+                self.need(&inner, needed, depth + 1)?;
+            }
+            return Ok(());
+        }
+        if !entry.is_manifest() {
+            return Ok(());
+        }
+        let manifest = self.manifest(&entry.digest).map_err(damaged)?;
+        let blobs = manifest.layers.iter().chain([&manifest.config]).map(|d| d.digest.hex().to_owned());
+        needed.blobs.extend(blobs);
+        if self.blob_path(&manifest.config.digest).exists()
+            // Of an artifact that is no image the config may be anything.
+            && let Ok(config) = self.config(&manifest.config.digest)
+        {
+            let diff_ids = config.rootfs().diff_ids();
+            needed.layers.extend(diff_ids.iter().filter_map(|d| d.strip_prefix("sha256:").map(Into::into)));
+            if diff_ids.is_empty() {
+                needed.layers.insert(layers::empty().hex().to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    /// `rmi`: take a name away, or every name of an image named by ID; remove what nobody needs after that.
+    ///
+    /// # Errors
+    /// Docker's: no such image, several names without `force`, used by a running container.
+    pub fn remove(&self, name: &str, force: bool) -> Result<Removed> {
+        let (entry, by_name) = self.find_removable(name)?;
+        let mut removed = Removed::default();
+        let closure: Vec<Digest>;
+        let ids = self.ids(&entry).ok().flatten();
+        let id = ids.as_ref().map_or(&entry.digest, |(_, config)| config).clone();
+        {
+            let _lock = self.lock_index()?;
+            let mut index = self.index()?;
+            // An image is its config, as for docker: it may be there under several manifests, compressed differently.
+            let is_it = |e: &Descriptor| {
+                e.digest == entry.digest || self.ids(e).ok().flatten().is_some_and(|(_, config)| config == id)
+            };
+            let (same, rest): (Vec<Descriptor>, Vec<Descriptor>) = std::mem::take(&mut index.manifests)
+                .into_iter()
+                .partition(|e| is_it(e) && by_name.as_ref().is_none_or(|n| e.name().as_ref() == Some(n)));
+            // Whoever was faster.
+            if same.is_empty() {
+                return Err(no_such_image(name));
+            }
+            let last = !rest.iter().any(is_it);
+            if by_name.is_none() && same.iter().filter(|e| e.name().is_some()).count() > 1 && !force {
+                return Err(Error::verb(format!(
+                    "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
+                    id.short()
+                )));
+            }
+            index.manifests = rest;
+            let used = |e: &Descriptor| {
+                let manifest = self.ids(e).ok().flatten().map_or(e.digest.clone(), |(manifest, _)| manifest);
+                layers::in_use(&self.blob_path(&manifest))
+            };
+            if last && same.iter().any(used) {
+                match &by_name {
+                    Some(name) if !force => {
+                        return Err(Error::verb(format!(
+                            "conflict: unable to remove repository reference {:?} (must force) - a running container is using its referenced image {}",
+                            name.familiar(),
+                            id.short()
+                        )));
+                    }
+                    None => {
+                        return Err(Error::verb(format!(
+                            "conflict: unable to delete {} (cannot be forced) - image is being used by a running container",
+                            id.short()
+                        )));
+                    }
+                    Some(_) => {
+                        let mut nameless = same[0].clone();
+                        nameless.set_name(None);
+                        index.manifests.push(nameless);
+                    }
+                }
+            } else if last {
+                removed.deleted.push(id.clone());
+            }
+            closure = same.iter().flat_map(|e| self.closure(e)).collect();
+            for entry in &same {
+                removed.untagged.extend(entry.name().map(|n| n.familiar()));
+            }
+            if last {
+                removed.untagged.extend(same.iter().flat_map(|e| e.repo_digests()).collect::<BTreeSet<_>>());
+            }
+            self.write_index(&index)?;
+        }
+        if !removed.deleted.is_empty() {
+            removed.deleted.extend(self.collect(&closure)?);
+        }
+        Ok(removed)
+    }
+
+    /// The entry, and the name that is to go; no name where it was given by ID.
+    fn find_removable(&self, name: &str) -> Result<(Descriptor, Option<Reference>)> {
+        let missing = || no_such_image(name);
+        let index = self.index()?;
+        if let Ok(reference) = name.parse::<Reference>()
+            && reference.digest.is_none()
+            && let Some(entry) = super::store::named(&index, &reference)
+        {
+            return Ok((entry.clone(), Some(reference)));
+        }
+        let found = self.find_entry(name).map_err(|e| Error { kind: crate::error::Kind::Verb, ..e })?;
+        // A damaged image has no ID; it can be named by the digest in the index.
+        let by_digest = || index.manifests.iter().find(|e| e.digest.as_str() == name).cloned();
+        let entry = found.map(|(entry, _)| entry).or_else(by_digest).ok_or_else(missing)?;
+        Ok((entry, None))
+    }
+
+    /// Every blob of an image, as far as it can be read.
+    fn closure(&self, entry: &Descriptor) -> Vec<Digest> {
+        let mut needed = Needed::default();
+        // Damaged: what is left of it goes when it is a day old.
+        if self.need(entry, &mut needed, 0).is_err() {
+            needed.blobs.insert(entry.digest.hex().to_owned());
+        }
+        needed.blobs.iter().filter_map(|hex| Digest::from_hex(hex).ok()).collect()
+    }
+}
+
+/// Docker's words.
+pub fn no_such_image(name: &str) -> Error {
+    let shown = name.parse::<Reference>().map_or_else(|_| name.to_owned(), |r| r.familiar());
+    Error::verb(format!("No such image: {shown}"))
+}
+
+fn older(path: &Path, age: Duration) -> bool {
+    let modified = std::fs::symlink_metadata(path).and_then(|m| m.modified());
+    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|passed| passed > age))
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).verb_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,287 @@
+//! `hardrun images`: what is in the store, as docker lists it.
+
+use super::digest::Digest;
+use super::layers;
+use super::layout::Descriptor;
+use super::reference::Reference;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::ui;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// One line of the list: an image under one of its names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// `None`: `<none>`.
+    pub repository: Option<String>,
+    pub tag: Option<String>,
+    /// Of the manifest or index, as the registry knows it.
+    pub digest: Option<String>,
+    pub id: Digest,
+    pub created: Option<Timestamp>,
+    /// Bytes of all files in the layers.
+    pub size: u64,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Row {
+    pub fn dangling(&self) -> bool {
+        self.tag.is_none() && self.digest.is_none()
+    }
+
+    fn reference(&self) -> Option<String> {
+        let repository = self.repository.as_ref()?;
+        Some(match &self.tag {
+            Some(tag) => format!("{repository}:{tag}"),
+            None => repository.clone(),
+        })
+    }
+}
+
+/// What to list.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    Reference(String),
+    Dangling(bool),
+    Label(String, Option<String>),
+    /// Created before or after this image.
+    Before(String),
+    Since(String),
+}
+
+impl std::str::FromStr for Filter {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Filter> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
+        Ok(match key.trim() {
+            "reference" => Filter::Reference(value.into()),
+            "dangling" => match value {
+                "true" | "1" => Filter::Dangling(true),
+                "false" | "0" => Filter::Dangling(false),
+                _ => return Err(Error::verb(format!("invalid filter 'dangling={value}'"))),
+            },
+            "label" => match value.split_once('=') {
+                Some((label, wanted)) => Filter::Label(label.into(), Some(wanted.into())),
+                None => Filter::Label(value.into(), None),
+            },
+            "before" => Filter::Before(value.into()),
+            "since" => Filter::Since(value.into()),
+            other => {
+                return Err(Error::verb(format!("invalid filter '{other}'"))
+                    .hint("filters are reference=, dangling=, label=, before= and since="));
+            }
+        })
+    }
+}
+
+impl Store {
+    /// The newest first.
+    pub fn list(&self, filters: &[Filter]) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for entry in self.index()?.manifests {
+            match self.rows(&entry) {
+                Ok(more) => rows.extend(more),
+                Err(e) => ui::warn(&format!("image {} cannot be read: {}", entry.digest, e.chain().join(": "))),
+            }
+        }
+        let keep = self.predicates(filters)?;
+        rows.retain(|row| keep.iter().all(|wanted| wanted(row)));
+        rows.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.reference().cmp(&b.reference())));
+        Ok(rows)
+    }
+
+    fn rows(&self, entry: &Descriptor) -> Result<Vec<Row>> {
+        let Some((_, id)) = self.ids(entry)? else { return Ok(Vec::new()) };
+        let config = self.config(&id)?;
+        let diff_ids = config.rootfs().diff_ids().iter().filter_map(|d| Digest::parse(d).ok());
+        let size = diff_ids.filter_map(|d| layers::size(&self.paths.layers(), &d)).sum();
+        let row = Row {
+            repository: None,
+            tag: None,
+            digest: None,
+            created: config.created().as_ref().and_then(|text| text.parse().ok()),
+            size,
+            labels: config.labels_of_config().map(|l| l.clone().into_iter().collect()).unwrap_or_default(),
+            id,
+        };
+        let digests = entry.repo_digests();
+        let digests: Vec<Reference> = digests.iter().filter_map(|text| Reference::parse_bare(text).ok()).collect();
+        if let Some(name) = entry.name() {
+            let digest = digests.iter().find(|d| d.name() == name.name()).and_then(|d| d.digest.clone());
+            return Ok(vec![Row { repository: Some(name.familiar_name()), tag: name.tag, digest, ..row }]);
+        }
+        if digests.is_empty() {
+            return Ok(vec![row]);
+        }
+        let by_digest =
+            |d: &Reference| Row { repository: Some(d.familiar_name()), digest: d.digest.clone(), ..row.clone() };
+        Ok(digests.iter().map(by_digest).collect())
+    }
+
+    fn predicates(&self, filters: &[Filter]) -> Result<Vec<Box<dyn Fn(&Row) -> bool>>> {
+        let mut out: Vec<Box<dyn Fn(&Row) -> bool>> = Vec::new();
+        let patterns: Vec<String> =
+            filters.iter().filter_map(|f| if let Filter::Reference(p) = f { Some(p.clone()) } else { None }).collect();
+        if !patterns.is_empty() {
+            out.push(Box::new(move |row| patterns.iter().any(|p| matches_reference(row, p))));
+        }
+        for filter in filters {
+            match filter.clone() {
+                Filter::Reference(_) => {}
+                Filter::Dangling(wanted) => out.push(Box::new(move |row| row.dangling() == wanted)),
+                Filter::Label(key, value) => out.push(Box::new(move |row| {
+                    row.labels.get(&key).is_some_and(|has| value.as_ref().is_none_or(|wanted| wanted == has))
+                })),
+                Filter::Before(name) => {
+                    let at = self.created(&name)?;
+                    out.push(Box::new(move |row| row.created < at));
+                }
+                Filter::Since(name) => {
+                    let at = self.created(&name)?;
+                    out.push(Box::new(move |row| row.created > at));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn created(&self, name: &str) -> Result<Option<Timestamp>> {
+        let (entry, _) = self.find_entry(name)?.ok_or_else(|| super::gc::no_such_image(name))?;
+        Ok(self.rows(&entry)?.first().and_then(|row| row.created))
+    }
+}
+
+/// Docker's: a pattern with a tag is compared with `repository:tag`, one without with the repository.
+fn matches_reference(row: &Row, pattern: &str) -> bool {
+    let Some(repository) = &row.repository else { return false };
+    let full = row.reference().unwrap_or_default();
+    glob(pattern.as_bytes(), full.as_bytes()) || glob(pattern.as_bytes(), repository.as_bytes())
+}
+
+/// Go's `path.Match`: `*` and `?` stop at a slash, `[…]` is a class, `\` quotes.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        [b'*', rest @ ..] => {
+            let end = text.iter().position(|b| *b == b'/').unwrap_or(text.len());
+            (0..=end).any(|at| glob(rest, &text[at..]))
+        }
+        [b'?', rest @ ..] => matches!(text, [c, tail @ ..] if *c != b'/' && glob(rest, tail)),
+        [b'[', rest @ ..] => {
+            let Some(end) = rest.iter().skip(1).position(|b| *b == b']').map(|at| at + 1) else { return false };
+            let (class, after) = (&rest[..end], &rest[end + 1..]);
+            matches!(text, [c, tail @ ..] if *c != b'/' && in_class(class, *c) && glob(after, tail))
+        }
+        [b'\\', c, rest @ ..] | [c, rest @ ..] => matches!(text, [t, tail @ ..] if t == c && glob(rest, tail)),
+    }
+}
+
+fn in_class(class: &[u8], c: u8) -> bool {
+    let (negated, class) = match class {
+        [b'^', rest @ ..] => (true, rest),
+        other => (false, other),
+    };
+    let mut found = false;
+    let mut rest = class;
+    while let [low, tail @ ..] = rest {
+        match tail {
+            [b'-', high, after @ ..] => {
+                found |= (*low..=*high).contains(&c);
+                rest = after;
+            }
+            _ => {
+                found |= *low == c;
+                rest = tail;
+            }
+        }
+    }
+    found != negated
+}
+
+/// Docker's `Less than a second`, `3 hours`, `2 weeks`.
+pub fn human_duration(seconds: i64) -> String {
+    let (minutes, hours) = (seconds / 60, (seconds as f64 / 3600.0).round() as i64);
+    match seconds {
+        ..1 => "Less than a second".into(),
+        1 => "1 second".into(),
+        2..60 => format!("{seconds} seconds"),
+        _ if minutes == 1 => "About a minute".into(),
+        _ if minutes < 60 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".into(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
+}
+
+/// Docker's decimal sizes with three digits: `4.26MB`.
+pub fn human_size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    let digits = match value {
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_ages_as_docker_shows_them() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (4_261_550, "4.26MB"),
+            (74_800_000, "74.8MB"),
+            (117_000_000, "117MB"),
+            (1_500_000_000, "1.5GB"),
+        ] {
+            assert_eq!(human_size(bytes), text);
+        }
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (59, "59 seconds"),
+            (61, "About a minute"),
+            (3600, "About an hour"),
+            (86_400 * 3, "3 days"),
+            (86_400 * 15, "2 weeks"),
+            (86_400 * 800, "2 years"),
+        ] {
+            assert_eq!(human_duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_in_go() {
+        for (pattern, text, wanted) in [
+            ("busy*", "busybox", true),
+            ("*", "a/b", false),
+            ("*/b", "a/b", true),
+            ("b?x:[a-l]*", "box:latest", true),
+            ("b?x:[^l]*", "box:latest", false),
+            ("box\\*", "box*", true),
+            ("[", "[", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), wanted, "{pattern} {text}");
+        }
+    }
+}
