@@ -14,6 +14,8 @@ use std::path::PathBuf;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handoff {
     pub plan: Plan,
+    /// Of the plan, as in the audit log.
+    pub digest: String,
     pub root: PathBuf,
     pub run: PathBuf,
     /// The caller chose the name: it must be free.
@@ -30,6 +32,7 @@ pub struct Handoff {
 impl Handoff {
     pub fn new(plan: Plan, paths: &Paths) -> Handoff {
         Handoff {
+            digest: plan.digest(),
             plan,
             root: paths.root.clone(),
             run: paths.run.clone(),

@@ -7,6 +7,7 @@ use super::readback::{self, Expected};
 use super::record::Record;
 use super::supervisor::{self, Duties, Ended, Init, Signals};
 use super::{cgroup, network, terminal};
+use crate::audit::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Draft, MountKind, NetworkMode, SeLinux, UserNamespace};
 use crate::spec::{self, Staged};
@@ -33,18 +34,34 @@ const CONFINE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Entry point of the launching process; the return value is its exit status.
 pub fn main() -> u8 {
-    match launch() {
+    sys::process::set_name(c"hardrun");
+    let handoff = match take_over() {
+        Ok(handoff) => handoff,
+        Err(e) => {
+            crate::ui::error(&e);
+            return e.kind.exit_code();
+        }
+    };
+    let status = match launch(&handoff) {
         Ok(ended) => ended.exit_code(),
         Err(e) => {
             crate::ui::error(&e);
             e.kind.exit_code()
         }
+    };
+    let exit = Entry::exit(&handoff.plan.draft, &handoff.digest, i32::from(status));
+    if let Err(e) = audit::append(&handoff.paths(), exit) {
+        // The launch is on record; the command's own status matters most to the script.
+        crate::ui::error(&e);
     }
+    status
 }
 
-fn launch() -> Result<Ended> {
-    sys::process::set_name(c"hardrun");
-    let handoff = Handoff::open(sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?)?;
+fn take_over() -> Result<Handoff> {
+    Handoff::open(sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?)
+}
+
+fn launch(handoff: &Handoff) -> Result<Ended> {
     let _held: Vec<OwnedFd> = handoff
         .held
         .iter()
@@ -66,7 +83,7 @@ fn launch() -> Result<Ended> {
     let record = Record::create(&paths, &draft.id, name, &cgroup_path)?;
     let cidfile = CidFile::create(draft)?;
 
-    let result = carry_out(&handoff, &stage, &record, ids.as_ref(), &own, &cgroup_path, &mut signals);
+    let result = carry_out(handoff, &stage, &record, ids.as_ref(), &own, &cgroup_path, &mut signals);
     if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
         cidfile.discard();
     }
