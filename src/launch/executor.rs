@@ -1,7 +1,7 @@
 //! The last steps inside the container, after libcontainer has dropped privileges: everything that must come right before
 //! the workload's first instruction, and the hand-shake with the launcher.
 
-use crate::sys;
+use crate::{landlock, sys};
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use std::collections::HashMap;
@@ -22,6 +22,7 @@ pub const EXEC_FAILED: u8 = b'E';
 #[derive(Clone)]
 pub struct Confine {
     pub filter: Option<Vec<u8>>,
+    pub landlock: Option<landlock::Rules>,
     pub selinux: Option<String>,
     pub init: bool,
     /// The container's end of the hand-shake, a socket.
@@ -64,6 +65,9 @@ impl Confine {
         if let Some(label) = &self.selinux {
             std::fs::write("/proc/thread-self/attr/exec", label)
                 .map_err(|e| format!("set the SELinux label {label}: {e}"))?;
+        }
+        if let Some(rules) = &self.landlock {
+            rules.apply().map_err(|e| e.chain().join(": "))?;
         }
         // Last: the filter would refuse some of the steps above.
         if let Some(filter) = &self.filter {
