@@ -2,8 +2,10 @@
 
 pub mod bind;
 mod cgroup;
+pub mod doctor;
 pub mod kernel;
 mod limits;
+pub mod probe;
 
 pub use kernel::Release;
 pub use limits::Limit;

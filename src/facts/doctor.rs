@@ -1,0 +1,412 @@
+//! Facts and probes → what an operator should know about this host, layer by layer.
+
+use super::kernel::filesystem_name;
+use super::probe::Probe;
+use super::{CgroupVersion, Facts, Limit};
+use serde::Serialize;
+
+/// One layer of isolation, or one thing that a layer needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub layer: String,
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What takes the layer's place where it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
+    /// What brings the layer, as commands or boot options.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    Present,
+    /// Missing, and something takes its place.
+    Replaced,
+    /// Missing, and containers are weaker or cannot start.
+    Missing,
+}
+
+/// What the cheap facts do not hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Probes that failed, with the reason.
+    pub failed: Vec<(Probe, String)>,
+    /// statfs magic of the storage folder.
+    pub filesystem: u64,
+    /// The storage folder.
+    pub storage: String,
+    /// Programs that were found: `nft`, `pasta`, `apparmor_parser`, …
+    pub programs: Vec<String>,
+    /// Sysctls that were read, as `/proc/sys` has them with dots.
+    pub sysctls: std::collections::BTreeMap<String, String>,
+}
+
+impl Check {
+    fn present(layer: &str, found: impl Into<String>) -> Check {
+        Check { layer: layer.into(), state: State::Present, found: found.into(), instead: None, remedy: None }
+    }
+    fn replaced(layer: &str, found: impl Into<String>, instead: &str, remedy: impl Into<String>) -> Check {
+        Check {
+            layer: layer.into(),
+            state: State::Replaced,
+            found: found.into(),
+            instead: Some(instead.into()),
+            remedy: Some(remedy.into()),
+        }
+    }
+    fn missing(layer: &str, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+        Check {
+            layer: layer.into(),
+            state: State::Missing,
+            found: found.into(),
+            instead: None,
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+impl Seen {
+    fn failed(&self, probe: Probe) -> Option<&str> {
+        self.failed.iter().find(|(p, _)| *p == probe).map(|(_, why)| why.as_str())
+    }
+    fn has(&self, program: &str) -> bool {
+        self.programs.iter().any(|p| p == program)
+    }
+}
+
+/// Every check, in the order in which they are printed.
+pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
+    vec![
+        caller(facts),
+        capabilities(facts),
+        user_namespace(facts, seen),
+        overlay(facts, seen),
+        seccomp(facts, seen),
+        landlock(facts),
+        apparmor(facts, seen),
+        selinux(facts),
+        cgroups(facts, seen),
+        limit(facts, Limit::Memory),
+        limit(facts, Limit::Swap),
+        limit(facts, Limit::Pids),
+        limit(facts, Limit::CpuQuota),
+        files(facts),
+        network(seen),
+        rootless(seen),
+        engines(facts),
+    ]
+}
+
+/// Whether containers can be started here with every layer that has nothing in its place.
+pub fn healthy(checks: &[Check]) -> bool {
+    checks.iter().all(|c| c.state != State::Missing)
+}
+
+fn caller(facts: &Facts) -> Check {
+    match facts.euid {
+        0 => Check::present("caller", "root"),
+        uid => {
+            Check::missing("caller", format!("uid {uid}: only root can start containers yet"), "sudo hardrun doctor")
+        }
+    }
+}
+
+fn capabilities(facts: &Facts) -> Check {
+    use caps::Capability::*;
+    let needed = [
+        CAP_SYS_ADMIN,
+        CAP_SETUID,
+        CAP_SETGID,
+        CAP_SETPCAP,
+        CAP_CHOWN,
+        CAP_DAC_OVERRIDE,
+        CAP_FOWNER,
+        CAP_KILL,
+        CAP_NET_ADMIN,
+    ];
+    let names = |list: &[caps::Capability]| {
+        let missing: Vec<String> = list.iter().filter(|c| !facts.may(**c)).map(ToString::to_string).collect();
+        missing.join(" ")
+    };
+    let remedy =
+        "start hardrun where nothing has cut the bounding set (systemd: CapabilityBoundingSet=, containers: --cap-add)";
+    let missing = names(&needed);
+    if !missing.is_empty() {
+        return Check::missing("caller's capabilities", format!("the bounding set lacks {missing}"), remedy);
+    }
+    if !facts.may(CAP_SYS_RESOURCE) {
+        return Check::replaced(
+            "caller's capabilities",
+            "the bounding set lacks CAP_SYS_RESOURCE",
+            "limits above the caller's own and negative OOM scores are cut down, with a line that says so",
+            remedy,
+        );
+    }
+    Check::present("caller's capabilities", "all that are needed")
+}
+
+fn user_namespace(facts: &Facts, seen: &Seen) -> Check {
+    let layer = "user namespace";
+    let instead = "no capability at all, no_new_privs, nosuid; root inside is the host's uid 0";
+    if !facts.user_namespaces {
+        let remedy = "sysctl -w user.max_user_namespaces=65536 (and in /etc/sysctl.d/); a kernel with CONFIG_USER_NS=y";
+        return Check::replaced(layer, "switched off: user.max_user_namespaces is 0 or absent", instead, remedy);
+    }
+    match seen.failed(Probe::UserNamespace) {
+        Some(why) => Check::replaced(
+            layer,
+            why,
+            instead,
+            "sysctl -w user.max_user_namespaces=65536; check what confines the caller",
+        ),
+        None => Check::present(layer, "a range of 65536 ids of its own for every container"),
+    }
+}
+
+fn overlay(facts: &Facts, seen: &Seen) -> Check {
+    let layer = "idmapped layers";
+    let place = format!("{} on {}", filesystem_name(seen.filesystem), seen.storage);
+    let remedy = format!(
+        "keep images on ext4, xfs or btrfs (hardrun --root DIR; now {place}) and boot Linux 5.19 or newer (tmpfs: 6.3)"
+    );
+    match seen.failed(Probe::Overlay) {
+        // Then every launch would fail: the cheap facts promised what trying does not hold.
+        Some(why) if facts.idmapped_overlay => Check::missing(layer, why, remedy),
+        Some(why) => Check::replaced(
+            layer,
+            why,
+            "layers with the host's ids and no user namespace: no capability at all",
+            remedy,
+        ),
+        None => Check::present(layer, format!("{place}, Linux {}", facts.kernel)),
+    }
+}
+
+fn seccomp(facts: &Facts, seen: &Seen) -> Check {
+    let remedy = "a kernel with CONFIG_SECCOMP_FILTER=y (every distribution's has it)";
+    if !facts.seccomp {
+        return Check::missing("seccomp", "the kernel has no filters: no container is started", remedy);
+    }
+    match seen.failed(Probe::Seccomp) {
+        Some(why) => Check::missing("seccomp", why, remedy),
+        None => Check::present("seccomp", "the built-in filter loads and refuses"),
+    }
+}
+
+fn landlock(facts: &Facts) -> Check {
+    match facts.landlock_abi {
+        0 => Check::replaced(
+            "landlock",
+            "not in this kernel, or not in its list of security modules",
+            "mount namespace, read-only and hidden paths",
+            "boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK=y and landlock in the lsm= list (Debian 12: lsm=landlock,lockdown,yama,integrity,apparmor,bpf)",
+        ),
+        abi => Check::present("landlock", format!("ABI {abi}")),
+    }
+}
+
+fn apparmor(facts: &Facts, seen: &Seen) -> Check {
+    let instead = match (facts.selinux, facts.landlock_abi) {
+        (true, _) => "SELinux labels",
+        (false, 0) => "hidden and read-only paths, seccomp",
+        (false, _) => "a Landlock ruleset, hidden and read-only paths, seccomp",
+    };
+    if !facts.apparmor {
+        return Check::replaced(
+            "apparmor",
+            "not on in this kernel",
+            instead,
+            "boot a kernel with CONFIG_SECURITY_APPARMOR=y and apparmor=1 security=apparmor (Debian's has it on), then apt-get install apparmor",
+        );
+    }
+    if seen.has("apparmor_parser") {
+        Check::present("apparmor", "on, and apparmor_parser loads profiles")
+    } else {
+        Check::missing(
+            "apparmor",
+            "on, but there is no apparmor_parser to load the profile",
+            "apt-get install apparmor",
+        )
+    }
+}
+
+fn selinux(facts: &Facts) -> Check {
+    if facts.selinux {
+        return Check::present("selinux", "on: container_t with categories of its own for every container");
+    }
+    let instead = match (facts.apparmor, facts.landlock_abi) {
+        (true, _) => "AppArmor",
+        (false, 0) => "hidden and read-only paths, seccomp",
+        (false, _) => "a Landlock ruleset, hidden and read-only paths, seccomp",
+    };
+    Check::replaced(
+        "selinux",
+        "not on here",
+        instead,
+        "on Fedora and its kin: enforcing=1 and package container-selinux",
+    )
+}
+
+fn cgroups(facts: &Facts, seen: &Seen) -> Check {
+    let version = match facts.cgroup {
+        CgroupVersion::V1 => "version 1",
+        CgroupVersion::V2 => "version 2",
+        CgroupVersion::Hybrid => "version 1 with an empty version 2 beside it (hybrid)",
+        CgroupVersion::None => {
+            return Check::missing(
+                "cgroups",
+                "no hierarchy is mounted: no container can be limited",
+                "mount -t cgroup2 none /sys/fs/cgroup (systemd does it)",
+            );
+        }
+    };
+    match seen.failed(Probe::Cgroup) {
+        Some(why) => Check::missing("cgroups", why, "run where /sys/fs/cgroup can be written"),
+        None => Check::present("cgroups", format!("{version}: {}", facts.cgroup_controllers.join(" "))),
+    }
+}
+
+fn limit(facts: &Facts, limit: Limit) -> Check {
+    let layer = format!("{} limit", limit.name());
+    if facts.limits.contains(&limit) {
+        return Check::present(&layer, "can be set");
+    }
+    let (v1, controller) = match limit {
+        Limit::Swap => ("swapaccount=1", "memory"),
+        Limit::Memory => ("cgroup_enable=memory", "memory"),
+        Limit::Pids => ("a kernel with CONFIG_CGROUP_PIDS=y", "pids"),
+        _ => ("a kernel with CONFIG_CFS_BANDWIDTH=y", "cpu"),
+    };
+    let remedy = match facts.cgroup {
+        CgroupVersion::V2 => format!("echo +{controller} > /sys/fs/cgroup/cgroup.subtree_control; boot with {v1}"),
+        _ => format!("boot with {v1}"),
+    };
+    match limit {
+        Limit::Swap => Check::replaced(&layer, "cannot be set", "the memory limit alone", remedy),
+        Limit::CpuQuota => Check::replaced(&layer, "cannot be set", "a fair share of the scheduler", remedy),
+        _ => Check::missing(&layer, "cannot be set", remedy),
+    }
+}
+
+fn files(facts: &Facts) -> Check {
+    let hard = facts.nofile_hard;
+    if hard >= 1024 {
+        Check::present("open files", format!("a container can have {}", hard.min(65536)))
+    } else {
+        Check::missing(
+            "open files",
+            format!("the caller's hard limit is {hard}"),
+            "ulimit -Hn 65536 (LimitNOFILE= in a unit)",
+        )
+    }
+}
+
+fn network(seen: &Seen) -> Check {
+    let wanted = [("nft", "nftables"), ("pasta", "passt"), ("aardvark-dns", "aardvark-dns")];
+    let missing: Vec<&(&str, &str)> = wanted.iter().filter(|(program, _)| !seen.has(program)).collect();
+    if missing.is_empty() {
+        return Check::present("network programs", "nft, pasta, aardvark-dns");
+    }
+    let names: Vec<&str> = missing.iter().map(|(program, _)| *program).collect();
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    Check::replaced(
+        "network programs",
+        format!("not found: {}", names.join(", ")),
+        "loopback only, or the host's network where it is allowed",
+        format!("apt-get install {}", packages.join(" ")),
+    )
+}
+
+/// Whether others than root may make user namespaces: not needed by root's containers, a risk of its own for the host.
+fn rootless(seen: &Seen) -> Check {
+    let layer = "unprivileged user namespaces";
+    let off = [
+        ("kernel.unprivileged_userns_clone", "0"),
+        ("kernel.apparmor_restrict_unprivileged_userns", "1"),
+        ("user.max_user_namespaces", "0"),
+    ];
+    for (key, value) in off {
+        if seen.sysctls.get(key).map(String::as_str) == Some(value) {
+            return Check::present(
+                layer,
+                format!("off for others than root ({key}={value}): not needed by root's containers"),
+            );
+        }
+    }
+    Check::present(layer, "on for every user of the host; containers cannot make them whatever this says")
+}
+
+fn engines(facts: &Facts) -> Check {
+    let sockets: Vec<String> = facts.engine_sockets.iter().map(|p| p.display().to_string()).collect();
+    match sockets.is_empty() {
+        true => Check::present("control sockets", "none on this host"),
+        false => Check::present("control sockets", format!("kept out of containers: {}", sockets.join(" "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::draft::tests::facts;
+
+    fn seen() -> Seen {
+        Seen {
+            filesystem: 0xef53,
+            storage: "/var/lib/hardrun".into(),
+            programs: ["nft", "pasta", "aardvark-dns", "apparmor_parser"].map(str::to_owned).into(),
+            ..Seen::default()
+        }
+    }
+
+    fn state(checks: &[Check], layer: &str) -> State {
+        checks.iter().find(|c| c.layer == layer).unwrap().state
+    }
+
+    #[test]
+    fn a_host_without_apparmor_is_healthy_and_told_what_takes_its_place() {
+        let checks = report(&facts(), &seen());
+        assert!(healthy(&checks));
+        let apparmor = checks.iter().find(|c| c.layer == "apparmor").unwrap();
+        assert_eq!(apparmor.state, State::Replaced);
+        assert!(apparmor.instead.as_ref().unwrap().contains("Landlock"));
+        assert!(apparmor.remedy.as_ref().unwrap().contains("apt-get install apparmor"));
+    }
+
+    #[test]
+    fn whatever_is_not_present_has_a_remedy() {
+        let mut f = facts();
+        (f.euid, f.bounding, f.landlock_abi, f.user_namespaces, f.seccomp) = (1000, 0, 0, false, false);
+        f.limits.clear();
+        f.cgroup = CgroupVersion::None;
+        f.nofile_hard = 10;
+        let checks = report(&f, &Seen { failed: vec![(Probe::Overlay, "no".into())], ..Seen::default() });
+        assert!(!healthy(&checks));
+        for c in checks.iter().filter(|c| c.state != State::Present) {
+            assert!(c.remedy.as_ref().is_some_and(|r| !r.is_empty()), "{}", c.layer);
+        }
+        assert_eq!(state(&checks, "seccomp"), State::Missing);
+        assert_eq!(state(&checks, "user namespace"), State::Replaced);
+    }
+
+    #[test]
+    fn a_promise_that_trying_does_not_hold_is_missing_and_not_replaced() {
+        let failed = vec![(Probe::Overlay, "mount: EINVAL".to_owned())];
+        let checks = report(&facts(), &Seen { failed: failed.clone(), ..seen() });
+        assert_eq!(state(&checks, "idmapped layers"), State::Missing);
+        let mut f = facts();
+        f.idmapped_overlay = false;
+        assert_eq!(state(&report(&f, &Seen { failed, ..seen() }), "idmapped layers"), State::Replaced);
+    }
+
+    #[test]
+    fn apparmor_without_its_parser_would_stop_every_launch() {
+        let mut f = facts();
+        f.apparmor = true;
+        assert_eq!(state(&report(&f, &seen()), "apparmor"), State::Present);
+        assert_eq!(state(&report(&f, &Seen { programs: vec![], ..seen() }), "apparmor"), State::Missing);
+    }
+}
