@@ -82,6 +82,10 @@ pub struct Context {
 
 /// Parse the command line, do what it says, and return the exit status.
 pub fn main() -> ExitCode {
+    // The launching process is hardrun again, with this one argument and an empty environment: nothing is parsed.
+    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::LAUNCH_ARGUMENT) {
+        return ExitCode::from(crate::launch::launch());
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {

@@ -14,6 +14,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 /// child's status.
 pub fn stay(channel: BorrowedFd<'_>, exec: impl Fn() -> io::Error) -> io::Error {
     // Blocked signals are queued even for pid 1, whose unhandled ones the kernel drops.
+    sys::process::set_name(c"hardrun-init");
     let all = SigSet::all();
     if let Err(e) = all.thread_block() {
         return e.into();

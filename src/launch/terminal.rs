@@ -55,10 +55,10 @@ pub fn receive_master(listener: &UnixListener) -> Result<OwnedFd> {
     let message = recvmsg::<()>(connection.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
         .context(attempt)?;
     for control in message.cmsgs().context(attempt)? {
-        if let ControlMessageOwned::ScmRights(fds) = control {
-            if let Some(fd) = fds.first() {
-                return crate::sys::process::inherit(*fd).context(attempt);
-            }
+        if let ControlMessageOwned::ScmRights(fds) = control
+            && let Some(fd) = fds.first()
+        {
+            return crate::sys::process::inherit(*fd).context(attempt);
         }
     }
     Err(Error::runner(attempt()).hint("no descriptor came with the message"))

@@ -39,7 +39,8 @@ pub struct Bind<'a> {
 /// Makes binds for one container, and keeps the user namespaces that map them for reuse.
 pub struct Binder {
     ids: Option<Ids>,
-    maps: HashMap<(Vec<(u32, u32, u32)>, Vec<(u32, u32, u32)>), OwnedFd>,
+    /// By the uid map and the gid map.
+    maps: HashMap<(Vec<IdMap>, Vec<IdMap>), OwnedFd>,
 }
 
 impl Binder {
@@ -80,18 +81,13 @@ impl Binder {
         let Some(ids) = self.ids else { return Ok(None) };
         let uids = map(bind.idmap, bind.uid, ids.uid, ids);
         let gids = map(bind.idmap, bind.gid, ids.gid, ids);
-        let key = (flat(&uids), flat(&gids));
+        let key = (uids, gids);
         if !self.maps.contains_key(&key) {
-            let ns =
-                userns::create(&uids, &gids).context(|| format!("make an id map for {}", bind.source.display()))?;
-            self.maps.insert(key.clone(), ns);
+            let attempt = || format!("make an id map for {}", bind.source.display());
+            self.maps.insert(key.clone(), userns::create(&key.0, &key.1).context(attempt)?);
         }
         Ok(self.maps.get(&key))
     }
-}
-
-fn flat(maps: &[IdMap]) -> Vec<(u32, u32, u32)> {
-    maps.iter().map(|m| (m.inside, m.outside, m.count)).collect()
 }
 
 /// Open the source again and make sure that it is what the policy saw: no link in its path, same kind, same owner.

@@ -12,7 +12,8 @@ use std::path::Path;
 
 pub const SIZE: u32 = 65_536;
 const FIRST: u32 = 0x7000_0000;
-const SLOTS: u32 = (0x7FFE_0000 - FIRST) / SIZE;
+const END: u32 = 0x7FFE_0000;
+const SLOTS: u32 = (END - FIRST) / SIZE;
 
 /// A range of host ids, held as long as this value lives.
 #[derive(Debug)]
@@ -57,11 +58,5 @@ mod tests {
         let freed = a.base;
         drop(a);
         assert_eq!(allocate(dir.path(), 7).unwrap().base, freed);
-    }
-
-    #[test]
-    fn the_pool_stays_clear_of_its_neighbours() {
-        assert!(FIRST > 0x6FFF_FFFF);
-        assert!(FIRST + SLOTS * SIZE <= 0x7FFE_0000);
     }
 }
