@@ -1,1 +1,135 @@
-//! apparmor
+//! AppArmor: a profile made from the plan, loaded where the kernel has AppArmor.
+//!
+//! The profile says what the plan says, for a second reader: which paths are hidden or read-only, where a read-only
+//! root may be written, which capabilities and socket families there are. Its name comes from its text, so containers
+//! that may do the same share one profile and a profile is never replaced under a running container.
+
+mod load;
+
+pub use load::load;
+
+use crate::plan::{Draft, MountKind};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// A profile before it is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// `hardrun-` and twelve hexadecimal digits.
+    pub name: String,
+    /// In apparmor.d(5)'s language, version 3.0.
+    pub text: String,
+}
+
+/// The profile of a container. Paths are the container's own.
+pub fn profile(draft: &Draft) -> Profile {
+    let body = body(draft);
+    let name = format!("hardrun-{}", &hex::encode(Sha256::digest(&body))[..12]);
+    let text = format!(
+        "abi <abi/3.0>,\n\nprofile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}  signal (send, receive) \
+         peer={name},\n  ptrace ({}) peer={name},\n}}\n",
+        if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" },
+    );
+    Profile { name, text }
+}
+
+fn opens(draft: &Draft, group: &str) -> bool {
+    draft.seccomp.opened.contains(group)
+}
+
+/// Everything but the name.
+fn body(draft: &Draft) -> String {
+    let mut out = String::new();
+    files(draft, &mut out);
+    for capability in &draft.capabilities.value {
+        let name = capability.trim_start_matches("CAP_").to_ascii_lowercase();
+        line(&mut out, &format!("capability {name},"));
+    }
+    for rule in ["unix,", "network unix,", "network netlink raw,", "network netlink dgram,"] {
+        line(&mut out, rule);
+    }
+    for family in ["inet", "inet6"] {
+        line(&mut out, &format!("network {family} stream,"));
+        line(&mut out, &format!("network {family} dgram,"));
+        if opens(draft, "raw-sockets") {
+            line(&mut out, &format!("network {family} raw,"));
+        }
+        if opens(draft, "sctp") {
+            line(&mut out, &format!("network {family} seqpacket,"));
+        }
+    }
+    for (group, family) in [("packet-sockets", "packet"), ("vsock", "vsock")] {
+        if opens(draft, group) {
+            line(&mut out, &format!("network {family},"));
+        }
+    }
+    // The mount tree: nothing is allowed that is not listed; refusing in words keeps it out of a profile that is added to.
+    let verb = if opens(draft, "mount") { "" } else { "deny " };
+    for rule in ["mount,", "remount,", "umount,", "pivot_root,"] {
+        line(&mut out, &format!("{verb}{rule}"));
+    }
+    // The launcher and the host's tools.
+    line(&mut out, "signal (receive) peer=unconfined,");
+    out
+}
+
+fn files(draft: &Draft, out: &mut String) {
+    if draft.root.readonly.value {
+        line(out, "/ r,");
+        line(out, "/** rmkix,");
+        for folder in ["/dev", "/proc"] {
+            line(out, &format!("{folder}/** wlk,"));
+        }
+        for mount in &draft.mounts {
+            if mount.readonly.value || matches!(mount.kind, MountKind::Image { .. }) {
+                continue;
+            }
+            line(out, &format!("{} w,", quote(&mount.destination, "")));
+            line(out, &format!("{} wlk,", quote(&mount.destination, "/{,**}")));
+        }
+    } else {
+        line(out, "file,");
+    }
+    // Entries directly in /proc are the kernel's, not a process's.
+    line(out, "deny /proc/* w,");
+    for path in &draft.readonly_paths.value {
+        line(out, &format!("deny {} wl,", quote(path, "{,/**}")));
+    }
+    for path in &draft.masked_paths.value {
+        line(out, &format!("deny {} rwklx,", quote(path, "{,/**}")));
+    }
+    let sys = if draft.asked.writable_cgroups { "deny /sys/{[^f]*,f[^s]*}/** wl," } else { "deny /sys/** wl," };
+    line(out, sys);
+    line(out, "deny /sys/kernel/security/{,**} rwklx,");
+    // A profile is changed by writing here; nothing in a container has a reason to.
+    line(out, "deny /proc/*/attr/{,**} wl,");
+    line(out, "deny /proc/*/task/*/attr/{,**} wl,");
+}
+
+fn line(out: &mut String, rule: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "  {rule}");
+}
+
+/// A path as text of the profile language, with `glob` behind it that keeps its meaning.
+fn quote(path: &str, glob: &str) -> String {
+    let mut quoted = String::from("\"");
+    for byte in path.trim_end_matches('/').bytes() {
+        match byte {
+            b'*' | b'?' | b'[' | b']' | b'{' | b'}' | b'^' | b'@' | b',' => {
+                quoted.push('\\');
+                quoted.push(byte.into());
+            }
+            // The parser's lexer takes `\\"` for a quotation mark: these two go in as numbers, too.
+            0x20..=0x7e if !matches!(byte, b'"' | b'\\') => quoted.push(byte.into()),
+            // Control characters and what is not ASCII: three octal digits.
+            _ => {
+                let _ = write!(quoted, "\\{byte:03o}");
+            }
+        }
+    }
+    quoted + glob + "\""
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,144 @@
-//! selinux
+//! SELinux: which labels a container's processes and files get where SELinux is on.
+//!
+//! The type keeps a container from the host's files, the two categories keep containers from one another's.
+
+use crate::error::{Error, Result};
+use crate::plan::SeLinux;
+use sha2::{Digest, Sha256};
+
+/// `--security-opt label=KEY:VALUE`: what was asked, the last of each key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub user: Option<String>,
+    pub role: Option<String>,
+    /// Of the processes.
+    pub kind: Option<String>,
+    /// Of the files.
+    pub filetype: Option<String>,
+    /// `s0:c1,c2`
+    pub level: Option<String>,
+}
+
+/// The labels of the container `id` (64 hexadecimal digits).
+pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
+    let part = |key: &str, value: &Option<String>, default: &str| match value {
+        None => Ok(default.to_owned()),
+        Some(value) if is_name(value) => Ok(value.clone()),
+        Some(value) => Err(Error::runner(format!("--security-opt label={key}:{value}: {value:?} is not an SELinux {key}"))
+            .hint("letters, digits, _, - and .")),
+    };
+    let level = match &wanted.level {
+        None => categories(id),
+        Some(level) if is_level(level) => level.clone(),
+        Some(level) => {
+            return Err(Error::runner(format!("--security-opt label=level:{level}: {level:?} is not an SELinux level"))
+                .hint("as s0:c100,c200"));
+        }
+    };
+    let user = part("user", &wanted.user, "system_u")?;
+    let role = part("role", &wanted.role, "system_r")?;
+    let kind = part("type", &wanted.kind, "container_t")?;
+    let filetype = part("filetype", &wanted.filetype, "container_file_t")?;
+    Ok(SeLinux::Labels {
+        process: format!("{user}:{role}:{kind}:{level}"),
+        mount: format!("{user}:object_r:{filetype}:{level}"),
+    })
+}
+
+/// The mount option that labels everything on a file system (overlay, tmpfs, mqueue). The quotes keep the comma of the
+/// categories from ending the option.
+pub fn mount_option(label: &str) -> String {
+    format!("context=\"{label}\"")
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// `s0`, `s0:c1,c2`, `s0:c0.c1023`, `s0-s0:c0.c1023`
+fn is_level(text: &str) -> bool {
+    let number = |text: &str, letter: char, max: u32| {
+        let digits = text.strip_prefix(letter).filter(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+        digits.and_then(|d| d.parse::<u32>().ok()).is_some_and(|n| n <= max)
+    };
+    let category = |text: &str| match text.split_once('.') {
+        Some((from, to)) => number(from, 'c', 1023) && number(to, 'c', 1023),
+        None => number(text, 'c', 1023),
+    };
+    let one = |text: &str| match text.split_once(':') {
+        Some((sensitivity, categories)) => number(sensitivity, 's', 15) && categories.split(',').all(category),
+        None => number(text, 's', 15),
+    };
+    text.split_once('-').map_or_else(|| one(text), |(low, high)| one(low) && one(high))
+}
+
+/// Two different ones of the 1024 categories, by the container's id.
+fn categories(id: &str) -> String {
+    let hash = Sha256::digest(id);
+    let number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+    let (a, b) = (number % 1024, number / 1024 % 1023);
+    let b = if b >= a { b + 1 } else { b };
+    format!("s0:c{},c{}", a.min(b), a.max(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(value: &str) -> Option<String> {
+        Some(value.to_owned())
+    }
+
+    #[test]
+    fn defaults_and_what_was_asked() {
+        let SeLinux::Labels { process, mount } = labels(&"ab".repeat(32), &Wanted::default()).unwrap() else { panic!() };
+        let level = process.strip_prefix("system_u:system_r:container_t:").unwrap();
+        assert_eq!(mount.strip_prefix("system_u:object_r:container_file_t:").unwrap(), level);
+        assert!(is_level(level), "{level}");
+        let wanted = Wanted {
+            user: some("user_u"),
+            role: some("user_r"),
+            kind: some("svirt_apache_t"),
+            filetype: some("svirt_apache_file_t"),
+            level: some("s0:c100,c200"),
+        };
+        let expected = SeLinux::Labels {
+            process: "user_u:user_r:svirt_apache_t:s0:c100,c200".into(),
+            mount: "user_u:object_r:svirt_apache_file_t:s0:c100,c200".into(),
+        };
+        assert_eq!(labels("ab", &wanted).unwrap(), expected);
+    }
+
+    #[test]
+    fn two_categories_that_differ_and_depend_on_the_id() {
+        let mut seen = std::collections::BTreeSet::new();
+        for n in 0..2000 {
+            let level = categories(&format!("{n:064x}"));
+            let (a, b) = level.strip_prefix("s0:c").unwrap().split_once(",c").unwrap();
+            let (a, b): (u32, u32) = (a.parse().unwrap(), b.parse().unwrap());
+            assert!(a < b && b < 1024, "{level}");
+            seen.insert(level);
+        }
+        assert!(seen.len() > 1950, "{} of 2000 differ", seen.len());
+    }
+
+    #[test]
+    fn labels_cannot_be_broken_out_of() {
+        for bad in ["", "a:b", "a b", "container_t\n", "t,rw", "é"] {
+            let wanted = Wanted { kind: some(bad), ..Wanted::default() };
+            assert!(labels("ab", &wanted).unwrap_err().message.contains("is not an SELinux type"), "{bad:?}");
+        }
+        for good in ["s0", "s0:c1", "s0:c0.c1023", "s0-s0:c0.c1023", "s15:c1,c5.c7"] {
+            assert!(is_level(good), "{good}");
+        }
+        for bad in ["", "s", "s16", "s0:", "s0:c1024", "s0:c1,", "s0:c1 ", "s0:c1,rw", "c1", "s0:c1:c2", "s0-"] {
+            let wanted = Wanted { level: some(bad), ..Wanted::default() };
+            assert!(labels("ab", &wanted).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_mount_option_keeps_its_comma() {
+        assert_eq!(mount_option("u:object_r:t:s0:c1,c2"), "context=\"u:object_r:t:s0:c1,c2\"");
+    }
+}

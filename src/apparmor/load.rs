@@ -1,0 +1,100 @@
+//! Into the kernel, through `apparmor_parser`.
+
+use super::Profile;
+use crate::error::{Context, Error, Result};
+use crate::state::Paths;
+use std::fs::{self, DirBuilder};
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Every profile in the kernel, one a line: `name (mode)`.
+const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
+
+/// Have the kernel know the profile. A name stands for one text, so one that is there is not loaded again.
+pub fn load(paths: &Paths, profile: &Profile) -> Result<()> {
+    let loaded = fs::read_to_string(LOADED)
+        .context(|| "list the AppArmor profiles".to_owned())
+        .map_err(|e| e.hint("mount securityfs at /sys/kernel/security"))?;
+    if is_enforced(&loaded, &profile.name) {
+        return Ok(());
+    }
+    let cache = paths.cache().join("apparmor");
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&cache)
+        .context(|| format!("make the AppArmor cache {}", cache.display()))?;
+    let cache = format!("--cache-loc={}", cache.display());
+    run(&profile.text, &["--replace", "--write-cache", &cache])?;
+    let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
+    if is_enforced(&loaded, &profile.name) {
+        return Ok(());
+    }
+    Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
+}
+
+fn is_enforced(loaded: &str, name: &str) -> bool {
+    loaded.lines().any(|line| line.strip_suffix(" (enforce)") == Some(name))
+}
+
+/// Feed the parser, with a clean environment and no configuration of the host's.
+pub(super) fn run(text: &str, arguments: &[&str]) -> Result<()> {
+    let program = parser().ok_or_else(|| {
+        Error::runner("AppArmor is on, but apparmor_parser is not installed").hint(
+            "install the package apparmor, or pass --security-opt apparmor=unconfined --allow apparmor-unconfined",
+        )
+    })?;
+    let attempt = || format!("run {}", program.display());
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context(attempt)?;
+    let mut input = child.stdin.take().ok_or_else(|| Error::runner(attempt()))?;
+    // A parser that stops reading says why on stderr, which is the better message.
+    let written = input.write_all(text.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().context(attempt)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        return Err(Error::runner("the AppArmor profile was not accepted").because(said));
+    }
+    written.context(attempt)
+}
+
+fn parser() -> Option<PathBuf> {
+    ["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"]
+        .iter()
+        .map(Path::new)
+        .find(|p| p.exists())
+        .map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_counts_only_when_it_is_enforced() {
+        let loaded = "docker-default (enforce)\nhardrun-0123456789ab (complain)\nhardrun-1 (enforce)\n";
+        assert!(is_enforced(loaded, "hardrun-1"));
+        assert!(!is_enforced(loaded, "hardrun-0123456789ab"));
+        assert!(!is_enforced(loaded, "hardrun"));
+    }
+
+    #[test]
+    fn what_the_parser_says_is_in_the_error() {
+        if parser().is_none() {
+            eprintln!("skipped: apparmor_parser is not installed");
+            return;
+        }
+        let error =
+            run("profile x { nonsense }", &["--skip-kernel-load", "--skip-cache", "--skip-read-cache"]).unwrap_err();
+        assert!(error.chain().join(" ").contains("syntax error"), "{:?}", error.chain());
+    }
+}
