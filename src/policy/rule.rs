@@ -80,10 +80,18 @@ impl Finding {
     }
 }
 
-/// How a value was asked for: `--pid host`, or `pid host (preset NAME)` where no flag was typed.
+/// How a value was asked for: `--pid host`, or `--pid host (preset NAME)` where no flag was typed. A flag whose name
+/// has the key of the value in it (`--ulimit core` and `core=-1`) does not say it twice.
 pub fn asked<T>(from: &Sourced<T>, name: &str, value: impl fmt::Display) -> String {
+    let value = value.to_string();
     match &from.source {
-        Source::Flag(flag) => format!("{flag} {value}").trim_end().to_owned(),
+        Source::Flag(flag) => {
+            let key = value.split_once('=').map(|(key, _)| key);
+            match flag.rsplit_once(' ') {
+                Some((flag, last)) if Some(last) == key || last == value => format!("{flag} {value}"),
+                _ => format!("{flag} {value}").trim_end().to_owned(),
+            }
+        }
         other => format!("{name} {value} ({other})"),
     }
 }

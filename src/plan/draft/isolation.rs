@@ -158,9 +158,6 @@ fn short(names: &[&str]) -> String {
 
 pub(super) fn seccomp(inputs: &Inputs<'_>, writable_bind: Option<String>) -> Result<SeccompPlan> {
     let mut profile = Sourced::default(SeccompProfile::Builtin);
-    if inputs.request.isolation.privileged {
-        profile = Sourced::flag(SeccompProfile::Unconfined, "--privileged");
-    }
     for opt in &inputs.request.isolation.security_opts {
         let value = match opt {
             SecurityOpt::SeccompBuiltin => SeccompProfile::Builtin,
@@ -196,7 +193,7 @@ pub(super) fn seccomp(inputs: &Inputs<'_>, writable_bind: Option<String>) -> Res
 }
 
 pub(super) fn apparmor(inputs: &Inputs<'_>) -> Result<Sourced<AppArmor>> {
-    let mut asked = inputs.request.isolation.privileged.then(|| Sourced::flag(AppArmor::Unconfined, "--privileged"));
+    let mut asked = None;
     for opt in &inputs.request.isolation.security_opts {
         match opt {
             SecurityOpt::AppArmorUnconfined => {
@@ -228,9 +225,8 @@ pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Sourced
             _ => None,
         })
     };
-    if opts.contains(&SecurityOpt::LabelDisable) || inputs.request.isolation.privileged {
-        let flag = if inputs.request.isolation.privileged { "--privileged" } else { "--security-opt label" };
-        return Sourced::flag(SeLinux::Disabled, flag);
+    if opts.contains(&SecurityOpt::LabelDisable) {
+        return Sourced::flag(SeLinux::Disabled, "--security-opt label");
     }
     let any = opts.iter().any(|o| matches!(o, SecurityOpt::Label { .. }));
     if !inputs.facts.selinux {

@@ -79,10 +79,6 @@ fn unmasked(path: &str, patterns: &[String]) -> bool {
 fn list(request: &Request, base: &[&str], besides: Vec<String>, mask: bool) -> Sourced<Vec<String>> {
     let mut paths: Vec<String> = base.iter().map(|p| (*p).to_owned()).collect();
     let mut touched = false;
-    if request.isolation.privileged {
-        paths.clear();
-        touched = true;
-    }
     for opt in &request.isolation.security_opts {
         match opt {
             SecurityOpt::SystempathsUnconfined => {
@@ -103,8 +99,7 @@ fn list(request: &Request, base: &[&str], besides: Vec<String>, mask: bool) -> S
     }
     // Secrets inside bound folders: no flag uncovers these, only asking for the path by name.
     paths.extend(besides);
-    let flag = if request.isolation.privileged { "--privileged" } else { "--security-opt" };
-    if touched { Sourced::flag(paths, flag) } else { Sourced::default(paths) }
+    if touched { Sourced::flag(paths, "--security-opt") } else { Sourced::default(paths) }
 }
 
 pub(super) fn masked(request: &Request, besides: Vec<String>) -> Sourced<Vec<String>> {

@@ -14,24 +14,8 @@ pub const RULE: Rule = Rule {
     check,
 };
 
-/// What no container may find open: Docker's own list. hardrun's default list is longer.
-pub const MASKED: &[&str] = &[
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-];
-
-/// What no container may find writable.
-pub const READONLY: &[&str] = &["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+/// What no container may find open, and what none may find writable.
+pub use crate::plan::draft::{MASKED_PATHS as MASKED, READONLY_PATHS as READONLY};
 
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     let masked = &draft.masked_paths;
@@ -42,13 +26,17 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     let mut out = Vec::new();
     let open: Vec<&str> = MASKED.iter().copied().filter(|p| !covered(p, &[&masked.value])).collect();
     if !open.is_empty() {
-        let what = asked(masked, "--security-opt", "systempaths=unconfined");
+        let what = asked(masked, "--security-opt", option(open.len() == MASKED.len()));
         out.push(Finding::new(RULE.id, what).detail(format!("not hidden: {}", open.join(", "))));
     }
     let open: Vec<&str> = READONLY.iter().copied().filter(|p| !covered(p, &[&readonly.value, &masked.value])).collect();
     if !open.is_empty() {
-        let what = asked(readonly, "--security-opt", "systempaths=unconfined");
+        let what = asked(readonly, "--security-opt", option(open.len() == READONLY.len()));
         out.push(Finding::new(RULE.id, what).detail(format!("writable: {}", open.join(", "))));
     }
     out
+}
+
+fn option(all: bool) -> &'static str {
+    if all { "systempaths=unconfined" } else { "unmask=…" }
 }
