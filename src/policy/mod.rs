@@ -3,6 +3,8 @@
 
 pub mod allow;
 pub mod capabilities;
+#[cfg(test)]
+mod cases;
 pub mod registry;
 pub mod render;
 mod rule;
