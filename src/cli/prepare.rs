@@ -150,8 +150,9 @@ fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
 }
 
 fn pull(request: &Request, ctx: &Context) -> Result<Image> {
-    let allow_insecure = request.own.allow.iter().any(|a| a.rule == "insecure-registry");
-    let options = registry::Options::of_request(&request.source, allow_insecure)?;
+    let insecure = request.own.allow.iter().find(|a| a.rule == "insecure-registry");
+    let mut options = registry::Options::of_request(&request.source, insecure.is_some())?;
+    options.allow_reason = insecure.and_then(|a| a.reason.clone());
     let policy = request.source.pull.unwrap_or(PullPolicy::Missing);
     registry::ensure(&Store::open(&ctx.paths)?, &request.image, policy, &options)
 }

@@ -99,6 +99,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
             println!("Using default tag: latest");
         }
     }
+    let insecure = allow.iter().find(|a| a.rule == insecure_registry::RULE.id);
     let default = Retry::default();
     let options = Options {
         platform: platform.filter(|p| !p.is_empty()).map(|p| p.parse::<Platform>()).transpose().map_err(as_verb)?,
@@ -106,7 +107,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         sources: Sources { creds: creds.as_deref().map(Credential::from_flag).transpose()?, authfile },
         cert_dir,
         no_tls_verify: tls_verify == Some(false),
-        allow_insecure: allow.iter().any(|a| a.rule == insecure_registry::RULE.id),
+        allow_insecure: insecure.is_some(),
+        allow_reason: insecure.and_then(|a| a.reason.clone()),
         retry: Retry { times: retry.unwrap_or(default.times), delay: retry_delay.unwrap_or(default.delay), ..default },
         at_once: 0,
     };

@@ -4,6 +4,7 @@ use super::challenge;
 use super::connector::Tls;
 use super::credentials::Credential;
 use super::fault::{self, Class, Fault, classify, describe, read_error_body};
+use super::guard::Guard;
 use super::proxy;
 use super::tls::{self, Folder};
 use super::token::{self, Asked};
@@ -86,8 +87,6 @@ impl Retry {
 pub struct Settings {
     /// Instead of `/etc/docker/certs.d/HOST:PORT`.
     pub cert_dir: Option<PathBuf>,
-    /// The rule insecure-registry is overridden.
-    pub allow_insecure: bool,
     pub timeouts: Timeouts,
     pub retry: Retry,
 }
@@ -107,6 +106,7 @@ pub struct Client<'a> {
     base: Origin,
     verify: bool,
     credential: Option<Credential>,
+    guard: Guard<'a>,
     /// The header that the registry last accepted or was last given.
     authorization: Mutex<Option<String>>,
     agents: Mutex<HashMap<Origin, Agent>>,
@@ -132,6 +132,7 @@ impl<'a> Client<'a> {
         reference: &Reference,
         settings: Settings,
         credential: Option<Credential>,
+        guard: Guard<'a>,
         env: Env<'a>,
         note: Note<'a>,
     ) -> Result<Client<'a>> {
@@ -148,6 +149,7 @@ impl<'a> Client<'a> {
             base,
             verify: true,
             credential,
+            guard,
             authorization: Mutex::new(None),
             agents: Mutex::new(HashMap::new()),
             env,
@@ -162,19 +164,15 @@ impl<'a> Client<'a> {
     fn probe(&mut self, host: &str) -> Result<()> {
         let Err(e) = self.ping()? else { return Ok(()) };
         let class = classify(&e);
-        let (loopback, allowed) = (self.base.is_loopback(), self.settings.allow_insecure);
+        let loopback = self.base.is_loopback();
         let failed = |e: &ureq::Error, base: &Origin| {
             Error::verb(format!("cannot reach the registry {base}/v2/")).because(describe(e))
         };
         if class == Class::Certificate {
-            if !allowed {
+            if !self.guard.allows() {
                 return Err(self.untrusted(&e));
             }
-            (self.note)(&format!(
-                "insecure-registry overridden: the certificate of {} is not checked: {}",
-                self.domain,
-                describe(&e)
-            ));
+            self.guard.judge(&format!("the certificate of {} is not checked: {}", self.domain, describe(&e)))?;
             self.verify = false;
             self.agents.lock().expect("no panics while held").clear();
             return self.ping()?.map_err(|e| failed(&e, &self.base));
@@ -182,24 +180,17 @@ impl<'a> Client<'a> {
         if !matches!(class, Class::NotTls | Class::Refused) {
             return Err(failed(&e, &self.base));
         }
-        if !loopback && !allowed {
-            return Err(match class {
-                Class::NotTls => self.plain_http(&e),
-                _ => failed(&e, &self.base),
-            });
+        if !loopback {
+            if class == Class::Refused && !self.guard.allows() {
+                return Err(failed(&e, &self.base));
+            }
+            let why = describe(&e);
+            self.guard.judge(&format!("{} over plain HTTP, for it offers no TLS: {why}", self.domain))?;
         }
         let over_tls = failed(&e, &self.base);
         self.base = Origin::new(host, false).ok_or_else(|| Error::verb(format!("{host:?} is no host")))?;
         match self.ping()? {
-            Ok(()) => {
-                if !loopback {
-                    (self.note)(&format!(
-                        "insecure-registry overridden: {} is spoken to over plain HTTP, anyone on the way can read and change it",
-                        self.domain
-                    ));
-                }
-                Ok(())
-            }
+            Ok(()) => Ok(()),
             Err(_) if class == Class::Refused => Err(over_tls),
             Err(e) => Err(failed(&e, &self.base)),
         }
@@ -208,15 +199,11 @@ impl<'a> Client<'a> {
     fn untrusted(&self, e: &ureq::Error) -> Error {
         Error::verb(format!("refused to trust the registry {}", self.domain)).because(describe(e)).hint(format!(
             "put the authority that signed it into {}/{}/ca.crt, or name its folder with --cert-dir\n\
-             to go on unchecked, so that anyone on the way can read passwords and change images: --allow insecure-registry",
+             override: --allow {}, and anyone on the way can read passwords and change images",
             tls::CERTS_D,
-            self.domain
+            self.domain,
+            crate::policy::rules::insecure_registry::RULE.id
         ))
-    }
-
-    fn plain_http(&self, e: &ureq::Error) -> Error {
-        super::refused(&format!("the registry {} offers no TLS, and it is not on this host", self.domain))
-            .because(describe(e))
     }
 
     /// Any answer at all means that the scheme is right.
@@ -345,10 +332,10 @@ impl<'a> Client<'a> {
         if from.origin.tls {
             return Err(Error::verb(format!("refused: {from} redirects from https to plain {to}")));
         }
-        if to.origin.is_loopback() || self.settings.allow_insecure {
+        if to.origin.is_loopback() {
             return Ok(());
         }
-        Err(super::refused(&format!("{from} redirects to {to}, plain HTTP to another host")))
+        self.guard.judge(&format!("{} redirects to plain HTTP on {}", from.origin, to.origin))
     }
 
     fn send(
@@ -406,7 +393,13 @@ impl<'a> Client<'a> {
     }
 
     fn fetch_token(&self, request: &token::Request) -> std::result::Result<String, Fault> {
-        token::check_realm(&request.realm, &self.base, self.settings.allow_insecure)?;
+        if !token::realm_is_safe(&request.realm, &self.base) {
+            let asked = format!("credentials for {} over plain HTTP to {}", self.base, request.realm);
+            if self.base.tls {
+                return Err(Error::verb(format!("refused: {asked}")).into());
+            }
+            self.guard.judge(&asked)?;
+        }
         let agent = self.agent(&request.realm.origin)?;
         let within = Some(self.settings.timeouts.small);
         let what = || Error::verb(format!("cannot get a token from {}", request.realm));

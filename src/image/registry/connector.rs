@@ -36,7 +36,7 @@ impl Handshake {
     fn from_io(e: &std::io::Error) -> Handshake {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidMessage(m)) => Handshake::NotTls(format!("{m:?}")),
+            Some(rustls::Error::InvalidMessage(_)) => Handshake::NotTls("it answers with something else".into()),
             Some(rustls::Error::InvalidCertificate(c)) => Handshake::Certificate(match c {
                 rustls::CertificateError::UnknownIssuer => "it is signed by an unknown authority".into(),
                 _ if super::tls::is_authority_as_server(c) => "it is self-signed and not a known one".into(),

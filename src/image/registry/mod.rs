@@ -11,6 +11,7 @@ mod download;
 #[cfg(test)]
 mod fake;
 mod fault;
+mod guard;
 mod into_store;
 mod manifest;
 mod platform;
@@ -35,6 +36,7 @@ use crate::image::store::{Image, Store};
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
 use client::{Client, Settings, Timeouts};
+use guard::Guard;
 use progress::Progress;
 use sink::Sink;
 use std::path::PathBuf;
@@ -53,6 +55,8 @@ pub struct Options {
     pub no_tls_verify: bool,
     /// `--allow insecure-registry`
     pub allow_insecure: bool,
+    /// Why, in the caller's words; for the audit log.
+    pub allow_reason: Option<String>,
     pub retry: Retry,
     /// Layers fetched at a time; 0 is the default of 3.
     pub at_once: usize,
@@ -70,6 +74,7 @@ impl Options {
             cert_dir: source.cert_dir.clone(),
             no_tls_verify: source.tls_verify == Some(false),
             allow_insecure,
+            allow_reason: None,
             retry: Retry { times: source.retry.unwrap_or(retry.times), delay: delay.unwrap_or(retry.delay), ..retry },
             at_once: 0,
         })
@@ -82,9 +87,25 @@ fn env(name: &str) -> Option<String> {
 
 /// `hardrun pull`: one name, or with `all_tags` every tag of its repository.
 pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
-    let ingest = store.ingest()?;
     let progress = Progress::new(options.quiet, channel);
-    pull_with(&ingest, reference, options, all_tags, &progress, Timeouts::default(), &env)
+    let reason = options.allow_reason.as_deref();
+    let record = |event, asked: &str| guard::record(&store.paths, reference, reason, event, asked);
+    let ingest = store.ingest()?;
+    pull_with(
+        &ingest,
+        reference,
+        options,
+        all_tags,
+        &progress,
+        &World { timeouts: Timeouts::default(), env: &env, record: &record },
+    )
+}
+
+/// What tests replace.
+struct World<'a> {
+    timeouts: Timeouts,
+    env: client::Env<'a>,
+    record: guard::Record<'a>,
 }
 
 /// The image for `run` and `create`: from the store, from the registry, or an error, as `--pull` says. Talks on stderr, in
@@ -125,19 +146,14 @@ fn pull_with(
     options: &Options,
     all_tags: bool,
     progress: &Progress,
-    timeouts: Timeouts,
-    env: client::Env,
+    world: &World,
 ) -> Result<()> {
-    check_tls_verify(reference, options, progress)?;
-    let credential = credentials::find(&options.sources, reference, env, &mut |text| progress.warn(&text))?;
-    let settings = Settings {
-        cert_dir: options.cert_dir.clone(),
-        allow_insecure: options.allow_insecure,
-        timeouts,
-        retry: options.retry,
-    };
     let note = |text: &str| progress.note(text);
-    let client = Client::connect(reference, settings, credential, env, &note)?;
+    let guard = Guard::new(options.allow_insecure, world.record, &note);
+    check_tls_verify(reference, options, &guard, progress)?;
+    let credential = credentials::find(&options.sources, reference, world.env, &mut |text| progress.warn(&text))?;
+    let settings = Settings { cert_dir: options.cert_dir.clone(), timeouts: world.timeouts, retry: options.retry };
+    let client = Client::connect(reference, settings, credential, guard, world.env, &note)?;
     let at_once = if options.at_once == 0 { download::AT_ONCE } else { options.at_once };
     let names = if all_tags {
         pull::tags(&client, reference)?.iter().map(|tag| reference.with_tag(tag)).collect::<Result<Vec<_>>>()?
@@ -159,8 +175,8 @@ fn pull_with(
 
 /// `--tls-verify=false` switches nothing off by itself. On loopback plain HTTP needs no flag; elsewhere the rule
 /// decides before anything is sent.
-fn check_tls_verify(reference: &Reference, options: &Options, progress: &Progress) -> Result<()> {
-    if !options.no_tls_verify || options.allow_insecure {
+fn check_tls_verify(reference: &Reference, options: &Options, guard: &Guard, progress: &Progress) -> Result<()> {
+    if !options.no_tls_verify || guard.allows() {
         return Ok(());
     }
     if insecure_registry::judge_registry(&reference.domain).is_none() {
@@ -170,14 +186,5 @@ fn check_tls_verify(reference: &Reference, options: &Options, progress: &Progres
         ));
         return Ok(());
     }
-    Err(refused(&format!("--tls-verify=false for {}", reference.domain)))
-}
-
-/// A refusal by the rule insecure-registry: a launch's exit status, for nothing was started or written.
-fn refused(asked: &str) -> Error {
-    let rule = &insecure_registry::RULE;
-    Error::runner(format!("refused by rule {}: {asked}", rule.id)).hint(format!(
-        "risk: {}\nsafer: {}; or a tunnel that ends on 127.0.0.1\noverride: --allow {}",
-        rule.risk, rule.instead, rule.id
-    ))
+    guard.judge(&format!("--tls-verify=false for {}", reference.domain))
 }

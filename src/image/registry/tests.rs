@@ -4,7 +4,7 @@ use super::client::{Retry, Timeouts};
 use super::fake::{Folder, Image, OCI_MANIFEST, Reply, Seen, Server};
 use super::manifest::digest_of;
 use super::progress::{Channel, Progress};
-use super::{Credential, Options, Platform, Sources, pull_with};
+use super::{Credential, Options, Platform, Sources, World, pull_with};
 use crate::error::Result;
 use serde_json::json;
 use std::collections::HashMap;
@@ -29,7 +29,8 @@ fn options() -> Options {
 
 fn pull_as(server: &Server, sink: &Folder, name: &str, options: &Options, all: bool) -> Result<()> {
     let reference = format!("{}/{name}", server.host).parse()?;
-    pull_with(sink, &reference, options, all, &Progress::new(true, Channel::Stderr), SHORT, &|_| None)
+    let world = World { timeouts: SHORT, env: &|_| None, record: &|_, _| Ok(()) };
+    pull_with(sink, &reference, options, all, &Progress::new(true, Channel::Stderr), &world)
 }
 fn pull(server: &Server, sink: &Folder) -> Result<()> {
     pull_as(server, sink, "app:1", &options(), false)
@@ -473,7 +474,8 @@ fn tls_verify_off_is_refused_elsewhere_and_needless_here() {
     pull_as(&server, &Folder::new(), "app:1", &o, false).unwrap();
     let reference = "registry.invalid/app:1".parse().unwrap();
     let progress = Progress::new(true, Channel::Stderr);
-    let e = pull_with(&Folder::new(), &reference, &o, false, &progress, SHORT, &|_| None).unwrap_err();
+    let world = World { timeouts: SHORT, env: &|_| None, record: &|_, _| Ok(()) };
+    let e = pull_with(&Folder::new(), &reference, &o, false, &progress, &world).unwrap_err();
     assert!(
         e.message.contains("refused by rule insecure-registry")
             && e.hint.unwrap().contains("--allow insecure-registry")
