@@ -7,6 +7,7 @@ use super::store::Store;
 use super::work::Workdir;
 use super::{fsutil, layers};
 use crate::error::{Context, Error, Result};
+use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -200,7 +201,11 @@ impl Store {
             self.write_index(&index)?;
         }
         if !removed.deleted.is_empty() {
-            removed.deleted.extend(self.collect(&closure)?);
+            match self.collect(&closure) {
+                Ok(layers) => removed.deleted.extend(layers),
+                // The image is gone from the index; its space comes back with the next collection that succeeds.
+                Err(e) => ui::warn(&format!("the space of {} is not freed yet: {}", id.short(), e.chain().join(": "))),
+            }
         }
         Ok(removed)
     }

@@ -35,7 +35,8 @@ impl Drop for Ingest<'_> {
         let unlocked = flock(&self.no_gc, FlockOperation::Unlock).verb_context(|| "unlocking the image store".into());
         let made = std::mem::take(self.made.get_mut().unwrap_or_else(PoisonError::into_inner));
         if let Err(e) = unlocked.and_then(|()| self.store.collect(&made)) {
-            ui::warn(&format!("the image store was not cleaned: {}", e.chain().join(": ")));
+            let hint = e.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+            ui::warn(&format!("the image store was not cleaned: {}{hint}", e.chain().join(": ")));
         }
     }
 }

@@ -97,8 +97,10 @@ pub(super) fn unpack<R: Read>(source: Source<R>, layers: &Path, work: &Workdir) 
         std::io::copy(&mut stored, &mut std::io::sink()).verb_context(|| format!("reading blob {digest}"))?;
         let (found, count) = stored.finish();
         if found != digest || count != size {
-            return Err(Error::verb(format!("blob {digest} of {size} bytes has the digest {found} and {count} bytes"))
-                .hint("the store was damaged or tampered with; remove the image, then load or pull it again"));
+            return Err(Error::verb(format!(
+                "blob {digest} of {size} bytes has the digest {found} and {count} bytes: it was damaged or tampered with"
+            ))
+            .hint("remove the image, then load or pull it again"));
         }
     }
     if let Some(expected) = source.diff_id.filter(|e| *e != diff_id) {

@@ -17,6 +17,10 @@ pub mod registry;
 pub mod save;
 pub mod store;
 mod tarball;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod testtar;
 mod tree;
 mod unpack;
 pub mod users;

@@ -391,3 +391,6 @@ impl<R: Read> Read for Limited<R> {
         Ok(n)
     }
 }
+
+#[cfg(test)]
+mod tests;
