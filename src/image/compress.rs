@@ -25,11 +25,14 @@ const SNIFF: usize = 6;
 /// A zstd frame may ask for a window of 2 GiB of memory; 128 MiB is what `zstd -d` grants without being asked.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
+/// A reader whose first bytes were looked at.
+pub type Sniffed<R> = Chain<Cursor<Vec<u8>>, R>;
+
 /// The reader as it was, and what it holds.
 ///
 /// # Errors
 /// Formats that docker would hand to another program: bzip2 and xz.
-pub fn sniff<R: Read>(mut reader: R) -> Result<(Compression, Chain<Cursor<Vec<u8>>, R>)> {
+pub fn sniff<R: Read>(mut reader: R) -> Result<(Compression, Sniffed<R>)> {
     let mut head = Vec::with_capacity(SNIFF);
     let read = reader.by_ref().take(SNIFF as u64).read_to_end(&mut head);
     read.map_err(|e| Error::verb("reading the archive").because(e))?;

@@ -77,6 +77,8 @@ impl std::str::FromStr for Filter {
     }
 }
 
+type Predicate = Box<dyn Fn(&Row) -> bool>;
+
 impl Store {
     /// The newest first.
     pub fn list(&self, filters: &[Filter]) -> Result<Vec<Row>> {
@@ -121,8 +123,8 @@ impl Store {
         Ok(digests.iter().map(by_digest).collect())
     }
 
-    fn predicates(&self, filters: &[Filter]) -> Result<Vec<Box<dyn Fn(&Row) -> bool>>> {
-        let mut out: Vec<Box<dyn Fn(&Row) -> bool>> = Vec::new();
+    fn predicates(&self, filters: &[Filter]) -> Result<Vec<Predicate>> {
+        let mut out: Vec<Predicate> = Vec::new();
         let patterns: Vec<String> =
             filters.iter().filter_map(|f| if let Filter::Reference(p) = f { Some(p.clone()) } else { None }).collect();
         if !patterns.is_empty() {

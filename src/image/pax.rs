@@ -1,11 +1,14 @@
 //! PAX extended headers: records of the form `LENGTH KEY=VALUE\n`. Values are bytes: they may hold newlines (binary
 //! attributes do), so the length decides and nothing else.
 
+/// Key and value.
+pub type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// The records in order.
 ///
 /// # Errors
 /// What is wrong with the header, as a few words.
-pub fn records(mut data: &[u8]) -> Result<Vec<(&[u8], &[u8])>, &'static str> {
+pub fn records(mut data: &[u8]) -> Result<Vec<Record<'_>>, &'static str> {
     let mut out = Vec::new();
     while !data.is_empty() {
         let space = data.iter().take(20).position(|b| *b == b' ').ok_or("a PAX record without a length")?;

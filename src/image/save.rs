@@ -91,8 +91,8 @@ impl Store {
         let say = || format!("writing blob {digest} to the archive");
         let file = self.open_blob(digest)?;
         let size = file.metadata().verb_context(say)?.len();
-        let mut header = header(&path(digest), size, EntryType::Regular, 0o644)?;
-        tar.append(&mut header, file).verb_context(say)
+        let header = header(&path(digest), size, EntryType::Regular, 0o644)?;
+        tar.append(&header, file).verb_context(say)
     }
 }
 
@@ -129,11 +129,11 @@ fn header(path: &str, size: u64, kind: EntryType, mode: u32) -> Result<Header> {
 }
 
 fn append(tar: &mut tar::Builder<impl Write>, path: &str, bytes: &[u8]) -> Result<()> {
-    let mut header = header(path, bytes.len() as u64, EntryType::Regular, 0o644)?;
-    tar.append(&mut header, bytes).verb_context(|| format!("writing {path} to the archive"))
+    let header = header(path, bytes.len() as u64, EntryType::Regular, 0o644)?;
+    tar.append(&header, bytes).verb_context(|| format!("writing {path} to the archive"))
 }
 
 fn folder(tar: &mut tar::Builder<impl Write>, path: &str) -> Result<()> {
-    let mut header = header(path, 0, EntryType::Directory, 0o755)?;
-    tar.append(&mut header, std::io::empty()).verb_context(|| format!("writing {path} to the archive"))
+    let header = header(path, 0, EntryType::Directory, 0o755)?;
+    tar.append(&header, std::io::empty()).verb_context(|| format!("writing {path} to the archive"))
 }
