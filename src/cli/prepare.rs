@@ -9,7 +9,7 @@ use crate::image::registry;
 use crate::image::store::{Image, Store};
 use crate::launch::Handoff;
 use crate::plan::draft::{self, Inputs, ThisHost};
-use crate::plan::{Draft, Plan};
+use crate::plan::{AppArmor, Draft, Plan};
 use crate::policy::{self, Verdict};
 use crate::preset;
 use crate::request::{PullPolicy, Request};
@@ -102,6 +102,14 @@ impl Prepared {
         let plan = self.plan();
         let host = seccomp::Host::new(&self.facts.kernel, &plan.draft.capabilities.value);
         let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
+        let apparmor = match plan.draft.apparmor.value {
+            AppArmor::Builtin => {
+                let profile = crate::apparmor::profile(&plan.draft);
+                crate::apparmor::load(&ctx.paths, &profile)?;
+                profile.name
+            }
+            _ => String::new(),
+        };
         let held = if plan.draft.asked.rootfs.is_some() {
             Vec::new()
         } else {
@@ -110,6 +118,7 @@ impl Prepared {
         audit::record_launch(&ctx.paths, &plan)?;
         let mut handoff = Handoff::new(plan, &ctx.paths);
         handoff.filter = filter;
+        handoff.apparmor = apparmor;
         handoff.named = self.request.lifecycle.name.is_some();
         match crate::launch::run(handoff, held)? {}
     }

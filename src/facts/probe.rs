@@ -72,7 +72,7 @@ fn overlay(paths: &Paths) -> Result<()> {
     let file = layer.join("file");
     std::fs::write(&file, b"layer").context(|| format!("write {}", file.display()))?;
     let stage = Stage::enter(&run)?;
-    let root = mount_root(&stage, &[layer], Some(userns.as_fd()), BASE, &writable, false)?;
+    let root = mount_root(&stage, &[layer], Some(userns.as_fd()), BASE, &writable, false, None)?;
     let seen = std::fs::metadata(root.join("file")).context(|| "look at a file through the overlay".into())?.uid();
     if seen != BASE {
         return Err(Error::runner(format!(

@@ -239,7 +239,12 @@ fn stage_mounts(
     let draft = &handoff.plan.draft;
     let owner = base.unwrap_or(0);
     let mapped = userns.map(|ns| ns.as_fd());
-    let rootfs = root::mount_root(stage, &draft.image.layers, mapped, owner, &record.folder, draft.remove)?;
+    let label = match &draft.selinux.value {
+        SeLinux::Labels { mount, .. } => Some(mount.as_str()),
+        SeLinux::Disabled | SeLinux::Unavailable => None,
+    };
+    let volatile = draft.remove;
+    let rootfs = root::mount_root(stage, &draft.image.layers, mapped, owner, &record.folder, volatile, label)?;
     root::refuse_redirected(&rootfs)?;
     let user = &draft.process.user.value;
     let ids = base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });

@@ -24,15 +24,19 @@ pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
     let part = |key: &str, value: &Option<String>, default: &str| match value {
         None => Ok(default.to_owned()),
         Some(value) if is_name(value) => Ok(value.clone()),
-        Some(value) => Err(Error::runner(format!("--security-opt label={key}:{value}: {value:?} is not an SELinux {key}"))
-            .hint("letters, digits, _, - and .")),
+        Some(value) => {
+            Err(Error::runner(format!("--security-opt label={key}:{value}: {value:?} is not an SELinux {key}"))
+                .hint("letters, digits, _, - and ."))
+        }
     };
     let level = match &wanted.level {
         None => categories(id),
         Some(level) if is_level(level) => level.clone(),
         Some(level) => {
-            return Err(Error::runner(format!("--security-opt label=level:{level}: {level:?} is not an SELinux level"))
-                .hint("as s0:c100,c200"));
+            return Err(Error::runner(format!(
+                "--security-opt label=level:{level}: {level:?} is not an SELinux level"
+            ))
+            .hint("as s0:c100,c200"));
         }
     };
     let user = part("user", &wanted.user, "system_u")?;
@@ -91,7 +95,9 @@ mod tests {
 
     #[test]
     fn defaults_and_what_was_asked() {
-        let SeLinux::Labels { process, mount } = labels(&"ab".repeat(32), &Wanted::default()).unwrap() else { panic!() };
+        let SeLinux::Labels { process, mount } = labels(&"ab".repeat(32), &Wanted::default()).unwrap() else {
+            panic!()
+        };
         let level = process.strip_prefix("system_u:system_r:container_t:").unwrap();
         assert_eq!(mount.strip_prefix("system_u:object_r:container_file_t:").unwrap(), level);
         assert!(is_level(level), "{level}");

@@ -2,7 +2,7 @@
 
 use super::Staged;
 use crate::error::{Context, Error, Result};
-use crate::plan::{BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, Sourced, UserNamespace};
+use crate::plan::{BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, SeLinux, Sourced, UserNamespace};
 use oci_spec::runtime::{
     Linux, LinuxBlockIo, LinuxBlockIoBuilder, LinuxBuilder, LinuxCpu, LinuxCpuBuilder, LinuxDevice, LinuxDeviceBuilder,
     LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory, LinuxMemoryBuilder, LinuxNamespace,
@@ -29,6 +29,9 @@ pub fn linux(plan: &Plan, staged: &Staged) -> Result<Linux> {
         .readonly_paths(draft.readonly_paths.value.clone())
         .devices(draft.devices.iter().map(|d| device(&d.value)).collect::<Result<Vec<_>>>()?)
         .rootfs_propagation("private");
+    if let SeLinux::Labels { mount, .. } = &draft.selinux.value {
+        builder = builder.mount_label(mount.clone());
+    }
     if !draft.sysctls.is_empty() {
         let sysctls: HashMap<String, String> =
             draft.sysctls.iter().map(|(k, v)| (k.clone(), v.value.clone())).collect();

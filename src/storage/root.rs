@@ -18,7 +18,8 @@ const OPTIONS_LIMIT: usize = 4095;
 ///
 /// `layers` are lowest first. `userns` maps them; without one they keep the host's ids. `writable` is a folder of the
 /// container's own on a real file system, where `upper` and `work` are made. A `volatile` overlay skips the sync when
-/// it is unmounted (Linux 5.10): right for a container whose files are removed anyway.
+/// it is unmounted (Linux 5.10): right for a container whose files are removed anyway. `label` is the SELinux label of
+/// every file.
 pub fn mount_root(
     stage: &Stage,
     layers: &[PathBuf],
@@ -26,6 +27,7 @@ pub fn mount_root(
     owner: u32,
     writable: &Path,
     volatile: bool,
+    label: Option<&str>,
 ) -> Result<PathBuf> {
     let top = layers.last().ok_or_else(|| Error::runner("the image has no layers"))?;
     let mode = std::fs::metadata(top).context(|| format!("look at the layer {}", top.display()))?.permissions().mode();
@@ -50,6 +52,10 @@ pub fn mount_root(
         format!("lowerdir={},upperdir={},workdir={},xino=off", names.join(":"), escape(&upper)?, escape(&work)?);
     if volatile {
         options.push_str(",volatile");
+    }
+    if let Some(label) = label {
+        options.push(',');
+        options.push_str(&crate::selinux::mount_option(label));
     }
     if options.len() > OPTIONS_LIMIT {
         return Err(Error::runner(format!("mount the root: {} layers do not fit the overlay's options", layers.len())));
