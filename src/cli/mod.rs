@@ -2,9 +2,12 @@
 
 mod audit_log;
 mod completions;
+mod deferred;
 mod doctor;
 mod explain;
 mod fields;
+pub mod flags;
+mod help;
 mod images;
 mod import;
 mod load;
@@ -19,59 +22,73 @@ mod save;
 mod score;
 mod spec;
 mod tag;
+mod usage;
+mod version;
+mod words;
 
+pub use run::RunArgs;
+
+use crate::error::{Error, Result};
 use crate::state::Paths;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use deferred::Deferred;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Run a container where a script called `docker run`, with every isolation layer of Linux on
 #[derive(Debug, Parser)]
-#[command(name = "hardrun", version, disable_help_subcommand = false)]
+#[command(name = "hardrun", disable_version_flag = true, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     /// Folder for images, layers, volumes and the audit log
     #[arg(long, global = false, value_name = "DIR", env = "HARDRUN_ROOT")]
     root: Option<PathBuf>,
+    /// Print version information and quit
+    #[arg(short, long)]
+    version: bool,
     #[command(subcommand)]
     verb: Verb,
 }
 
+// Deferred: the two hundred flags of `run` are only built for the verb that is called.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a command in a new container
-    Run(run::Args),
+    Run(Deferred<run::RunArgs>),
     /// Load images from a docker archive, an OCI archive or an OCI layout folder
-    Load(load::Args),
+    Load(Deferred<load::Args>),
     /// Make an image from a tar of a root filesystem
-    Import(import::Args),
+    Import(Deferred<import::Args>),
     /// Download an image from a registry
-    Pull(pull::Args),
+    Pull(Deferred<pull::Args>),
     /// List images
-    Images(images::Args),
+    Images(Deferred<images::Args>),
     /// Remove images
-    Rmi(rmi::Args),
+    Rmi(Deferred<rmi::Args>),
     /// Give an image another name
-    Tag(tag::Args),
+    Tag(Deferred<tag::Args>),
     /// Save images to a tar archive
-    Save(save::Args),
+    Save(Deferred<save::Args>),
     /// List the rules, or explain one
-    Rules(rules::Args),
+    Rules(Deferred<rules::Args>),
     /// List and show presets
-    Preset(preset::Args),
+    Preset(Deferred<preset::Args>),
     /// Say what this host offers and what is missing
-    Doctor(doctor::Args),
+    Doctor(Deferred<doctor::Args>),
     /// Show every decision about a container, where it came from and what docker would have done
-    Explain(explain::Args),
+    Explain(Deferred<explain::Args>),
     /// Print the OCI runtime config.json
-    Spec(spec::Args),
+    Spec(Deferred<spec::Args>),
     /// Print an exposure figure and the difference from docker's default
-    Score(score::Args),
+    Score(Deferred<score::Args>),
     /// Show or verify the audit log
-    AuditLog(audit_log::Args),
+    AuditLog(Deferred<audit_log::Args>),
     /// Print the man page
-    Man(man::Args),
+    Man(Deferred<man::Args>),
     /// Print a shell completion script
-    Completions(completions::Args),
+    Completions(Deferred<completions::Args>),
+    /// Print version information
+    Version(Deferred<version::Args>),
 }
 
 /// What every verb gets.
@@ -80,44 +97,113 @@ pub struct Context {
     pub paths: Paths,
 }
 
+/// The whole command line as one table: what help, man pages and completions are made from.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parse the command line, do what it says, and return the exit status.
 pub fn main() -> ExitCode {
     // The launching process is hardrun again, with this one argument and an empty environment: nothing is parsed.
     if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::LAUNCH_ARGUMENT) {
         return ExitCode::from(crate::launch::launch());
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { 125 } else { 0 });
-        }
-    };
-    let ctx = Context { paths: Paths::new(cli.root.as_deref()) };
-    let done = match cli.verb {
-        Verb::Run(args) => run::run(args, &ctx),
-        Verb::Load(args) => load::run(args, &ctx),
-        Verb::Import(args) => import::run(args, &ctx),
-        Verb::Pull(args) => pull::run(args, &ctx),
-        Verb::Images(args) => images::run(args, &ctx),
-        Verb::Rmi(args) => rmi::run(args, &ctx),
-        Verb::Tag(args) => tag::run(args, &ctx),
-        Verb::Save(args) => save::run(args, &ctx),
-        Verb::Rules(args) => rules::run(args, &ctx),
-        Verb::Preset(args) => preset::run(args, &ctx),
-        Verb::Doctor(args) => doctor::run(args, &ctx),
-        Verb::Explain(args) => explain::run(args, &ctx),
-        Verb::Spec(args) => spec::run(args, &ctx),
-        Verb::Score(args) => score::run(args, &ctx),
-        Verb::AuditLog(args) => audit_log::run(args, &ctx),
-        Verb::Man(args) => man::run(args, &ctx),
-        Verb::Completions(args) => completions::run(args, &ctx),
-    };
-    match done {
+    match from_words(words::normalise(std::env::args_os().collect())) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             crate::ui::error(&e);
             ExitCode::from(e.kind.exit_code())
         }
+    }
+}
+
+/// `argv` with the program's name first.
+fn from_words(argv: Vec<OsString>) -> Result<u8> {
+    // `hardrun --version` needs no verb.
+    if let [_, word] = argv.as_slice()
+        && (word == "--version" || word == "-v")
+    {
+        return print_line(&version::line());
+    }
+    let cli = match Cli::try_parse_from(&argv) {
+        Ok(cli) => cli,
+        Err(e) if !e.use_stderr() || e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return print_line(e.render().to_string().trim_end());
+        }
+        Err(e) => return Err(usage::translate(&e, &words::verb_of(&argv))),
+    };
+    let ctx = Context { paths: Paths::new(cli.root.as_deref()) };
+    if let Some(args) = cli.verb.run_words()
+        && args.wants_help()
+    {
+        return print_help(&words::verb_of(&argv));
+    }
+    cli.verb.run(&ctx)
+}
+
+impl Verb {
+    /// The words of `docker run`, for the verbs that take them.
+    fn run_words(&self) -> Option<&RunArgs> {
+        match self {
+            Verb::Run(args) => Some(&args.0),
+            _ => None,
+        }
+    }
+
+    fn run(self, ctx: &Context) -> Result<u8> {
+        match self {
+            Verb::Run(args) => run::run(args.0, ctx),
+            Verb::Load(args) => load::run(args.0, ctx),
+            Verb::Import(args) => import::run(args.0, ctx),
+            Verb::Pull(args) => pull::run(args.0, ctx),
+            Verb::Images(args) => images::run(args.0, ctx),
+            Verb::Rmi(args) => rmi::run(args.0, ctx),
+            Verb::Tag(args) => tag::run(args.0, ctx),
+            Verb::Save(args) => save::run(args.0, ctx),
+            Verb::Rules(args) => rules::run(args.0, ctx),
+            Verb::Preset(args) => preset::run(args.0, ctx),
+            Verb::Doctor(args) => doctor::run(args.0, ctx),
+            Verb::Explain(args) => explain::run(args.0, ctx),
+            Verb::Spec(args) => spec::run(args.0, ctx),
+            Verb::Score(args) => score::run(args.0, ctx),
+            Verb::AuditLog(args) => audit_log::run(args.0, ctx),
+            Verb::Man(args) => man::run(args.0, ctx),
+            Verb::Completions(args) => completions::run(args.0, ctx),
+            Verb::Version(args) => version::run(args.0, ctx),
+        }
+    }
+}
+
+/// docker's columns for a verb that takes the words of `docker run`.
+fn print_help(verb: &str) -> Result<u8> {
+    let mut command = command();
+    command.build();
+    let name = verb.rsplit(' ').next().unwrap_or_default();
+    let sub = command.find_subcommand(name).ok_or_else(|| Error::verb(format!("{verb} has no help")))?;
+    print_line(help::render(sub, verb, help::width()).trim_end())
+}
+
+/// A verb's answer and a line break.
+fn print_line(text: &str) -> Result<u8> {
+    crate::ui::stdout(&format!("{text}\n")).map(|()| 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        // clap's own assertions over every verb: no letter, name or id twice.
+        command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_that_take_runs_words_know_its_flags() {
+        let mut command = command();
+        command.build();
+        let run = command.find_subcommand("run").unwrap();
+        assert!(run.get_arguments().count() > 160);
+        assert_eq!(run.get_about().unwrap().to_string(), "Run a command in a new container");
     }
 }

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+pub use super::mount_csv::parse_mount;
+pub use super::mount_volume::parse_volume;
+pub use super::tmpfs::parse_tmpfs;
+
 /// One mount.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MountRequest {
@@ -45,13 +49,11 @@ pub struct BindRequest {
     pub create: bool,
     /// Bind submounts too; true unless bind-nonrecursive or bind-recursive=disabled.
     pub recursive: bool,
-    /// bind-recursive=writable: submounts stay writable under a read-only bind. `readonly` fails where it cannot be had.
     pub recursive_readonly: RecursiveReadonly,
     /// `shared`, `rslave`, …; `None`: not asked for.
     pub propagation: Option<String>,
     /// `z` or `Z`
     pub relabel: Option<char>,
-    /// `nocopy` has no meaning for a bind; other words of `-v` land here (`noexec`, `cached`, …).
     pub noexec: bool,
     pub typed: String,
 }
@@ -69,7 +71,7 @@ pub enum RecursiveReadonly {
 }
 
 /// A named or anonymous volume.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct VolumeRequest {
     /// `None`: anonymous.
     pub name: Option<String>,
@@ -87,7 +89,7 @@ pub struct VolumeRequest {
 }
 
 /// A tmpfs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TmpfsRequest {
     pub destination: String,
     pub readonly: Option<bool>,
@@ -111,4 +113,85 @@ pub struct ImageMount {
     pub destination: String,
     pub subpath: Option<String>,
     pub typed: String,
+}
+
+/// An absolute container path without `.`, `..`, empty parts and a slash at the end; `..` does not climb above `/`.
+pub fn clean_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// Check and clean a mount's place in the container.
+pub(super) fn destination(path: &str) -> Result<String, String> {
+    if !path.starts_with('/') {
+        return Err(format!("invalid mount path: '{path}' mount path must be absolute"));
+    }
+    if path.contains('\0') {
+        return Err(format!("invalid mount path: {path:?} contains a NUL byte"));
+    }
+    let clean = clean_path(path);
+    if clean == "/" {
+        return Err("invalid specification: destination can't be '/'".into());
+    }
+    Ok(clean)
+}
+
+/// Check a volume's name: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, for it is a folder's name too.
+pub(super) fn volume_name(name: &str) -> Result<String, String> {
+    let valid = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if !valid {
+        return Err(format!(
+            "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If \
+             you intended to pass a host directory, use absolute path"
+        ));
+    }
+    if name.len() < 2 {
+        return Err("volume name is too short, names should be at least two alphanumeric characters".into());
+    }
+    Ok(name.to_owned())
+}
+
+pub(super) const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_are_cleaned_without_climbing() {
+        assert_eq!(clean_path("/a/./b//c/"), "/a/b/c");
+        assert_eq!(clean_path("/a/../../b"), "/b");
+        assert_eq!(clean_path("/.."), "/");
+        assert_eq!(destination("/a/.."), Err("invalid specification: destination can't be '/'".into()));
+        assert_eq!(destination("b"), Err("invalid mount path: 'b' mount path must be absolute".into()));
+    }
+
+    #[test]
+    fn volume_names() {
+        assert_eq!(volume_name("data_1"), Ok("data_1".into()));
+        assert!(volume_name("a").unwrap_err().contains("too short"));
+        for bad in ["", "..", ".a", "a/b", "a b", "-a"] {
+            assert!(volume_name(bad).unwrap_err().contains("use absolute path"), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_twice_changes_nothing(path in "/[a./]{0,20}") {
+            let once = clean_path(&path);
+            prop_assert_eq!(clean_path(&once), once.clone());
+            prop_assert!(!once.split('/').any(|p| p == ".."));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! `--restart`
 
+use std::str::FromStr;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
     No,
@@ -9,4 +11,80 @@ pub enum RestartPolicy {
         /// 0 is without end.
         max: u32,
     },
+}
+
+impl FromStr for RestartPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, count) = match text.split_once(':') {
+            Some(("", _)) => return Err("invalid restart policy format: no policy provided before colon".into()),
+            Some((name, count)) => (name, Some(count)),
+            None => (text, None),
+        };
+        let count = match count {
+            None | Some("") => None,
+            Some(count) => Some(
+                super::golang::parse_decimal(count)
+                    .map_err(|_| "invalid restart policy format: maximum retry count must be an integer")?,
+            ),
+        };
+        match (name, count) {
+            ("on-failure", count) => match u32::try_from(count.unwrap_or(0)) {
+                Ok(max) => Ok(RestartPolicy::OnFailure { max }),
+                Err(_) => Err("invalid restart policy: maximum retry count cannot be negative".into()),
+            },
+            ("" | "no" | "always" | "unless-stopped", Some(_)) => {
+                Err("invalid restart policy: maximum retry count can only be used with 'on-failure'".into())
+            }
+            ("" | "no", None) => Ok(RestartPolicy::No),
+            ("always", None) => Ok(RestartPolicy::Always),
+            ("unless-stopped", None) => Ok(RestartPolicy::UnlessStopped),
+            _ => Err(format!(
+                "invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or \
+                 'unless-stopped'"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn policies() {
+        for (text, policy) in [
+            ("", RestartPolicy::No),
+            ("no", RestartPolicy::No),
+            ("always", RestartPolicy::Always),
+            ("unless-stopped", RestartPolicy::UnlessStopped),
+            ("on-failure", RestartPolicy::OnFailure { max: 0 }),
+            ("on-failure:5", RestartPolicy::OnFailure { max: 5 }),
+        ] {
+            assert_eq!(text.parse(), Ok(policy), "{text}");
+        }
+    }
+
+    #[test]
+    fn slips() {
+        for (text, part) in [
+            (":", "no policy provided before colon"),
+            ("on-failure:x", "must be an integer"),
+            ("on-failure:5:6", "must be an integer"),
+            ("on-failure:-1", "cannot be negative"),
+            ("always:5", "can only be used with 'on-failure'"),
+            ("foo", "unknown policy 'foo'"),
+        ] {
+            assert!(text.parse::<RestartPolicy>().unwrap_err().contains(part), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_round_trip(max: u32) {
+            prop_assert_eq!(format!("on-failure:{max}").parse(), Ok(RestartPolicy::OnFailure { max }));
+        }
+    }
 }
