@@ -27,7 +27,7 @@ pub struct Prepared {
 impl Prepared {
     /// Look everything up and decide. Nothing is started or written, but an image may be pulled.
     pub fn new(request: Request, ctx: &Context) -> Result<Prepared> {
-        let facts = Facts::gather(&ctx.paths)?;
+        let facts = Facts::for_request(&request, &ctx.paths)?;
         let preset = preset::load(request.own.preset.as_deref().unwrap_or("default"))?;
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {

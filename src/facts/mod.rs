@@ -11,6 +11,7 @@ pub use kernel::Release;
 pub use limits::Limit;
 
 use crate::error::{Context as _, Result};
+use crate::request::Request;
 use crate::state::Paths;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,9 +115,23 @@ pub enum CgroupVersion {
 }
 
 impl Facts {
-    /// Read what a launch needs to know, with a few dozen cheap system calls (below 0.2 ms); `paths` say where
-    /// the layers are. What only trying can tell is left to [`probe`] and to the launch itself.
+    /// Everything that can be known cheaply; `paths` say where the layers are. What only trying can tell is left to
+    /// [`probe`] and to the launch itself.
     pub fn gather(paths: &Paths) -> Result<Facts> {
+        Ok(Facts { engine_sockets: bind::engine_sockets(), ..Self::without_sockets(paths)? })
+    }
+
+    /// What this launch needs to know: below 0.2 ms. Looking for control sockets costs more than all the rest, and only
+    /// what is bound into a container can be one.
+    pub fn for_request(request: &Request, paths: &Paths) -> Result<Facts> {
+        let binds = !request.mounts.mounts.is_empty()
+            || !request.mounts.volumes_from.is_empty()
+            || request.source.rootfs.is_some()
+            || request.isolation.use_api_socket;
+        if binds { Self::gather(paths) } else { Self::without_sockets(paths) }
+    }
+
+    fn without_sockets(paths: &Paths) -> Result<Facts> {
         let uname = rustix::system::uname();
         let kernel = uname.release().to_string_lossy().into_owned();
         let release: Release = kernel.parse()?;
@@ -140,7 +155,7 @@ impl Facts {
             nofile_hard: hard_limits.get("nofile").copied().unwrap_or(0),
             hard_limits,
             oom_score_adj: kernel::oom_score_adj()?,
-            engine_sockets: bind::engine_sockets(),
+            engine_sockets: Vec::new(),
             own_paths: own_paths(paths),
             kernel,
         })

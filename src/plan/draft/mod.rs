@@ -56,7 +56,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let namespaces = isolation::namespaces(&inputs, &mut notices)?;
     let capabilities = isolation::capabilities(&inputs, &namespaces)?;
     let hostname = network::hostname(&inputs, &namespaces)?;
-    let user = process::user(&inputs)?;
+    let user = process::user(&inputs, &namespaces)?;
     let resources = resources::resolve(&inputs, &mut notices)?;
     let network = network::resolve(&inputs, &namespaces)?;
     let root = RootPlan { readonly: readonly(&inputs)? };

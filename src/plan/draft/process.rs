@@ -3,7 +3,7 @@
 use super::{Inputs, lock};
 use crate::error::{Error, Result};
 use crate::image::{users, view::View};
-use crate::plan::{ProcessPlan, Rlimit, Source, Sourced, UserPlan};
+use crate::plan::{NamespacesPlan, ProcessPlan, Rlimit, Source, Sourced, UserNamespace, UserPlan};
 use crate::preset::Key;
 use crate::request::SecurityOpt;
 use std::collections::BTreeMap;
@@ -177,11 +177,15 @@ fn no_new_privileges(inputs: &Inputs<'_>) -> Sourced<bool> {
 
 /// The flag's user, else the image's, else the preset's; a preset that refuses root has its own user in the place of an
 /// image's root, but answers a flag's root with an error.
-pub(super) fn user(inputs: &Inputs<'_>) -> Result<Sourced<UserPlan>> {
+pub(super) fn user(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourced<UserPlan>> {
     let view = View::new(&inputs.image.layers);
     let groups = &inputs.request.process.group_add;
     let preset = inputs.preset;
-    let find = |user: &str| users::resolve(&view, user, groups);
+    let find = |user: &str| {
+        let found = users::resolve(&view, user, groups)?;
+        mapped(&found, ns)?;
+        Ok(found)
+    };
     let is_root = |user: &UserPlan| user.uid == 0;
 
     if let Some(spec) = inputs.request.process.user.as_ref().filter(|s| !s.typed.is_empty()) {
@@ -209,6 +213,17 @@ pub(super) fn user(inputs: &Inputs<'_>) -> Result<Sourced<UserPlan>> {
         ))
         .hint("name one with --user")),
         _ => Ok(user),
+    }
+}
+
+/// Every id must exist in the container's own range.
+fn mapped(user: &UserPlan, ns: &NamespacesPlan) -> Result<()> {
+    let UserNamespace::Private { size, .. } = ns.user.value else { return Ok(()) };
+    let ids = [user.uid, user.gid].into_iter().chain(user.additional_gids.iter().copied());
+    match ids.max().filter(|id| *id >= size) {
+        Some(id) => Err(Error::runner(format!("id {id} is not among the container's own ids, 0 to {}", size - 1))
+            .hint("any id below that will do: in a bound folder the container's user is the folder's owner, whatever its number")),
+        None => Ok(()),
     }
 }
 

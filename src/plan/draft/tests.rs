@@ -275,6 +275,17 @@ fn a_flag_that_loosens_a_lock_is_an_error_that_names_both() {
 }
 
 #[test]
+fn an_id_that_the_container_does_not_have_is_an_error_with_a_way_on() {
+    let user = |typed: &str| UserSpec { typed: typed.into(), user: typed.into(), group: None };
+    let case = Case::new(&["x"]).ask(|r| r.process.user = Some(user("70000")));
+    let e = case.draft().unwrap_err();
+    assert!(e.message.contains("70000") && e.hint.unwrap().contains("folder's owner"));
+    let mut case = case;
+    case.facts.user_namespaces = false;
+    assert_eq!(case.draft().unwrap().process.user.value.uid, 70000);
+}
+
+#[test]
 fn a_flag_may_tighten_a_lock() {
     let d = Case::new(&["x"])
         .preset("strict")
