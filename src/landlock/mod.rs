@@ -87,12 +87,16 @@ pub enum Right {
     WriteDevices,
 }
 
-/// The ruleset of a container. `None`: the plan has none, or it was overridden into something that no domain permits
-/// (mounting inside the container; setuid programs that raise privileges).
-pub fn rules(draft: &Draft) -> Option<Rules> {
-    let Landlock::Ruleset { abi } = draft.landlock.value else { return None };
-    if draft.seccomp.opened.contains("mount") || !draft.process.no_new_privileges.value {
-        return None;
+/// The ruleset of a container, or why it has none.
+pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
+    let Landlock::Ruleset { abi } = draft.landlock.value else {
+        return Err("the kernel has no Landlock that lets files be renamed (Linux 5.19)");
+    };
+    if draft.seccomp.opened.contains("mount") {
+        return Err("mounting inside the container was opened, and no Landlock domain permits it");
+    }
+    if !draft.process.no_new_privileges.value {
+        return Err("the container may gain privileges, and the kernel takes a ruleset only from one that may not");
     }
     let writes_by_list = draft.root.readonly.value;
     let grant = |path: &str, right| Grant { path: path.to_owned(), right };
@@ -109,7 +113,7 @@ pub fn rules(draft: &Draft) -> Option<Rules> {
     }
     let elsewhere = draft.devices.iter().filter(|d| !std::path::Path::new(&d.value.container).starts_with("/dev"));
     grants.extend(elsewhere.map(|d| grant(&d.value.container, Right::WriteDevices)));
-    Some(Rules {
+    Ok(Rules {
         abi,
         writes_by_list,
         device_nodes: draft.capabilities.value.contains("CAP_MKNOD"),

@@ -141,7 +141,7 @@ fn carry_out(
     let (ours, theirs) = channel()?;
     let executor = Confine {
         filter: handoff.filter.clone(),
-        landlock: crate::landlock::rules(draft),
+        landlock: crate::landlock::rules(draft).ok(),
         selinux: selinux_label(draft),
         init: draft.process.init.value,
         channel: theirs.as_raw_fd(),

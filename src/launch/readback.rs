@@ -147,7 +147,7 @@ fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: 
     differences.compare("no_new_privs", bit(draft.process.no_new_privileges.value), field("NoNewPrivs"));
     differences.compare("umask", format!("{:04o}", draft.process.umask.value), field("Umask").to_owned());
     if confined {
-        let filtered = draft.seccomp.profile.value != crate::plan::SeccompProfile::Unconfined;
+        let filtered = crate::seccomp::has_filter(&draft.seccomp);
         differences.compare("seccomp mode", if filtered { "2" } else { "0" }, field("Seccomp"));
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Every decision as a table: the layer, its value, where the value is from, and what docker would have done.
 
 use super::{
-    AppArmor, BindIdmap, Landlock, MountKind, MountPlan, Namespace, NetworkMode, Plan, SeLinux, SeccompProfile, Source,
-    Sourced, UserNamespace,
+    AppArmor, BindIdmap, MountKind, MountPlan, Namespace, NetworkMode, Plan, SeLinux, SeccompProfile, Source, Sourced,
+    UserNamespace,
 };
 use crate::seccomp;
 use serde::Serialize;
@@ -184,9 +184,12 @@ fn confinement(t: &mut Table, plan: &Plan, kernel: &str) {
         SeLinux::Unavailable => "not on here".into(),
     };
     t.asked("selinux", &d.selinux, selinux, "only where the daemon is told to");
-    let landlock = match d.landlock.value {
-        Landlock::Ruleset { abi } => format!("ruleset for ABI {abi}"),
-        Landlock::Unavailable => "not in this kernel".into(),
+    let landlock = match crate::landlock::rules(d) {
+        Ok(rules) => {
+            let enforced: Vec<&str> = crate::landlock::enforced(rules.abi).map(|c| c.enforced).collect();
+            format!("ABI {}: {}", rules.abi, enforced.join("; "))
+        }
+        Err(why) => format!("none: {why}"),
     };
     t.put("landlock", landlock, &d.landlock.source, "never");
     let (masked, readonly) = (&d.masked_paths, &d.readonly_paths);

@@ -2,7 +2,7 @@
 
 use super::{Draft, Fallback, Override, Plan};
 use crate::facts::{CgroupVersion, Facts, Limit};
-use crate::plan::{Landlock, Source, UserNamespace};
+use crate::plan::{Source, UserNamespace};
 
 impl Plan {
     /// A draft that passed, with the overrides that were needed for it.
@@ -25,13 +25,13 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         };
         add("user namespace", missing, "no capability at all, no_new_privs, nosuid; root inside is the host's uid 0");
     }
-    if draft.landlock.value == Landlock::Unavailable {
-        add("landlock", "the kernel has no Landlock".into(), "mount namespace, read-only and masked paths");
+    if let Err(why) = crate::landlock::rules(draft) {
+        add("landlock", why.into(), "mount namespace, read-only and masked paths");
     }
     if draft.apparmor.value == super::AppArmor::Unavailable {
         let instead = match draft.selinux.value {
             super::SeLinux::Labels { .. } => "SELinux labels",
-            _ if draft.landlock.value != Landlock::Unavailable => "Landlock, masked and read-only paths",
+            _ if crate::landlock::rules(draft).is_ok() => "Landlock, masked and read-only paths",
             _ => "masked and read-only paths",
         };
         add("apparmor", "the kernel has no AppArmor".into(), instead);

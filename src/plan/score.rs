@@ -1,9 +1,7 @@
 //! An exposure figure: how much of the host a workload that turned hostile can reach. 0 is nothing that is weighed
 //! here; docker's default is computed from the same table, so the two can be compared and neither is a grade.
 
-use super::{
-    AppArmor, Draft, Landlock, MountKind, Namespace, NetworkMode, SeLinux, UserNamespace, draft::MASKED_PATHS,
-};
+use super::{AppArmor, Draft, MountKind, Namespace, NetworkMode, SeLinux, UserNamespace, draft::MASKED_PATHS};
 use crate::facts::Facts;
 use crate::policy::sensitive;
 use crate::seccomp;
@@ -143,7 +141,7 @@ pub const WEIGHTS: &[Weight] = &[
         id: "landlock",
         what: "no Landlock ruleset",
         points: 3.0,
-        exposed: |d, _| share(d.landlock.value == Landlock::Unavailable),
+        exposed: |d, _| share(crate::landlock::rules(d).is_err()),
         docker: 1.0,
     },
     Weight {

@@ -3,9 +3,9 @@
 //! An entry is named by a digest of everything that decides about its content and starts with a digest of the code
 //! behind it. What does not match is compiled again: an entry is never trusted for being there.
 
-use super::{Host, compile};
+use super::{Host, compile, has_filter};
 use crate::error::{Context, Result};
-use crate::plan::{SeccompPlan, SeccompProfile};
+use crate::plan::SeccompPlan;
 use crate::state::Paths;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -22,7 +22,7 @@ const MAX_CODE: usize = 4096 * 8;
 ///
 /// A cache that cannot be written is not an error: the filter does not depend on it.
 pub fn cached(paths: &Paths, plan: &SeccompPlan, host: &Host) -> Result<Option<Vec<u8>>> {
-    if plan.profile.value == SeccompProfile::Unconfined && !plan.no_setid.value {
+    if !has_filter(plan) {
         return Ok(None);
     }
     let folder = paths.cache().join("seccomp");

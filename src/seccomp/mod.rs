@@ -42,6 +42,11 @@ impl Host {
     }
 }
 
+/// Does the plan have a filter? Also an unconfined one does, where it may not leave setuid files behind.
+pub fn has_filter(plan: &SeccompPlan) -> bool {
+    plan.profile.value != SeccompProfile::Unconfined || plan.no_setid.value
+}
+
 /// The filter of a plan as BPF code. `None`: the plan has no filter (`seccomp=unconfined` was overridden and nothing
 /// else asks for one).
 pub fn compile(plan: &SeccompPlan, host: &Host) -> Result<Option<Vec<u8>>> {
@@ -59,7 +64,7 @@ fn policy(plan: &SeccompPlan, host: &Host) -> Result<Option<Policy>> {
     let options = Options { opened: &plan.opened, shut: &plan.shut };
     let mut policy = match &plan.profile.value {
         SeccompProfile::Builtin => builtin_policy(options),
-        SeccompProfile::Unconfined if !plan.no_setid.value => return Ok(None),
+        SeccompProfile::Unconfined if !has_filter(plan) => return Ok(None),
         SeccompProfile::Unconfined => unconfined(),
         SeccompProfile::File { path, json } => docker::parse(path, json, host)?,
     };

@@ -156,7 +156,11 @@ fn short(names: &[&str]) -> String {
     names.iter().map(|n| n.trim_start_matches("CAP_")).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn seccomp(inputs: &Inputs<'_>, writable_bind: Option<String>) -> Result<SeccompPlan> {
+pub(super) fn seccomp(
+    inputs: &Inputs<'_>,
+    capabilities: &BTreeSet<String>,
+    writable_bind: Option<String>,
+) -> Result<SeccompPlan> {
     let mut profile = Sourced::default(SeccompProfile::Builtin);
     for opt in &inputs.request.isolation.security_opts {
         let value = match opt {
@@ -181,9 +185,13 @@ pub(super) fn seccomp(inputs: &Inputs<'_>, writable_bind: Option<String>) -> Res
     for group in &preset.seccomp_shut.value {
         crate::seccomp::check_shut(group)?;
     }
+    // A capability without its calls is of no use: what grants one opens the other, as in Docker's profile.
+    let mut opened = preset.seccomp_open.value.clone();
+    let called_for = capabilities.iter().flat_map(|capability| crate::seccomp::groups_for_capability(capability));
+    opened.extend(called_for.map(|group| (*group).to_owned()));
     Ok(SeccompPlan {
         profile,
-        opened: preset.seccomp_open.value.clone(),
+        opened,
         shut: preset.seccomp_shut.value.clone(),
         no_setid: match writable_bind {
             Some(asked) => Sourced::flag(true, &asked),
@@ -217,7 +225,7 @@ pub(super) fn apparmor(inputs: &Inputs<'_>) -> Result<Sourced<AppArmor>> {
     })
 }
 
-pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Sourced<SeLinux> {
+pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Result<Sourced<SeLinux>> {
     let opts = &inputs.request.isolation.security_opts;
     let last = |wanted: &str| {
         opts.iter().rev().find_map(|o| match o {
@@ -226,33 +234,24 @@ pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Sourced
         })
     };
     if opts.contains(&SecurityOpt::LabelDisable) {
-        return Sourced::flag(SeLinux::Disabled, "--security-opt label");
+        return Ok(Sourced::flag(SeLinux::Disabled, "--security-opt label"));
     }
     let any = opts.iter().any(|o| matches!(o, SecurityOpt::Label { .. }));
     if !inputs.facts.selinux {
         if any {
             notices.push("--security-opt label=…: SELinux is not on here: the label has no effect".into());
         }
-        return Sourced::new(SeLinux::Unavailable, Source::Host);
+        return Ok(Sourced::new(SeLinux::Unavailable, Source::Host));
     }
-    let level = last("level").unwrap_or_else(|| categories(inputs.id));
-    let user = last("user").unwrap_or_else(|| "system_u".into());
-    let role = last("role").unwrap_or_else(|| "system_r".into());
-    let process = last("type").unwrap_or_else(|| "container_t".into());
-    let file = last("filetype").unwrap_or_else(|| "container_file_t".into());
-    let labels = SeLinux::Labels {
-        process: format!("{user}:{role}:{process}:{level}"),
-        mount: format!("{user}:object_r:{file}:{level}"),
+    let wanted = crate::selinux::Wanted {
+        user: last("user"),
+        role: last("role"),
+        kind: last("type"),
+        filetype: last("filetype"),
+        level: last("level"),
     };
-    if any { Sourced::flag(labels, "--security-opt label") } else { Sourced::default(labels) }
-}
-
-/// Two of the 1024 categories, from the id: containers cannot touch one another's files.
-fn categories(id: &str) -> String {
-    let number = u32::from_str_radix(&id[..8], 16).unwrap_or(0);
-    let (a, b) = (number % 1024, (number / 1024) % 1023);
-    let b = if b >= a { b + 1 } else { b };
-    format!("s0:c{},c{}", a.min(b), a.max(b))
+    let labels = crate::selinux::labels(inputs.id, &wanted)?;
+    Ok(if any { Sourced::flag(labels, "--security-opt label") } else { Sourced::default(labels) })
 }
 
 pub(super) fn landlock(inputs: &Inputs<'_>) -> Sourced<Landlock> {
@@ -310,19 +309,4 @@ pub(super) fn devices(inputs: &Inputs<'_>) -> Result<Vec<Sourced<DevicePlan>>> {
         }
     }
     Ok(devices)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn categories_are_two_different_ones_in_order() {
-        for id in ["00000000ff", "ffffffffff", "0000040000", "12345678aa"] {
-            let level = categories(id);
-            let (a, b) = level.strip_prefix("s0:c").unwrap().split_once(",c").unwrap();
-            let (a, b): (u32, u32) = (a.parse().unwrap(), b.parse().unwrap());
-            assert!(a < b && b < 1024, "{level}");
-        }
-    }
 }
