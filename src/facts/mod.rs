@@ -51,8 +51,8 @@ pub struct Facts {
     /// The caller's own oom_score_adj: lowering it again needs CAP_SYS_RESOURCE.
     #[serde(default)]
     pub oom_score_adj: i32,
-    /// Control sockets of engines that exist on this host, canonical paths.
-    /// Filled by [`bind::engine_sockets`].
+    /// Control sockets of engines that exist on this host, canonical paths. Empty: not looked for yet; [`bind::look`]
+    /// does when something is bound.
     pub engine_sockets: Vec<PathBuf>,
     /// hardrun's own folders under their canonical names, besides the default ones: `Paths::root` and `Paths::run`.
     #[serde(default)]

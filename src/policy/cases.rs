@@ -607,7 +607,16 @@ fn limit_cases() -> Vec<Cases> {
 }
 
 fn program_cases() -> Vec<Cases> {
-    let rootfs = |path: &str| d(|d| d.asked.rootfs = Some(path.into()));
+    let rootfs = |path: &str| {
+        d(|d| {
+            d.asked.rootfs = Some(path.into());
+            d.image.layers = vec![path.into()];
+        })
+    };
+    let rootfs_link = d(|d| {
+        d.asked.rootfs = Some("./link".into());
+        d.image.layers = vec!["/".into()];
+    });
     let cwd = |path: &str| d(|d| d.process.cwd = Sourced::flag(path.into(), "--workdir"));
     let unchecked = |reference: &str| {
         d(|d| {
@@ -627,8 +636,10 @@ fn program_cases() -> Vec<Cases> {
                 "/var/lib/hardrun/layers/x",
             ]
             .map(rootfs)
-            .to_vec(),
-            passes: vec![],
+            .into_iter()
+            .chain([rootfs_link])
+            .collect(),
+            passes: vec![rootfs("/srv/root")],
         },
         Cases { rule: "rootfs-host", refused: vec![rootfs("/srv/root")], passes: vec![d(|_| {})] },
         Cases {

@@ -117,3 +117,104 @@ pub fn json(verdict: &Verdict) -> serde_json::Value {
         .collect();
     serde_json::json!({ "refused": refused, "overridden": verdict.overridden, "unused": verdict.unused })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testkit::{bind, binds, draft_with, facts};
+    use crate::policy::{Allow, judge};
+
+    fn refusal(draft: &crate::plan::Draft) -> String {
+        text(&judge(draft, &facts(), &[]).unwrap())
+    }
+
+    #[test]
+    fn one_rule() {
+        insta::assert_snapshot!(refusal(&binds(&["/run/docker.sock:/var/run/docker.sock"])), @r"
+        hardrun: refused by 1 rule; nothing was started or written
+
+          engine-socket (critical)
+            asked     -v /run/docker.sock:/var/run/docker.sock  (docker's control socket)
+            risk      whoever can speak to the socket starts a privileged process on the host: this is root on the host, read-only or not
+            safer     leave the mount out; run the step that needs the engine on the host, or build images with a tool that needs no socket (buildah, kaniko)
+            override  --allow engine-socket
+            see       CIS 5.32, NIST SP 800-190 4.5.5, PSS baseline HostPath
+        ");
+    }
+
+    #[test]
+    fn several_rules_and_one_without_an_override() {
+        let draft = draft_with(|d| {
+            d.mounts = vec![bind("/etc:/x:rw"), bind("/usr:/y:rw"), bind("/srv/a:/proc/sys")];
+            d.asked.publish_all = true;
+        });
+        insta::assert_snapshot!(refusal(&draft), @r"
+        hardrun: refused by 3 rules; nothing was started or written
+
+          sensitive-mount-rw (high)
+            asked     -v /etc:/x:rw  (the host's configuration)
+            asked     -v /usr:/y:rw  (the host's programs)
+            risk      what the container writes there the host runs or trusts later: programs, cron jobs, start-up files, accounts
+            safer     -v /etc:/x:ro
+            safer     -v /usr:/y:ro
+            override  --allow sensitive-mount-rw
+            see       CIS 5.6, NIST SP 800-190 4.5.5
+
+          kernel-mountpoint (critical)
+            asked     -v /srv/a:/proc/sys  (destination /proc/sys)
+            risk      the launcher writes security settings through these folders: a mount there redirects the writes
+            safer     another destination: -v PATH:/mnt/PATH
+            override  no override: the confinement itself is set up through these folders
+            see       CVE-2019-16884, CVE-2025-31133, CVE-2025-52881
+
+          publish-all (medium)
+            asked     --publish-all
+            risk      the image decides what is open, and the next version of it may decide otherwise
+            safer     the ports that are needed, by name: -p 127.0.0.1:8080:80
+            override  --allow publish-all
+            see       CIS 5.9, CIS 5.14
+
+          1 of these cannot be overridden
+        ");
+    }
+
+    #[test]
+    fn all_overrides_together_can_be_pasted() {
+        let draft = draft_with(|d| {
+            d.asked.env_host = true;
+            d.asked.publish_all = true;
+        });
+        let text = refusal(&draft);
+        assert!(text.ends_with("all of it, with the risk: --allow env-host --allow publish-all\n"), "{text}");
+    }
+
+    #[test]
+    fn no_text_of_the_caller_reaches_the_terminal_raw() {
+        let mut draft = binds(&["/etc/shadow:/x"]);
+        draft.mounts[0].asked = "-v /etc/shadow:/x\u{1b}[2J\nhardrun: all is well".into();
+        let text = refusal(&draft);
+        assert!(!text.contains('\u{1b}') && !text.contains("\nhardrun: all is well"), "{text}");
+    }
+
+    #[test]
+    fn nothing_refused_is_no_text() {
+        assert_eq!(refusal(&crate::policy::testkit::draft()), "");
+    }
+
+    #[test]
+    fn as_json() {
+        let draft = draft_with(|d| {
+            d.asked.publish_all = true;
+            d.asked.use_api_socket = true;
+            d.asked.env_host = true;
+        });
+        let allow = |rule: &str| Allow { rule: rule.into(), reason: None };
+        let json = json(&judge(&draft, &facts(), &[allow("env-host"), allow("host-pid")]).unwrap());
+        assert_eq!(json["refused"][0]["rule"], "api-socket");
+        assert_eq!(json["refused"][0]["override"], serde_json::Value::Null);
+        assert_eq!(json["refused"][1]["override"], "--allow publish-all");
+        assert_eq!(json["refused"][1]["asked"][0], "--publish-all");
+        assert_eq!(json["overridden"][0]["rule"], "env-host");
+        assert_eq!(json["unused"][0]["rule"], "host-pid");
+    }
+}

@@ -8,26 +8,35 @@ pub use socket::engine_sockets;
 
 use super::{BindSeen, Facts, Held, PathClass};
 use crate::policy::sensitive::{classify_all, table::TABLE};
+use std::borrow::Cow;
+use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// What the source of a bind is and holds. `source` is canonical. About a hundred `lstat` calls, no writes; a socket
-/// that no table knows is connected to for a moment to learn who listens.
+/// What the source of a bind is and holds. `source` is canonical. Some dozen cheap look-ups, no writes; a socket that no
+/// table knows is connected to for a moment to learn who listens.
 pub fn look(source: &Path, facts: &Facts) -> BindSeen {
     let mut seen = BindSeen::default();
     let Ok(meta) = std::fs::symlink_metadata(source) else { return seen };
     let homes = expand::homes();
     let mut real = source.to_owned();
-    if let Some(alias) = alias(source, &homes) {
+    if may_have_alias(&meta)
+        && let Some(alias) = alias(source, &homes)
+    {
         seen.is.extend(held_at(&alias));
         real = alias;
     }
     seen.is.extend(expand::in_home(&real, &homes));
     if meta.file_type().is_socket() {
-        seen.engine = socket::listener(source, (meta.dev(), meta.ino()), facts);
+        seen.engine = socket::listener(source, (meta.dev(), meta.ino()), &sockets(facts));
     }
     if meta.is_dir() {
         seen.holds = expand::below(&real, &homes);
+        for socket in sockets(facts).iter().filter(|s| s.starts_with(&real) && **s != real) {
+            let why = "an engine's control socket".to_owned();
+            seen.holds.push(Held { path: socket.clone(), class: PathClass::EngineSocket, why });
+        }
         for own in &facts.own_paths {
             if own.starts_with(&real) && *own != real && own.exists() {
                 let why = "hardrun's own state".to_owned();
@@ -44,6 +53,27 @@ pub fn look(source: &Path, facts: &Facts) -> BindSeen {
         }
     }
     seen
+}
+
+/// The facts' sockets, or those of this host: they are looked for only when something is bound, for that takes a
+/// fifth of a millisecond.
+fn sockets(facts: &Facts) -> Cow<'_, [PathBuf]> {
+    static HOST: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    match facts.engine_sockets.as_slice() {
+        [] => Cow::Borrowed(HOST.get_or_init(engine_sockets)),
+        known => Cow::Borrowed(known),
+    }
+}
+
+/// Whether this file or folder can have another name: a file by a hard link, anything by a second mount of its file
+/// system. Where mountinfo does not know the device (btrfs has one for each subvolume), it can.
+fn may_have_alias(meta: &Metadata) -> bool {
+    if !meta.is_dir() && meta.nlink() > 1 {
+        return true;
+    }
+    let device = format!("{}:{}", libc::major(meta.dev()), libc::minor(meta.dev()));
+    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return true };
+    mounts.lines().filter(|line| line.split(' ').nth(2) == Some(&device)).count() != 1
 }
 
 /// What a path is by its name, as facts.
@@ -110,6 +140,7 @@ mod tests {
         std::fs::write(&file, "x").unwrap();
         let link = home.path().join("innocent");
         std::fs::hard_link(&file, &link).unwrap();
+        assert!(may_have_alias(&std::fs::symlink_metadata(&link).unwrap()));
         assert_eq!(alias(&link, &[home.path().to_owned()]), Some(file));
     }
 

@@ -1,6 +1,5 @@
 //! Who listens on a unix socket.
 
-use super::super::Facts;
 use crate::facts::PathClass;
 use crate::policy::sensitive::pattern::glob;
 use crate::policy::sensitive::table::TABLE;
@@ -114,9 +113,9 @@ fn listening(text: &str) -> Vec<PathBuf> {
 }
 
 /// The engine that listens on a socket file, by its inode, its file name, or the program at its other end.
-pub fn listener(path: &Path, id: (u64, u64), facts: &Facts) -> Option<String> {
+pub fn listener(path: &Path, id: (u64, u64), sockets: &[PathBuf]) -> Option<String> {
     let same = |known: &&PathBuf| std::fs::metadata(known).is_ok_and(|m| (m.dev(), m.ino()) == id);
-    if let Some(known) = facts.engine_sockets.iter().find(same) {
+    if let Some(known) = sockets.iter().find(same) {
         return Some(format!("the engine behind {}", known.display()));
     }
     let name = path.file_name()?.to_str()?;
@@ -145,7 +144,6 @@ fn program(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::testkit;
     use std::os::unix::net::UnixListener;
 
     #[test]
@@ -162,7 +160,6 @@ mod tests {
     #[test]
     fn a_socket_is_judged_by_name_inode_and_peer() {
         let dir = tempfile::tempdir().unwrap();
-        let mut facts = testkit::facts();
         let bind = |name: &str| {
             let path = dir.path().join(name);
             let listener = UnixListener::bind(&path).unwrap();
@@ -170,13 +167,12 @@ mod tests {
             (path, (meta.dev(), meta.ino()), listener)
         };
         let (plain, plain_id, _a) = bind("mysqld.sock");
-        assert_eq!(listener(&plain, plain_id, &facts), None, "the test program is no engine");
+        assert_eq!(listener(&plain, plain_id, &[]), None, "the test program is no engine");
         let (named, named_id, _b) = bind("docker.sock");
-        assert_eq!(listener(&named, named_id, &facts).as_deref(), Some("docker"));
-        facts.engine_sockets = vec![plain.clone()];
+        assert_eq!(listener(&named, named_id, &[]).as_deref(), Some("docker"));
         let link = dir.path().join("other");
         std::fs::hard_link(&plain, &link).unwrap();
-        assert!(listener(&link, plain_id, &facts).is_some(), "another name of a known socket");
+        assert!(listener(&link, plain_id, &[plain]).is_some(), "another name of a known socket");
     }
 
     #[test]

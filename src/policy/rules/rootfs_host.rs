@@ -14,13 +14,9 @@ pub const RULE: Rule = Rule {
     check,
 };
 
-use crate::policy::sensitive::classify;
-
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
-    let Some(rootfs) = &draft.asked.rootfs else { return vec![] };
-    let finding = Finding::new(RULE.id, format!("--rootfs {}", rootfs.display()));
-    vec![match classify(rootfs) {
-        Some(why) => finding.detail(why.why),
-        None => finding,
-    }]
+    match &draft.asked.rootfs {
+        Some(rootfs) => vec![Finding::new(RULE.id, format!("--rootfs {}", rootfs.display()))],
+        None => vec![],
+    }
 }

@@ -16,7 +16,12 @@ use crate::policy::sensitive::classify;
 
 fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
     let Some(rootfs) = &draft.asked.rootfs else { return vec![] };
-    let own = facts.own_paths.iter().find(|own| rootfs.starts_with(own)).map(|_| "hardrun's own state".to_owned());
-    let Some(why) = classify(rootfs).map(|m| m.why).or(own) else { return vec![] };
-    vec![Finding::new(RULE.id, format!("--rootfs {}", rootfs.display())).detail(why)]
+    // The layer is the folder with symlinks followed.
+    let names = std::iter::once(rootfs).chain(draft.image.layers.first());
+    let why = names.into_iter().find_map(|path| {
+        let own = facts.own_paths.iter().any(|own| path.starts_with(own)).then(|| "hardrun's own state".to_owned());
+        own.or_else(|| classify(path).map(|m| m.why))
+    });
+    let finding = |why: String| Finding::new(RULE.id, format!("--rootfs {}", rootfs.display())).detail(why);
+    why.map(finding).into_iter().collect()
 }

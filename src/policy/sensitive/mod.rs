@@ -186,3 +186,93 @@ pub fn inside(mount: &MountPlan, source: &Path, path: &Path) -> Option<PathBuf> 
     let rest = path.strip_prefix(source).ok()?;
     Some(Path::new(&mount.destination).join(rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testkit::{bind, facts, seen};
+
+    fn class(path: &str) -> Option<PathClass> {
+        classify(Path::new(path)).map(|m| m.class)
+    }
+
+    #[test]
+    fn what_a_path_is() {
+        use PathClass::*;
+        for (path, want) in [
+            ("/home/ann/project", None),
+            ("/root/project", None),
+            ("/srv/data", None),
+            ("/tmp", None),
+            ("/opt", None),
+            ("/var/www", None),
+            ("/home/ann", None),
+            ("/run/mysqld/mysqld.sock", None),
+            ("/dev/null", None),
+            ("/", Some(Root)),
+            ("/etc", Some(Sensitive)),
+            ("/etc/nginx/nginx.conf", Some(Sensitive)),
+            ("/home", Some(Sensitive)),
+            ("/home/ann/.bashrc", Some(Startup)),
+            ("/etc/shadow", Some(Secret)),
+            ("/root", Some(Secret)),
+            ("/var/lib/docker", Some(EngineData)),
+            ("/dev", Some(Devices)),
+            ("/proc/self", Some(Kernel)),
+            ("/run", Some(EngineSocket)),
+            ("/var/lib/hardrun/images", Some(Own)),
+        ] {
+            assert_eq!(class(path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn facts_and_disk_add_to_the_name() {
+        let sensitive =
+            |source: &str, seen: &BindSeen| is_sensitive(Path::new(source), Path::new(source), seen, &facts());
+        assert!(!sensitive("/srv/app", &BindSeen::default()));
+        assert!(sensitive("/srv/store/images", &BindSeen::default()), "hardrun's own folder of this host");
+        let engine = BindSeen { engine: Some("docker".into()), ..BindSeen::default() };
+        assert!(sensitive("/srv/x.sock", &engine));
+        let held = |path: &str, class| Held { path: path.into(), class, why: "a test".into() };
+        let keys = BindSeen { holds: vec![held("/srv/app/.ssh", PathClass::Secret)], ..BindSeen::default() };
+        assert!(!sensitive("/srv/app", &keys), "a project that holds keys stays writable: they are covered");
+    }
+
+    #[test]
+    fn a_bound_home_hides_keys_and_protects_start_up_files() {
+        let held = |path: &str, class| Held { path: path.into(), class, why: "a test".into() };
+        let home = |spec: &str| {
+            seen(bind(spec), |s| {
+                s.holds = vec![
+                    held("/home/ann/.bashrc", PathClass::Startup),
+                    held("/home/ann/.ssh", PathClass::Secret),
+                    held("/home/ann/.local/share/containers", PathClass::EngineData),
+                ];
+            })
+        };
+        let writable = covers(&[home("/home/ann:/src:rw")]);
+        assert_eq!(writable.masked, ["/src/.ssh"]);
+        assert_eq!(writable.readonly, ["/src/.bashrc"]);
+        assert_eq!(writable.notices.len(), 1);
+        let readonly = covers(&[home("/home/ann:/src:ro")]);
+        assert_eq!((readonly.masked.len(), readonly.readonly.len()), (1, 0));
+        // What was asked for by name is not covered; a rule judges that mount.
+        let asked = covers(&[home("/home/ann:/src:ro"), bind("/home/ann/.ssh:/src/.ssh:ro")]);
+        assert_eq!(asked, Covers::default());
+        let below = covers(&[home("/home/ann:/src:ro"), bind("/home/ann/.ssh/config:/src/.ssh/config:ro")]);
+        assert_eq!(below, Covers::default());
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let mount = seen(bind("/home:/h:ro"), |s| {
+            s.holds = (0..9)
+                .map(|n| Held { path: format!("/home/u{n}/.ssh").into(), class: PathClass::Secret, why: "keys".into() })
+                .collect();
+        });
+        let covers = covers(&[mount]);
+        assert_eq!(covers.masked.len(), 9);
+        assert!(covers.notices[0].ends_with("and 5 more"), "{}", covers.notices[0]);
+    }
+}

@@ -50,7 +50,7 @@ pub const TABLE: &[Entry] = &[
     socket("/run/user/*/systemd/private", "a user's systemd control socket"),
     socket("/run/systemd/io.systemd.*", "systemd's service sockets"),
     socket("/run/initctl", "the control pipe of init"),
-    socket("/dev/initctl", "the control pipe of init"),
+    tree("/dev/initctl", EngineSocket, "the control pipe of init"),
     socket("/run/dbus", "the system D-Bus"),
     socket("/run/user/*/bus", "a user's D-Bus"),
     socket("/run/user/*/dbus-1", "a user's D-Bus services"),
