@@ -22,16 +22,19 @@ pub struct Args {
 enum Format {
     Table,
     Json,
+    /// The table in the README
+    Markdown,
 }
 
 pub fn run(args: Args, _ctx: &Context) -> Result<u8> {
     let text = match (&args.id, args.format) {
         (None, Format::Table) => table(),
+        (None, Format::Markdown) => markdown(),
         (None, Format::Json) => pretty(&serde_json::Value::Array(registry::RULES.iter().map(json).collect())),
         (Some(id), format) => {
             let rule = find(id)?;
             match format {
-                Format::Table => one(rule),
+                Format::Table | Format::Markdown => one(rule),
                 Format::Json => pretty(&json(rule)),
             }
         }
@@ -63,6 +66,18 @@ fn table() -> String {
             Override::Never(_) => "none",
         };
         let _ = writeln!(out, "{:width$}  {:8}  {over:8}  {}", rule.id, rule.severity, rule.summary);
+    }
+    out
+}
+
+fn markdown() -> String {
+    let mut out = String::from("| refused until overridden | `--allow` | severity |\n|---|---|---|\n");
+    for rule in registry::RULES {
+        let over = match rule.overriding {
+            Override::Loosens(_) => format!("`{}`", rule.id),
+            Override::Never(_) => format!("no override (`{}`)", rule.id),
+        };
+        let _ = writeln!(out, "| {} | {over} | {} |", rule.summary, rule.severity);
     }
     out
 }
@@ -124,6 +139,12 @@ mod tests {
         for rule in registry::RULES {
             assert!(table.lines().any(|l| l.split_whitespace().next() == Some(rule.id)), "{}", rule.id);
         }
+    }
+
+    #[test]
+    fn the_readme_has_the_table_of_today() {
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&markdown()), "put the output of `hardrun rules --format markdown` into README.md");
     }
 
     #[test]
