@@ -27,6 +27,8 @@ mod version;
 mod words;
 
 pub use run::RunArgs;
+#[cfg(test)]
+pub(crate) use usage::translate as translate_usage;
 
 use crate::error::{Error, Result};
 use crate::state::Paths;

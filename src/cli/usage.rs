@@ -9,6 +9,9 @@ pub fn translate(error: &clap::Error, verb: &str) -> Error {
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let see = format!("See '{verb} --help'.");
     let (kind, message) = match error.kind() {
+        ErrorKind::UnknownArgument if argument == "--" || argument.starts_with("---") => {
+            (Kind::Runner, format!("bad flag syntax: {argument}"))
+        }
         ErrorKind::UnknownArgument if argument.starts_with("--") => (Kind::Runner, format!("unknown flag: {argument}")),
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let letter = argument.chars().nth(1).unwrap_or('-');

@@ -36,14 +36,17 @@ impl FromStr for DeviceRequest {
 }
 
 fn node(text: &str) -> Result<DeviceKind, String> {
-    let invalid = || format!("invalid device specification: {text}");
+    let invalid = || format!("bad format for path: {text}");
+    if text.is_empty() {
+        return Err(invalid());
+    }
     let parts: Vec<&str> = text.split(':').collect();
     let (host, container, access) = match parts[..] {
         [host] => (host, host, None),
         [host, access] if is_access(access) => (host, host, Some(access)),
         [host, container] => (host, container, None),
         [host, container, access] if is_access(access) => (host, container, Some(access)),
-        [_, _, access] => return Err(format!("invalid device mode: {access}")),
+        [_, _, access] => return Err(format!("bad mode specified: {access}")),
         _ => return Err(invalid()),
     };
     for path in [host, container] {
@@ -102,11 +105,11 @@ mod tests {
 
     #[test]
     fn slips() {
-        assert_eq!(parts("/dev/null:/dev/x:foo"), Err("invalid device mode: foo".into()));
-        assert_eq!(parts("/dev/null:/dev/x:rr"), Err("invalid device mode: rr".into()));
-        assert_eq!(parts("/dev/a:/dev/b:rw:x"), Err("invalid device specification: /dev/a:/dev/b:rw:x".into()));
+        assert_eq!(parts("/dev/null:/dev/x:foo"), Err("bad mode specified: foo".into()));
+        assert_eq!(parts("/dev/null:/dev/x:rr"), Err("bad mode specified: rr".into()));
+        assert_eq!(parts("/dev/a:/dev/b:rw:x"), Err("bad format for path: /dev/a:/dev/b:rw:x".into()));
         assert_eq!(parts("/dev/null:foo"), Err("foo is not an absolute path".into()));
-        assert_eq!(parts(""), Err(" is not an absolute path".into()));
+        assert_eq!(parts(""), Err("bad format for path: ".into()));
         assert_eq!(parts("x=y"), Err("x=y is not an absolute path".into()));
     }
 

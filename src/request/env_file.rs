@@ -16,7 +16,10 @@ pub fn parse<'a>(path: &str, bytes: &'a [u8]) -> Result<Vec<Line<'a>>, String> {
         let failed = |what: String| format!("invalid env file ({path}): {what} ({path}:{number})");
         let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
         let raw = if index == 0 { raw.strip_prefix(b"\xef\xbb\xbf").unwrap_or(raw) } else { raw };
-        let text = std::str::from_utf8(raw).map_err(|_| failed(format!("invalid utf8 bytes at line {number}")))?;
+        let text = std::str::from_utf8(raw).map_err(|_| {
+            let shown: Vec<String> = raw.iter().take(16).map(u8::to_string).collect();
+            failed(format!("invalid utf8 bytes at line {number}: [{}]", shown.join(" ")))
+        })?;
         let text = text.trim_start();
         if text.is_empty() || text.starts_with('#') {
             continue;
@@ -74,7 +77,10 @@ mod tests {
             Err("invalid env file (f): variable 'b c' contains whitespaces (f:2)".into())
         );
         assert_eq!(pairs(b"\n=x"), Err("invalid env file (f): no variable name on line '=x' (f:2)".into()));
-        assert_eq!(pairs(b"\xff=1"), Err("invalid env file (f): invalid utf8 bytes at line 1 (f:1)".into()));
+        assert_eq!(
+            pairs(b"\xff=1"),
+            Err("invalid env file (f): invalid utf8 bytes at line 1: [255 61 49] (f:1)".into())
+        );
         assert!(pairs(b"A \n").is_err());
         assert!(pairs(b"A=a\0b").is_err());
     }

@@ -38,6 +38,14 @@ pub fn parse_decimal(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("strconv.ParseInt: parsing {text:?}: value out of range"))
 }
 
+/// What went wrong as Go says it: `no such file or directory`.
+pub fn io_error(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
 enum Slip {
     Syntax,
     Range,
@@ -129,6 +137,12 @@ mod tests {
         assert_eq!(parse_uint("65535", 65535), Ok(65535));
         assert_eq!(parse_uint("70000", 65535), Err("strconv.ParseUint: parsing \"70000\": value out of range".into()));
         assert!(parse_uint("-1", 10).unwrap_err().ends_with("invalid syntax"));
+    }
+
+    #[test]
+    fn io_errors_are_gos() {
+        assert_eq!(io_error(&std::io::Error::from_raw_os_error(libc::ENOENT)), "no such file or directory");
+        assert_eq!(io_error(&std::io::Error::from_raw_os_error(libc::EACCES)), "permission denied");
     }
 
     proptest! {

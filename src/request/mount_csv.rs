@@ -96,7 +96,7 @@ impl Fields {
             "bind-propagation" => {
                 let value = value.to_lowercase();
                 if !PROPAGATIONS.contains(&value.as_str()) {
-                    return Err(invalid());
+                    return Err(format!("invalid propagation mode: {value}"));
                 }
                 self.propagation = Some(value);
             }
@@ -314,7 +314,7 @@ mod tests {
                 "invalid mount config for type \"bind\": invalid mount path: 'a' mount path must be absolute",
             ),
             ("type=foo,dst=/b", "invalid mount config for type \"foo\": mount type unknown"),
-            ("type=bind,src=/a,dst=/b,bind-propagation=foo", "invalid value for bind-propagation: foo"),
+            ("type=bind,src=/a,dst=/b,bind-propagation=foo", "invalid propagation mode: foo"),
         ] {
             assert_eq!(parse(text), Err(error.into()), "{text}");
         }

@@ -17,7 +17,8 @@ impl FromStr for Platform {
     /// One to three words; a single one is an operating system if it is known as such, else an architecture. Spellings
     /// such as `x86_64` and `aarch64` become Go's.
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("error parsing specified platform: {text:?}: cannot parse platform specifier");
+        let bad =
+            || format!("error parsing specified platform: {text:?}: cannot parse platform specifier: invalid argument");
         let lower = text.to_ascii_lowercase();
         let parts: Vec<&str> = lower.split('/').collect();
         let word = |p: &&str| !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));

@@ -87,7 +87,9 @@ fn label(value: &str) -> Result<SecurityOpt, String> {
 
 fn profile(path: &str, env: &Env) -> Result<SecurityOpt, String> {
     let file = env.absolute(path);
-    let opening = |e: std::io::Error| format!("opening seccomp profile ({path}) failed: {e}");
+    let opening = |e: std::io::Error| {
+        format!("opening seccomp profile ({path}) failed: open {path}: {}", super::golang::io_error(&e))
+    };
     if std::fs::metadata(&file).map_err(opening)?.len() > MAX_PROFILE {
         return Err(format!("opening seccomp profile ({path}) failed: it is larger than {MAX_PROFILE} bytes"));
     }

@@ -124,7 +124,11 @@ fn check_health(health: &HealthRequest, notes: &mut Notes) -> Result<()> {
 fn not_negative(flag: &str, word: Option<String>) -> Result<Option<GoDuration>> {
     let duration = with(flag, word, |w| {
         let duration: GoDuration = w.parse()?;
-        if duration.nanos < 0 { Err(format!("{flag} cannot be negative")) } else { Ok(duration) }
+        match duration.nanos {
+            n if n < 0 => Err(format!("{flag} cannot be negative")),
+            n if n != 0 && n < 1_000_000 => Err(format!("{flag} cannot be less than 1ms")),
+            _ => Ok(duration),
+        }
     })?;
     Ok(duration.filter(|d| d.nanos != 0))
 }

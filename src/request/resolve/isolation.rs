@@ -36,7 +36,11 @@ pub fn resolve(flags: IsolationFlags, request: &mut Request, env: &Env, notes: &
     } = flags;
 
     if let Some(word) = non_empty(isolation).filter(|w| w != "default") {
-        return Err(invalid("--isolation", &word, "invalid isolation on linux; only \"default\" exists"));
+        return Err(invalid(
+            "--isolation",
+            &word,
+            format!("invalid isolation: {word:?} - linux only supports 'default'"),
+        ));
     }
     check_runtime(non_empty(runtime), notes)?;
     match one_of("--systemd", systemd, &["true", "false", "always"])? {
@@ -149,6 +153,8 @@ fn check_runtime(word: Option<String>, notes: &mut Notes) -> Result<()> {
             notes.notice(format!("--runtime {name}: hardrun's own runtime is used"));
             Ok(())
         }
-        Some(other) => Err(invalid("--runtime", other, "unknown or invalid runtime name; hardrun's own is built in")),
+        Some(other) => {
+            Err(invalid("--runtime", other, format!("unknown runtime specified {other}; hardrun's own is built in")))
+        }
     }
 }

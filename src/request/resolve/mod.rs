@@ -77,4 +77,6 @@ impl Request {
 }
 
 #[cfg(test)]
+mod docker;
+#[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Words to values, with docker's sentence where one is wrong.
 
 use crate::error::{Error, Result};
-use crate::request::Env;
+use crate::request::{Env, golang};
 use std::str::FromStr;
 
 /// docker's sentence: `invalid argument "x" for "-m, --memory" flag: …`.
@@ -39,17 +39,17 @@ pub fn list<T: FromStr<Err = String>>(flag: &str, words: Vec<String>) -> Result<
 
 /// `--rm`, `--rm=0`
 pub fn switch(flag: &str, word: Option<String>) -> Result<Option<bool>> {
-    with(flag, word, crate::request::golang::parse_bool)
+    with(flag, word, golang::parse_bool)
 }
 
 /// A whole number as Go reads it.
 pub fn int(flag: &str, word: Option<String>) -> Result<Option<i64>> {
-    with(flag, word, crate::request::golang::parse_int)
+    with(flag, word, golang::parse_int)
 }
 
 /// A number without a sign, at most `max`.
 pub fn uint(flag: &str, word: Option<String>, max: u64) -> Result<Option<u64>> {
-    with(flag, word, |w| crate::request::golang::parse_uint(w, max))
+    with(flag, word, |w| golang::parse_uint(w, max))
 }
 
 /// An empty word is no word.
@@ -71,7 +71,14 @@ pub fn one_of(flag: &str, word: Option<String>, known: &[&'static str]) -> Resul
 
 /// A file that a flag names, relative to the caller. Said as docker says it: `open x: no such file or directory`.
 pub fn read_file(flag: &str, path: &str, env: &Env) -> Result<Vec<u8>> {
-    std::fs::read(env.absolute(path)).map_err(|e| Error::runner(format!("{flag}: open {path}")).because(e))
+    if path.is_empty() {
+        return Err(Error::runner(format!("{flag}: open : no such file or directory")));
+    }
+    let full = env.absolute(path);
+    if full.is_dir() {
+        return Err(Error::runner(format!("{flag}: invalid env file ({path}): read {path}: is a directory")));
+    }
+    std::fs::read(full).map_err(|e| Error::runner(format!("{flag}: open {path}: {}", golang::io_error(&e))))
 }
 
 #[cfg(test)]

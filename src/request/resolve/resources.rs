@@ -46,11 +46,10 @@ pub fn resolve(flags: ResourceFlags, request: &mut Request, notes: &mut Notes) -
         ulimit,
     } = flags;
 
-    windows_only("--cpu-count", int("--cpu-count", cpu_count)?, notes);
-    windows_only("--cpu-percent", int("--cpu-percent", cpu_percent)?, notes);
-    let bandwidth = value::<Size>("--io-maxbandwidth", io_maxbandwidth)?.map(|s| s.0);
-    windows_only("--io-maxbandwidth", bandwidth, notes);
-    windows_only("--io-maxiops", uint("--io-maxiops", io_maxiops, u64::MAX)?, notes);
+    windows_only("--cpu-count", int("--cpu-count", cpu_count)?)?;
+    windows_only("--cpu-percent", int("--cpu-percent", cpu_percent)?)?;
+    windows_only("--io-maxbandwidth", value::<Size>("--io-maxbandwidth", io_maxbandwidth)?)?;
+    windows_only("--io-maxiops", uint("--io-maxiops", io_maxiops, u64::MAX)?)?;
     if value::<Size>("--kernel-memory", kernel_memory)?.is_some_and(|s| s.0 != 0) {
         notes
             .notice("--kernel-memory does nothing: Linux took the limit away; --memory counts the kernel's memory too");
@@ -95,8 +94,11 @@ pub fn resolve(flags: ResourceFlags, request: &mut Request, notes: &mut Notes) -
     agree(&request.resources)
 }
 
-fn windows_only<T: PartialEq + Default>(flag: &str, value: Option<T>, notes: &mut Notes) {
-    notes.not_applicable(flag, &value.filter(|v| *v != T::default()), "it is for Windows containers only");
+fn windows_only<T>(flag: &str, value: Option<T>) -> Result<()> {
+    match value {
+        None => Ok(()),
+        Some(_) => Err(Error::runner(format!("{flag:?} is only supported on windows, and this is linux"))),
+    }
 }
 
 /// 0 is "not set" in all of docker's sizes.
@@ -133,7 +135,7 @@ fn agree(r: &ResourcesRequest) -> Result<()> {
     match (r.memory, r.memory_swap.filter(|n| *n > 0)) {
         (None, Some(swap)) => {
             return fail(format!(
-                "--memory-swap {swap}: you should always set the Memory limit when using Memoryswap limit"
+                "--memory-swap {swap}: you should always set the Memory limit when using Memoryswap limit, see usage"
             ));
         }
         (Some(memory), Some(swap)) if swap < memory => {
