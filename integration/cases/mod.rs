@@ -9,6 +9,7 @@ mod guards;
 mod isolation;
 mod limits;
 mod refusals;
+mod registry;
 mod robust;
 mod signals;
 mod stdio;
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Case> {
         binds::CASES,
         refusals::CASES,
         store::CASES,
+        registry::CASES,
         debian::CASES,
         robust::CASES,
         crate::measure::CASES,

@@ -11,6 +11,7 @@ pub mod leaks;
 pub mod peers;
 pub mod pty;
 pub mod raw;
+pub mod registry;
 pub mod runner;
 
 pub use command::{Output, Run};

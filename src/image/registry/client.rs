@@ -6,11 +6,10 @@ use super::credentials::Credential;
 use super::fault::{self, Class, Fault, classify, describe, read_error_body};
 use super::guard::Guard;
 use super::proxy;
+use super::timing::{Retry, Timeouts};
 use super::tls::{self, Folder};
-use super::token::{self, Asked};
 use super::url::{Origin, Url};
 use crate::error::{Error, Result};
-use crate::image::reference::{DEFAULT_DOMAIN, Reference};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::PathBuf;
@@ -26,61 +25,7 @@ const REDIRECTS_MAX: u32 = 10;
 /// A token can run out again before the request that it was fetched for is sent.
 const RENEWALS_MAX: u32 = 3;
 /// Bytes of an error body that are looked at.
-const ERROR_BODY_MAX: u64 = 64 << 10;
-/// Bytes of a token server's answer.
-const TOKEN_MAX: u64 = 1 << 20;
-
-/// How long to wait for what.
-#[derive(Debug, Clone, Copy)]
-pub struct Timeouts {
-    /// TCP and TLS.
-    pub connect: Duration,
-    /// Between two reads; also the window in which a blob must bring `min_bytes`.
-    pub stall: Duration,
-    /// Fewer bytes than this in one `stall` count as a stall: a server that drips would hold us for ever.
-    pub min_bytes: u64,
-    /// A whole manifest, token or list.
-    pub small: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Timeouts {
-            connect: Duration::from_secs(15),
-            stall: Duration::from_secs(30),
-            min_bytes: 16 << 10,
-            small: Duration::from_secs(60),
-        }
-    }
-}
-
-/// How often to try again, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry {
-    /// Tries after the first.
-    pub times: u32,
-    /// Before the second try; doubled each time.
-    pub delay: Duration,
-    /// The longest wait, also for `Retry-After`: a server that asks for more is told to its face.
-    pub longest: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Retry { times: 4, delay: Duration::from_secs(1), longest: Duration::from_secs(60) }
-    }
-}
-
-impl Retry {
-    /// The wait before try number `n` (from 1); `None` when there is no such try.
-    pub fn wait(&self, n: u32, after: Option<Duration>) -> Option<Duration> {
-        if n > self.times || after.is_some_and(|a| a > self.longest) {
-            return None;
-        }
-        let backoff = self.delay.saturating_mul(1 << (n - 1).min(16)).min(self.longest);
-        Some(after.map_or(backoff, |a| a.max(backoff)))
-    }
-}
+pub(super) const ERROR_BODY_MAX: u64 = 64 << 10;
 
 /// What a client is made with.
 #[derive(Debug, Clone, Default)]
@@ -103,15 +48,15 @@ pub struct Client<'a> {
     /// Path of the repository.
     pub repository: String,
     pub settings: Settings,
-    base: Origin,
-    verify: bool,
-    credential: Option<Credential>,
-    guard: Guard<'a>,
+    pub(super) base: Origin,
+    pub(super) verify: bool,
+    pub(super) credential: Option<Credential>,
+    pub(super) guard: Guard<'a>,
     /// The header that the registry last accepted or was last given.
-    authorization: Mutex<Option<String>>,
-    agents: Mutex<HashMap<Origin, Agent>>,
-    env: Env<'a>,
-    note: Note<'a>,
+    pub(super) authorization: Mutex<Option<String>>,
+    pub(super) agents: Mutex<HashMap<Origin, Agent>>,
+    pub(super) env: Env<'a>,
+    pub(super) note: Note<'a>,
     /// Set when another thread has failed: no more tries.
     pub stop: AtomicBool,
 }
@@ -127,104 +72,6 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Find out how the registry answers. `note` gets what the operator should know.
-    pub fn connect(
-        reference: &Reference,
-        settings: Settings,
-        credential: Option<Credential>,
-        guard: Guard<'a>,
-        env: Env<'a>,
-        note: Note<'a>,
-    ) -> Result<Client<'a>> {
-        let host = match reference.domain.as_str() {
-            DEFAULT_DOMAIN => "registry-1.docker.io",
-            domain => domain,
-        };
-        let base = Origin::new(host, true)
-            .ok_or_else(|| Error::verb(format!("{:?} is no host that can be connected to", reference.domain)))?;
-        let mut client = Client {
-            domain: reference.domain.clone(),
-            repository: reference.path.clone(),
-            settings,
-            base,
-            verify: true,
-            credential,
-            guard,
-            authorization: Mutex::new(None),
-            agents: Mutex::new(HashMap::new()),
-            env,
-            note,
-            stop: AtomicBool::new(false),
-        };
-        client.probe(host)?;
-        Ok(client)
-    }
-
-    /// https first. Plain http where the other side speaks no TLS, on loopback, or anywhere under the override.
-    fn probe(&mut self, host: &str) -> Result<()> {
-        let Err(e) = self.ping()? else { return Ok(()) };
-        let class = classify(&e);
-        let loopback = self.base.is_loopback();
-        let failed = |e: &ureq::Error, base: &Origin| {
-            Error::verb(format!("cannot reach the registry {base}/v2/")).because(describe(e))
-        };
-        if class == Class::Certificate {
-            if !self.guard.allows() {
-                return Err(self.untrusted(&e));
-            }
-            self.guard.judge(&format!("the certificate of {} is not checked: {}", self.domain, describe(&e)))?;
-            self.verify = false;
-            self.agents.lock().expect("no panics while held").clear();
-            return self.ping()?.map_err(|e| failed(&e, &self.base));
-        }
-        if !matches!(class, Class::NotTls | Class::Refused) {
-            return Err(failed(&e, &self.base));
-        }
-        if !loopback {
-            if class == Class::Refused && !self.guard.allows() {
-                return Err(failed(&e, &self.base));
-            }
-            let why = describe(&e);
-            self.guard.judge(&format!("{} over plain HTTP, for it offers no TLS: {why}", self.domain))?;
-        }
-        let over_tls = failed(&e, &self.base);
-        self.base = Origin::new(host, false).ok_or_else(|| Error::verb(format!("{host:?} is no host")))?;
-        match self.ping()? {
-            Ok(()) => Ok(()),
-            Err(_) if class == Class::Refused => Err(over_tls),
-            Err(e) => Err(failed(&e, &self.base)),
-        }
-    }
-
-    fn untrusted(&self, e: &ureq::Error) -> Error {
-        Error::verb(format!("refused to trust the registry {}", self.domain)).because(describe(e)).hint(format!(
-            "put the authority that signed it into {}/{}/ca.crt, or name its folder with --cert-dir\n\
-             override: --allow {}, and anyone on the way can read passwords and change images",
-            tls::CERTS_D,
-            self.domain,
-            crate::policy::rules::insecure_registry::RULE.id
-        ))
-    }
-
-    /// Any answer at all means that the scheme is right.
-    fn ping(&self) -> Result<std::result::Result<(), ureq::Error>> {
-        let url = Url { origin: self.base.clone(), path: "/v2/".into() };
-        let agent = self.agent(&url.origin)?;
-        let ask = Ask { within: Some(self.settings.timeouts.small), ..Ask::default() };
-        let mut tries = 0;
-        loop {
-            let e = match self.send(&agent, &url, &ask, None) {
-                Ok(_) => return Ok(Ok(())),
-                Err(e) => e,
-            };
-            tries += 1;
-            match self.settings.retry.wait(tries, None) {
-                Some(wait) if classify(&e) == Class::Passing => self.pause(wait, &describe(&e)),
-                _ => return Ok(Err(e)),
-            }
-        }
-    }
-
     /// GET below `/v2/REPOSITORY/`, tried again where that may help.
     pub fn get(&self, path: &str, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
         self.get_url(self.url(path), ask)
@@ -338,7 +185,7 @@ impl<'a> Client<'a> {
         self.guard.judge(&format!("{} redirects to plain HTTP on {}", from.origin, to.origin))
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         agent: &Agent,
         url: &Url,
@@ -368,98 +215,22 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Answer a 401: a header to try, or `None` when there is nothing (more) to offer.
-    fn authorize(
-        &self,
-        challenges: &[challenge::Challenge],
-        used: Option<&str>,
-    ) -> std::result::Result<Option<String>, Fault> {
-        // Held over the request to the token server, so that several downloads renew an expired token once.
-        let mut current = self.authorization.lock().expect("no panics while held");
-        if current.as_deref() != used {
-            return Ok(current.clone());
-        }
-        let asked = token::understand(challenges, &self.repository, self.credential.as_ref());
-        let header = match asked {
-            None => None,
-            // Offered before and not good enough.
-            Some(Asked::Basic(header)) => Some(header).filter(|h| Some(h.as_str()) != used),
-            Some(Asked::Bearer(request)) => Some(self.fetch_token(&request)?),
-        };
-        if header.is_some() {
-            current.clone_from(&header);
-        }
-        Ok(header)
-    }
-
-    fn fetch_token(&self, request: &token::Request) -> std::result::Result<String, Fault> {
-        if !token::realm_is_safe(&request.realm, &self.base) {
-            let asked = format!("credentials for {} over plain HTTP to {}", self.base, request.realm);
-            if self.base.tls {
-                return Err(Error::verb(format!("refused: {asked}")).into());
-            }
-            self.guard.judge(&asked)?;
-        }
-        let agent = self.agent(&request.realm.origin)?;
-        let within = Some(self.settings.timeouts.small);
-        let what = || Error::verb(format!("cannot get a token from {}", request.realm));
-        let mut tries = 0;
-        loop {
-            let sent = match &request.form {
-                None => {
-                    let ask = Ask { accept: Some("application/json"), within, ..Ask::default() };
-                    self.send(&agent, &request.realm, &ask, request.authorization.as_deref())
-                }
-                Some(form) => {
-                    let built = Request::post(request.realm.full())
-                        .header("Content-Type", "application/x-www-form-urlencoded")
-                        .header("Accept", "application/json")
-                        .body(form.clone())
-                        .map_err(|e| what().because(e))?;
-                    agent.run(agent.configure_request(built).timeout_global(within).build())
-                }
-            };
-            let (error, after, passing) = match sent {
-                Ok(mut response) if response.status().is_success() => {
-                    let body =
-                        read_bounded(response.body_mut().as_reader(), TOKEN_MAX).map_err(|e| what().because(e))?;
-                    return Ok(token::read_answer(&body).map_err(|e| what().because(e))?);
-                }
-                Ok(mut response) => {
-                    let after =
-                        header(&response, "retry-after").and_then(|v| fault::retry_after(&v, SystemTime::now()));
-                    let body = read_bounded(response.body_mut().as_reader(), ERROR_BODY_MAX).unwrap_or_default();
-                    let refused = read_error_body(response.status().as_u16(), &body, after);
-                    if matches!(refused.status, 401 | 403) {
-                        // The registry's own words for wrong credentials.
-                        return Err(Fault::Status(refused));
-                    }
-                    let passing = refused.is_passing();
-                    (what().because(refused.text), after, passing)
-                }
-                Err(e) => (what().because(describe(&e)), None, classify(&e) == Class::Passing),
-            };
-            tries += 1;
-            match self.settings.retry.wait(tries, after) {
-                Some(wait) if passing => self.pause(wait, &error.chain().join(": ")),
-                _ => return Err(Fault::Final(error)),
-            }
-        }
-    }
-
     /// The HTTP client for an origin: its own trust, its own proxy.
-    fn agent(&self, origin: &Origin) -> Result<Agent> {
+    pub(super) fn agent(&self, origin: &Origin) -> Result<Agent> {
         let mut agents = self.agents.lock().expect("no panics while held");
         if let Some(agent) = agents.get(origin) {
             return Ok(agent.clone());
         }
-        let registry = |domain: &str| match &self.settings.cert_dir {
-            Some(folder) => Folder::read(folder),
-            None => Folder::read(&PathBuf::from(tls::CERTS_D).join(domain)),
+        let folder = match &self.settings.cert_dir {
+            Some(folder) => Folder::read(folder)?,
+            None => Folder::read(&PathBuf::from(tls::CERTS_D).join(&self.domain))?,
         };
-        let folder = if *origin == self.base { registry(&self.domain)? } else { registry(&self.domain)?.without_own() };
+        // Where the registry sends us on to is another party: the registry's authorities will do for it, as with docker,
+        // but it gets no certificate of ours, and an override does not reach it.
+        let folder = if *origin == self.base { folder } else { folder.without_own() };
+        let verify = self.verify || origin.host != self.base.host;
         let tls = if origin.tls {
-            Some(Tls(tls::client_config(&tls::system_roots(&self.env)?, &folder, self.verify)?))
+            Some(Tls(tls::client_config(&tls::system_roots(&self.env)?, &folder, verify)?))
         } else {
             None
         };

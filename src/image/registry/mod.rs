@@ -3,6 +3,7 @@
 //! Everything that comes over the wire is bounded, checked against its digest before it counts, and shown only after
 //! control characters are taken out. Only the front process runs this: it has threads, the launching process has none.
 
+mod authorize;
 mod challenge;
 mod client;
 mod connector;
@@ -15,32 +16,35 @@ mod guard;
 mod into_store;
 mod manifest;
 mod platform;
+mod probe;
 mod progress;
 mod proxy;
 mod pull;
 mod sink;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod tls;
 mod token;
 mod url;
 
-pub use client::Retry;
 pub use credentials::{Credential, Sources};
 pub use platform::Platform;
 pub use progress::Channel;
+pub use timing::Retry;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
-use client::{Client, Settings, Timeouts};
+use client::{Client, Settings};
 use guard::Guard;
 use progress::Progress;
 use sink::Sink;
 use std::path::PathBuf;
 use std::time::Duration;
+use timing::Timeouts;
 
 /// How to pull, from the flags of `pull` and `run`.
 #[derive(Debug, Clone, Default)]
