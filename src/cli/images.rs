@@ -94,7 +94,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     }
     .map_err(|e| Error::verb("template parsing error").because(e))?;
     let now = Timestamp::now();
-    let rows = Store::open(&ctx.paths)?.list(&filters)?;
+    let store = Store::open(&ctx.paths)?;
+    store.recover()?;
+    let rows = store.list(&filters)?;
     let rows: Vec<Shown> = rows.into_iter().map(|row| Shown { row, now, no_trunc }).collect();
     let text = table(&format, FIELDS, &rows);
     std::io::stdout().write_all(text.as_bytes()).verb_context(|| "writing to standard output".into())?;

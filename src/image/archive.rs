@@ -90,8 +90,8 @@ impl Blobs for Folder<'_> {
                 writer.discard()?;
                 return Err(Error::verb(format!("copying {}", path.display())).because(e));
             }
+            ingest.made(digest)?;
             writer.commit()?;
-            ingest.made(digest);
         }
         Ok(true)
     }

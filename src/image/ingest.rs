@@ -5,9 +5,9 @@ use super::digest::Digest;
 use super::layers::{self, Hold, Source};
 use super::layout::{self, Descriptor, Index};
 use super::reference::Reference;
-use super::store;
 use super::store::{Image, Store};
 use super::work::{self, Workdir};
+use super::{fsutil, store};
 use crate::error::{Context, Error, Result};
 use crate::ui;
 use rustix::fs::{FlockOperation, flock};
@@ -44,11 +44,19 @@ impl Drop for Ingest<'_> {
 impl Store {
     /// Begin to add to the store. Removes what killed processes left behind.
     pub fn ingest(&self) -> Result<Ingest<'_>> {
-        work::clean(&self.tmp())?;
+        let noted = work::clean(&self.tmp())?;
         let no_gc = self.gc_lock()?;
         flock(&no_gc, FlockOperation::LockShared).verb_context(|| "locking the image store".into())?;
         let work = Workdir::new(&self.tmp())?;
-        Ok(Ingest { store: self, work, serial: AtomicU32::new(0), made: Mutex::new(Vec::new()), no_gc })
+        Ok(Ingest { store: self, work, serial: AtomicU32::new(0), made: Mutex::new(noted), no_gc })
+    }
+
+    /// Clean up after a process that was killed, if there was one: a look into one folder where there was none.
+    pub fn recover(&self) -> Result<()> {
+        if !fsutil::list(&self.tmp())?.is_empty() {
+            drop(self.ingest()?);
+        }
+        Ok(())
     }
 
     /// Keep an image and its layers from being removed while the returned descriptors are open, in any process.
@@ -144,8 +152,10 @@ impl Ingest<'_> {
     }
 
     /// This command brought the blob in: unless an image refers to it in the end, it is removed.
-    pub(super) fn made(&self, digest: &Digest) {
+    pub(super) fn made(&self, digest: &Digest) -> Result<()> {
+        self.work.note(digest)?;
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(digest.clone());
+        Ok(())
     }
 
     /// A file in this process's work folder.
@@ -172,7 +182,7 @@ impl Ingest<'_> {
     /// Put a finished blob into the store.
     pub fn commit(&self, written: Written) -> Result<(Digest, u64)> {
         if !self.store.blob_path(&written.digest).exists() {
-            self.made(&written.digest);
+            self.made(&written.digest)?;
         }
         written.commit()
     }

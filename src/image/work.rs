@@ -1,13 +1,17 @@
 //! Folders for unfinished work. Each is locked by the process that made it; one that nobody holds a lock on was left by a
 //! process that was killed, and the next command that writes to the store removes it.
 
+use super::digest::Digest;
 use super::fsutil;
 use crate::error::{Context, Result};
 use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+const JOURNAL: &str = "journal";
 
 /// A folder that is gone when this is dropped.
 #[derive(Debug)]
@@ -40,6 +44,14 @@ impl Workdir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Note a blob before it gets its name in the store: whoever cleans up after a killed process looks at it again.
+    pub fn note(&self, digest: &Digest) -> Result<()> {
+        let path = self.path.join(JOURNAL);
+        let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(format!("{digest}\n").as_bytes()))
+            .verb_context(|| format!("writing {}", path.display()))
+    }
 }
 
 impl Drop for Workdir {
@@ -59,19 +71,21 @@ pub fn is_still(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Remove what killed processes left in `tmp`. Returns how many folders that were.
-pub fn clean(tmp: &Path) -> Result<usize> {
-    let mut removed = 0;
+/// Remove what killed processes left in `tmp`. Returns the digests that they had noted in their journals.
+pub fn clean(tmp: &Path) -> Result<Vec<Digest>> {
+    let mut noted = Vec::new();
     for name in fsutil::list(tmp)? {
         let path = tmp.join(&name);
         let Ok(lock) = File::open(&path) else { continue };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !is_still(&lock, &path) {
             continue;
         }
+        // A line that was cut off is no digest and says nothing.
+        let journal = std::fs::read_to_string(path.join(JOURNAL)).unwrap_or_default();
+        noted.extend(journal.lines().filter_map(|line| Digest::parse(line).ok()));
         fsutil::remove_path(&path)?;
-        removed += 1;
     }
-    Ok(removed)
+    Ok(noted)
 }
 
 #[cfg(test)]
@@ -83,7 +97,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mine = Workdir::new(dir.path()).unwrap();
         std::fs::create_dir_all(dir.path().join("99999999-0/deep")).unwrap();
-        assert_eq!(clean(dir.path()).unwrap(), 1);
+        let noted = Digest::of(b"x");
+        std::fs::write(dir.path().join("99999999-0").join(JOURNAL), format!("{noted}\nsha256:cut")).unwrap();
+        assert_eq!(clean(dir.path()).unwrap(), [noted]);
+        assert_eq!(fsutil::list(dir.path()).unwrap().len(), 1);
         assert!(mine.path().exists());
         let path = mine.path().to_owned();
         drop(mine);
