@@ -31,7 +31,7 @@ fn edit(path: &PathBuf, change: impl FnOnce(&mut Vec<String>)) {
     std::fs::write(path, lines.join("\n") + "\n").unwrap();
 }
 
-fn problems(path: &PathBuf) -> Vec<(u64, String)> {
+fn problems(path: &std::path::Path) -> Vec<(u64, String)> {
     verify(path).unwrap().problems.into_iter().map(|p| (p.line, p.what)).collect()
 }
 

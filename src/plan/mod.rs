@@ -89,6 +89,8 @@ pub struct Asked {
     pub rootfs: Option<PathBuf>,
     pub uidmaps: Vec<String>,
     pub gidmaps: Vec<String>,
+    /// `--group-add`, as typed.
+    pub group_add: Vec<String>,
     /// Namespaces of something that is not a container of hardrun's, as typed: `--network ns:/proc/7/ns/net`,
     /// `--pid container:web` where `web` belongs to another engine.
     pub foreign_namespaces: Vec<String>,

@@ -96,8 +96,10 @@ fn propagation(mode: &str) -> Draft {
     })
 }
 
-fn group(gid: u32, user: UserNamespace) -> Draft {
+fn group(uid: u32, gid: u32, asked: bool, user: UserNamespace) -> Draft {
     d(|d| {
+        d.process.user.value = UserPlan { uid, gid: uid, ..UserPlan::default() };
+        d.asked.group_add = if asked { vec!["docker".into()] } else { vec![] };
         d.namespaces.user = Sourced::new(user, Source::Host);
         d.capabilities = Sourced::new(Default::default(), Source::Host);
         d.process.user.value.additional_gids = vec![gid];
@@ -375,8 +377,17 @@ fn rights_cases() -> Vec<Cases> {
         },
         Cases {
             rule: "privileged-group",
-            refused: [0, 6, 42, 998].map(|gid| group(gid, UserNamespace::Host)).to_vec(),
-            passes: vec![group(1000, UserNamespace::Host), group(42, UserNamespace::Private { base: 0, size: 65536 })],
+            refused: vec![
+                group(1000, 42, false, UserNamespace::Host),
+                group(1000, 998, true, UserNamespace::Host),
+                group(0, 998, true, UserNamespace::Host),
+            ],
+            passes: vec![
+                group(0, 0, false, UserNamespace::Host),
+                group(1000, 1000, true, UserNamespace::Host),
+                group(101, 101, false, UserNamespace::Host),
+                group(1000, 42, true, UserNamespace::Private { base: 0, size: 65536 }),
+            ],
         },
         Cases {
             rule: "host-id-map",

@@ -208,6 +208,7 @@ fn asked(request: &Request) -> Asked {
         rootfs: request.source.rootfs.clone(),
         uidmaps: isolation.uidmap.iter().map(|m| m.typed.clone()).collect(),
         gidmaps: isolation.gidmap.iter().map(|m| m.typed.clone()).collect(),
+        group_add: request.process.group_add.clone(),
         foreign_namespaces: isolation::foreign_namespaces(request),
         // Known only when a registry is spoken to; a pull has its own check.
         insecure_registry: None,

@@ -12,12 +12,35 @@ pub const RULE: Rule = Rule {
     check,
 };
 
+/// root, adm, disk, tty, kmem, sudo and shadow of Debian and its kin: with any of these a user of the host reads its
+/// disks, memory, logs, terminals or password hashes.
+const KNOWN: &[u32] = &[0, 4, 5, 6, 15, 27, 42];
+
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     // Inside a private user namespace every number is the container's own, and root inside could take any on.
     if draft.namespaces.user.value != UserNamespace::Host {
         return vec![];
     }
-    let user = &draft.process.user;
-    let groups = user.value.additional_gids.iter().filter(|gid| **gid < 1000);
-    groups.map(|gid| Finding::new(RULE.id, asked(user, "group", gid)).detail("a system group of the host")).collect()
+    let user = &draft.process.user.value;
+    let asked = &draft.asked.group_add;
+    let mut groups = user.additional_gids.clone();
+    groups.retain(|gid| {
+        // Root has no need of groups; system groups (docker's number differs from host to host) count where asked for.
+        let known = user.uid != 0 && KNOWN.contains(gid);
+        known || (!asked.is_empty() && *gid < 1000 && *gid != user.gid)
+    });
+    if user.uid != 0 && KNOWN.contains(&user.gid) {
+        groups.insert(0, user.gid);
+    }
+    let what = match asked.is_empty() {
+        true => format!("user {}:{}", user.uid, user.gid),
+        false => format!("--group-add {}", asked.join(" --group-add ")),
+    };
+    match groups.is_empty() {
+        true => vec![],
+        false => {
+            let list = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            vec![Finding::new(RULE.id, what).detail(format!("the host's own group {list}"))]
+        }
+    }
 }

@@ -25,7 +25,7 @@ fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
         if !mount.readonly.value {
             let safer = format!("-v {}:{}:ro", typed.display(), mount.destination);
             out.push(mount::finding(RULE.id, mount, why).instead(safer));
-        } else if *create {
+        } else if *create && matches!(why.class, PathClass::Sensitive | PathClass::Startup) {
             let detail = format!("{} does not exist, and would be made in {}", typed.display(), why.path);
             out.push(Finding::new(RULE.id, mount.asked.clone()).detail(detail));
         }

@@ -72,7 +72,14 @@ pub fn classify_bind(source: &Path, typed: &Path, seen: &BindSeen, facts: &Facts
         path: held.path.display().to_string(),
         why: held.why.clone(),
     };
-    found.extend(seen.is.iter().map(|h| held(h, Relation::Is)));
+    found.extend(seen.is.iter().map(|h| {
+        let known = held(h, Relation::Is);
+        let why = match h.path == source {
+            true => known.why,
+            false => format!("{} under another name: {}", known.path, known.why),
+        };
+        Match { why, ..known }
+    }));
     if let Some(engine) = &seen.engine {
         found.push(Match {
             class: PathClass::EngineSocket,
