@@ -2,7 +2,6 @@
 
 use crate::ui;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
@@ -48,7 +47,11 @@ pub struct Progress {
 enum Kind {
     Quiet,
     Plain,
-    Bars { all: MultiProgress, bars: Mutex<HashMap<String, ProgressBar>> },
+    /// In the order of the layers.
+    Bars {
+        all: MultiProgress,
+        bars: Mutex<Vec<(String, ProgressBar)>>,
+    },
 }
 
 impl Progress {
@@ -76,7 +79,25 @@ impl Progress {
         match &self.kind {
             Kind::Quiet => {}
             Kind::Plain => self.write(text),
-            Kind::Bars { all, .. } => all.suspend(|| self.write(text)),
+            Kind::Bars { .. } => {
+                self.settle();
+                self.write(text);
+            }
+        }
+    }
+
+    /// Turn the bars into lines that stay, so that what is said next comes below them, as with docker.
+    fn settle(&self) {
+        let Kind::Bars { all, bars } = &self.kind else { return };
+        let mut bars = bars.lock().expect("no panics while held");
+        if bars.is_empty() {
+            return;
+        }
+        // A terminal that went away must not end the pull.
+        let _ = all.clear();
+        for (layer, bar) in bars.drain(..) {
+            all.remove(&bar);
+            self.write(&format!("{layer}: {}", bar.message()));
         }
     }
 
@@ -102,9 +123,14 @@ impl Progress {
             Kind::Plain => self.write(&format!("{layer}: {}", stage.text())),
             Kind::Bars { all, bars } => {
                 let mut bars = bars.lock().expect("no panics while held");
-                let bar = bars.entry(layer.to_owned()).or_insert_with(|| {
-                    all.add(ProgressBar::new(size).with_style(style("{prefix}: {msg}")).with_prefix(layer.to_owned()))
-                });
+                let bar = match bars.iter().find(|(id, _)| id == layer) {
+                    Some((_, bar)) => bar.clone(),
+                    None => {
+                        let bar = ProgressBar::new(size).with_prefix(layer.to_owned());
+                        bars.push((layer.to_owned(), all.add(bar.clone())));
+                        bar
+                    }
+                };
                 bar.set_message(stage.text());
                 bar.set_style(style("{prefix}: {msg}"));
                 if stage.is_last() {
@@ -119,7 +145,7 @@ impl Progress {
     /// Bytes of a layer that are here.
     pub fn bytes(&self, layer: &str, done: u64) {
         if let Kind::Bars { bars, .. } = &self.kind
-            && let Some(bar) = bars.lock().expect("no panics while held").get(layer)
+            && let Some((_, bar)) = bars.lock().expect("no panics while held").iter().find(|(id, _)| id == layer)
         {
             if bar.position() == 0 {
                 bar.set_message("Downloading");
@@ -136,6 +162,12 @@ impl Progress {
             Channel::Stdout => writeln!(std::io::stdout().lock(), "{text}"),
             Channel::Stderr => writeln!(std::io::stderr().lock(), "{text}"),
         };
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
