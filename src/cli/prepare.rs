@@ -75,8 +75,9 @@ impl Prepared {
     /// Refuse, say what cannot be carried out, or become the launcher. Returns the exit status of a refusal.
     pub fn launch(self, ctx: &Context) -> Result<u8> {
         if !self.verdict.passed() {
-            audit::record_refusal(&ctx.paths, &self.draft, &self.verdict)?;
+            // Said first: on a full disk the reason is still seen, and the error of the log comes after it.
             policy::render::print(&self.verdict);
+            audit::record_refusal(&ctx.paths, &self.draft, &self.verdict)?;
             return Ok(Kind::Runner.exit_code());
         }
         if let Some((first, rest)) = self.request.unsupported.split_first() {

@@ -52,6 +52,11 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
                 .into(),
         );
     }
+    if let Some(host) = &request.network.docker_host_plain_tcp {
+        notices.push(format!(
+            "DOCKER_HOST is {host}: an engine spoken to without TLS takes orders from anyone on the way; hardrun does not use it"
+        ));
+    }
 
     let namespaces = isolation::namespaces(&inputs, &mut notices)?;
     let capabilities = isolation::capabilities(&inputs, &namespaces)?;
