@@ -223,6 +223,17 @@ fn capabilities_are_dockers_arithmetic_over_the_presets_set() {
 }
 
 #[test]
+fn a_granted_capability_opens_its_calls() {
+    let opened = |add: &[&str]| {
+        let add = add.iter().map(|c| cap(c)).collect();
+        Case::new(&["x"]).ask(|r| r.isolation.cap_add = add).draft().unwrap().seccomp.opened
+    };
+    assert!(opened(&[]).is_empty(), "the default preset's capabilities need no more");
+    assert_eq!(opened(&["CAP_SYS_CHROOT"]).into_iter().collect::<Vec<_>>(), ["chroot"]);
+    assert!(opened(&["CAP_NET_RAW"]).contains("raw-sockets"));
+}
+
+#[test]
 fn without_a_user_namespace_there_is_no_capability() {
     let mut case = Case::new(&["x"]);
     case.facts.idmapped_overlay = false;
