@@ -148,6 +148,8 @@ impl Verb {
     fn run_words(&self) -> Option<&RunArgs> {
         match self {
             Verb::Run(args) => Some(&args.0),
+            Verb::Explain(args) => Some(args.0.words()),
+            Verb::Score(args) => Some(args.0.words()),
             _ => None,
         }
     }

@@ -56,7 +56,7 @@ pub fn run(args: RunArgs, ctx: &Context) -> Result<u8> {
     }
     let prepared = Prepared::new(request, ctx)?;
     if own.print_docker {
-        crate::ui::stdout(&crate::plan::print_docker::print(&prepared.plan()))?;
+        crate::ui::stdout(&crate::plan::print_docker::print(&prepared.plan(), prepared.request.lifecycle.name.is_some()))?;
     }
     if own.dry_run {
         dry_run(&prepared, own.format)?;
@@ -80,7 +80,7 @@ fn dry_run(prepared: &Prepared, format: Option<OutputFormat>) -> Result<()> {
 }
 
 /// What a launch would have said: a refusal with its exit status, or what cannot be carried out.
-fn verdict(prepared: &Prepared) -> Result<u8> {
+pub fn verdict(prepared: &Prepared) -> Result<u8> {
     if !prepared.verdict.passed() {
         crate::policy::render::print(&prepared.verdict);
         return Ok(Kind::Runner.exit_code());

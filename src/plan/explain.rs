@@ -350,7 +350,7 @@ pub fn text(rows: &[Row]) -> String {
     let clean = crate::ui::clean;
     let width =
         |f: fn(&Row) -> &str, most: usize| rows.iter().map(|r| f(r).chars().count()).max().unwrap_or(0).min(most);
-    let (layer, value, source) = (width(|r| &r.layer, 28), width(|r| &r.value, 60), width(|r| &r.source, 24));
+    let (layer, value, source) = (width(|r| &r.layer, 42), width(|r| &r.value, 60), width(|r| &r.source, 24));
     let mut out = String::new();
     let mut line = |a: &str, b: &str, c: &str, d: &str| {
         let text = format!("{a:layer$}  {b:value$}  {c:source$}  {d}");

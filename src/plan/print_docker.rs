@@ -3,13 +3,13 @@
 use super::explain::shlex_join;
 use super::{AppArmor, MountKind, Namespace, NetworkMode, Plan, SeccompProfile, Source, Sourced, UserNamespace};
 
-/// A shell script: comments, then one line, both ending in a newline.
-pub fn print(plan: &Plan) -> String {
+/// A shell script: comments, then one line, both ending in a newline. `named`: the caller chose the name.
+pub fn print(plan: &Plan, named: bool) -> String {
     let mut out = String::new();
     for note in cannot(plan) {
         out.push_str(&format!("# {}\n", crate::ui::clean(&note)));
     }
-    out.push_str(&shlex_join(&line(plan)));
+    out.push_str(&shlex_join(&line(plan, named)));
     out.push('\n');
     out
 }
@@ -32,7 +32,7 @@ impl Line {
 }
 
 /// Words of the command line.
-fn line(plan: &Plan) -> Vec<String> {
+fn line(plan: &Plan, named: bool) -> Vec<String> {
     let d = &plan.draft;
     let mut l = Line(vec!["docker".into(), "run".into()]);
     if d.remove {
@@ -44,7 +44,9 @@ fn line(plan: &Plan) -> Vec<String> {
     if d.stdio.tty {
         l.flag("-t");
     }
-    l.with("--name", &d.name);
+    if named {
+        l.with("--name", &d.name);
+    }
     confinement(&mut l, plan);
     namespaces(&mut l, plan);
     limits(&mut l, plan);
@@ -214,6 +216,11 @@ fn cannot(plan: &Plan) -> Vec<String> {
     add("a Landlock ruleset, hidden paths beyond its own twelve, the umask, reading the state back before the start");
     if d.mounts.iter().any(|m| matches!(m.kind, MountKind::Bind { .. })) {
         add("binds with nosuid, nodev and mapped ids: root inside writes as the host's root");
+    }
+    let inside = |path: &String| d.mounts.iter().any(|m| matches!(m.kind, MountKind::Bind { .. }) && path.starts_with(&format!("{}/", m.destination)));
+    let hidden: Vec<&str> = d.masked_paths.value.iter().filter(|p| inside(p)).map(String::as_str).collect();
+    if !hidden.is_empty() {
+        add(&format!("hiding files inside a bound folder: {}", hidden.join(" ")));
     }
     if let Some(t) = &d.timeout {
         add(&format!("a time limit: put `timeout {}` before it", t.value));

@@ -9,12 +9,14 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// One published weight. What is exposed is a share from 0 to 1, or a count where many can be (binds, devices).
+#[derive(Serialize)]
 pub struct Weight {
     pub id: &'static str,
     /// What the points stand for, and what a share of them means.
     pub what: &'static str,
     /// Points at share 1, or for one of many.
     pub points: f64,
+    #[serde(skip)]
     exposed: fn(&Draft, &Facts) -> f64,
     /// Share of a plain `docker run IMAGE`.
     docker: f64,
