@@ -1,8 +1,8 @@
 //! `hardrun explain`
 
+use super::Context;
 use super::prepare::Prepared;
 use super::run::{self, RunArgs};
-use super::Context;
 use crate::error::{Context as _, Result};
 use crate::plan::explain;
 use crate::request::OutputFormat;

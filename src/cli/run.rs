@@ -56,7 +56,10 @@ pub fn run(args: RunArgs, ctx: &Context) -> Result<u8> {
     }
     let prepared = Prepared::new(request, ctx)?;
     if own.print_docker {
-        crate::ui::stdout(&crate::plan::print_docker::print(&prepared.plan(), prepared.request.lifecycle.name.is_some()))?;
+        crate::ui::stdout(&crate::plan::print_docker::print(
+            &prepared.plan(),
+            prepared.request.lifecycle.name.is_some(),
+        ))?;
     }
     if own.dry_run {
         dry_run(&prepared, own.format)?;

@@ -12,7 +12,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Draft, MountKind, NetworkMode, SeLinux, UserNamespace};
 use crate::spec::{self, Staged};
 use crate::state::Paths;
-use crate::storage::binds::{Bind, Binder, Ids};
+use crate::storage::binds::{Bind, Binder, Ids, make_missing};
 use crate::storage::idrange::{self, IdRange};
 use crate::storage::{Stage, root};
 use crate::sys::{self, userns};
@@ -257,7 +257,7 @@ fn stage_mounts(
             MountKind::File { content, mode } => Some(stage.owned_file(&name, content.as_bytes(), *mode, owner)?),
             MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, .. } => {
                 if *create {
-                    make_missing(source)?;
+                    make_missing(source, *uid, *gid)?;
                 }
                 let bind = Bind {
                     source,
@@ -285,11 +285,6 @@ fn stage_mounts(
         cgroup2: cgroup::of_host()?.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })
-}
-
-/// `-v` of a folder that does not exist makes it, as docker does. The plan has said so in a line.
-fn make_missing(source: &Path) -> Result<()> {
-    std::fs::create_dir_all(source).context(|| format!("make the missing folder {}", source.display()))
 }
 
 /// A pair of connected sockets that keep message boundaries: ours and the container's.

@@ -282,7 +282,7 @@ pub enum MountKind {
         source: PathBuf,
         /// Source as typed, made absolute.
         typed: PathBuf,
-        /// Owner of the source on the host.
+        /// Owner of the source on the host; of a missing one, who will own it.
         uid: u32,
         gid: u32,
         directory: bool,

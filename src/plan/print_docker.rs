@@ -217,7 +217,11 @@ fn cannot(plan: &Plan) -> Vec<String> {
     if d.mounts.iter().any(|m| matches!(m.kind, MountKind::Bind { .. })) {
         add("binds with nosuid, nodev and mapped ids: root inside writes as the host's root");
     }
-    let inside = |path: &String| d.mounts.iter().any(|m| matches!(m.kind, MountKind::Bind { .. }) && path.starts_with(&format!("{}/", m.destination)));
+    let inside = |path: &String| {
+        d.mounts
+            .iter()
+            .any(|m| matches!(m.kind, MountKind::Bind { .. }) && path.starts_with(&format!("{}/", m.destination)))
+    };
     let hidden: Vec<&str> = d.masked_paths.value.iter().filter(|p| inside(p)).map(String::as_str).collect();
     if !hidden.is_empty() {
         add(&format!("hiding files inside a bound folder: {}", hidden.join(" ")));

@@ -6,12 +6,12 @@ use crate::error::{Context, Error, Result};
 use crate::plan::BindIdmap;
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
 use crate::sys::userns::{self, IdMap};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, mkdirat, openat2};
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Who the container is on the host, and as whom it starts.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +106,30 @@ fn open_as_judged(bind: &Bind<'_>) -> Result<File> {
     Ok(file)
 }
 
+/// `-v` of a folder that does not exist makes it, as docker does, but for the owner of the folder that it is made in.
+/// The plan has said so in a line. No link is followed on the way: whoever owns a folder on it may be changing it.
+pub fn make_missing(source: &Path, uid: u32, gid: u32) -> Result<()> {
+    let attempt = || format!("make the missing folder {}", source.display());
+    let plain = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = openat2(CWD, "/", folder, Mode::empty(), plain).context(attempt)?;
+    for part in source.components() {
+        let Component::Normal(name) = part else { continue };
+        let made = match mkdirat(&at, name, Mode::RWXU) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::EXIST) => false,
+            Err(e) => return Err(e).context(attempt),
+        };
+        at = openat2(&at, name, folder, Mode::empty(), plain).context(attempt)?;
+        if made {
+            fchown(&at, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).context(attempt)?;
+            // Docker's mode, whatever the caller's umask.
+            fchmod(&at, Mode::from_raw_mode(0o755)).context(attempt)?;
+        }
+    }
+    Ok(())
+}
+
 /// The id map of a bind: `inside` is the id on disk, `outside` the host id that the container's processes have.
 ///
 /// * `Owner`: the folder's owner is the container's starting user. The host's 0 is left out, so nothing inside can make or
@@ -145,6 +169,24 @@ fn map(kind: BindIdmap, owner: u32, start: u32, ids: Ids) -> Vec<IdMap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_folder_belongs_to_its_owner_and_links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        // Without privileges only one's own id can be given.
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let (uid, gid) = if uid == 0 { (1234, 1235) } else { (uid, gid) };
+        make_missing(&real.join("a/b"), uid, gid).unwrap();
+        for path in ["a", "a/b"] {
+            let meta = real.join(path).metadata().unwrap();
+            assert_eq!((meta.uid(), meta.gid(), meta.mode() & 0o7777), (uid, gid, 0o755), "{path}");
+        }
+        std::fs::create_dir(real.join("elsewhere")).unwrap();
+        std::os::unix::fs::symlink("elsewhere", real.join("link")).unwrap();
+        assert!(make_missing(&real.join("link/x"), uid, gid).is_err());
+        assert!(!real.join("elsewhere/x").exists());
+    }
 
     const IDS: Ids = Ids { base: 1_000_000, size: 65_536, uid: 0, gid: 0 };
 

@@ -82,8 +82,9 @@ fn flag_of(typed: &str) -> &str {
     }
 }
 
-/// Where a missing folder would be made: its nearest parent that exists, symlinks followed, and the rest.
-fn missing(inputs: &Inputs<'_>, path: &Path) -> Result<PathBuf> {
+/// A missing folder as it will be made: below its nearest parent that exists, symlinks followed, and owned by whoever
+/// owns that one, so that the folder of a user does not get a part that is root's.
+fn missing(inputs: &Inputs<'_>, path: &Path) -> Result<Found> {
     for parent in path.ancestors().skip(1) {
         if let Some(found) = inputs.host.look(parent)? {
             if found.kind != Kind::Directory {
@@ -93,7 +94,7 @@ fn missing(inputs: &Inputs<'_>, path: &Path) -> Result<PathBuf> {
             if rest.components().any(|c| !matches!(c, std::path::Component::Normal(_))) {
                 return Err(Error::runner(format!("{} holds .. below a folder that is missing", path.display())));
             }
-            return Ok(found.path.join(rest));
+            return Ok(Found { path: found.path.join(rest), ..found });
         }
     }
     Err(Error::runner(format!("{} does not exist", path.display())))
@@ -103,10 +104,7 @@ fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: 
     let typed = &asked.typed;
     let (found, create) = match inputs.host.look(&asked.source)? {
         Some(found) => (found, false),
-        None if asked.create => {
-            let path = missing(inputs, &asked.source)?;
-            (Found { path, uid: inputs.facts.euid, gid: 0, kind: Kind::Directory }, true)
-        }
+        None if asked.create => (missing(inputs, &asked.source)?, true),
         None => {
             return Err(Error::runner(format!(
                 "invalid mount config for type \"bind\": bind source path does not exist: {}",

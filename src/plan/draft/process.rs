@@ -182,7 +182,13 @@ pub(super) fn user(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourced<U
     let groups = &inputs.request.process.group_add;
     let preset = inputs.preset;
     let find = |user: &str| {
-        let found = users::resolve(&view, user, groups)?;
+        let mut found = users::resolve(&view, user, groups)?;
+        if ns.user.value == UserNamespace::Host && ns.user.source == Source::Host {
+            // Here a group's number is the host's group: only what was asked for by name, and judged, is kept.
+            let image = users::resolve(&view, user, &[])?.additional_gids;
+            let primary = found.gid;
+            found.additional_gids.retain(|gid| *gid == primary || !image.contains(gid));
+        }
         mapped(&found, ns)?;
         Ok(found)
     };

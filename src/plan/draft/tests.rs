@@ -380,10 +380,12 @@ fn a_missing_source_is_made_for_volume_and_refused_for_mount() {
         case.draft()
     };
     let d = ask(true).unwrap();
-    let MountKind::Bind { source, create, .. } = &d.mounts.iter().find(|m| m.destination == "/d").unwrap().kind else {
+    let MountKind::Bind { source, create, uid, .. } = &d.mounts.iter().find(|m| m.destination == "/d").unwrap().kind
+    else {
         panic!("not a bind")
     };
     assert_eq!((source.as_path(), *create), (Path::new("/home/u/new/deep"), true));
+    assert_eq!(*uid, 1000, "what is made in a user's folder is the user's");
     let e = ask(false).unwrap_err();
     assert!(e.message.contains("bind source path does not exist: /home/u/new/deep"), "{}", e.message);
 }
