@@ -7,6 +7,7 @@ use crate::image::registry::{self, Channel, Credential, Options, Platform, Retry
 use crate::image::store::Store;
 use crate::policy::Allow;
 use crate::policy::rules::insecure_registry;
+use crate::request::parse_bool;
 use crate::ui;
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,13 +16,13 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Download all tagged images in the repository
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
     all_tags: bool,
     /// Platform of the image if the registry has several, such as linux/arm64
     #[arg(long, env = "DOCKER_DEFAULT_PLATFORM", value_name = "OS/ARCH[/VARIANT]")]
     platform: Option<String>,
     /// Print nothing but the name
-    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, value_name = "BOOL")]
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
     quiet: bool,
     /// Credentials file instead of docker's config.json
     #[arg(long, env = "REGISTRY_AUTH_FILE", value_name = "FILE")]
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
     /// Check the registry's certificate; =false is refused (rule insecure-registry) except on loopback
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, value_name = "BOOL")]
     tls_verify: Option<bool>,
     /// Tries after the first when a connection is cut or the registry is in trouble
     #[arg(long, value_name = "N")]
@@ -45,8 +46,9 @@ pub struct Args {
     #[arg(long, value_name = "RULE[=REASON]")]
     allow: Vec<Allow>,
     /// Accepted and without effect: content trust was removed from docker
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
     disable_content_trust: Option<bool>,
+    /// Name of the image, with its registry unless it is docker.io
     #[arg(value_name = "NAME[:TAG|@DIGEST]")]
     name: String,
 }
@@ -104,7 +106,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let options = Options {
         platform: platform.filter(|p| !p.is_empty()).map(|p| p.parse::<Platform>()).transpose().map_err(as_verb)?,
         quiet,
-        sources: Sources { creds: creds.as_deref().map(Credential::from_flag).transpose()?, authfile },
+        sources: Sources {
+            creds: creds.as_deref().map(Credential::from_flag).transpose()?,
+            authfile: authfile.filter(|f| !f.as_os_str().is_empty()),
+        },
         cert_dir,
         no_tls_verify: tls_verify == Some(false),
         allow_insecure: insecure.is_some(),
