@@ -98,6 +98,11 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_text() {
+        insta::assert_snapshot!(help(80));
+    }
+
+    #[test]
     fn every_line_fits() {
         for width in [72, 80, 120] {
             let text = help(width);

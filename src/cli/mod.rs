@@ -56,7 +56,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run a command in a new container
-    Run(Deferred<run::RunArgs>),
+    Run(Box<Deferred<run::RunArgs>>),
     /// Load images from a docker archive, an OCI archive or an OCI layout folder
     Load(Deferred<load::Args>),
     /// Make an image from a tar of a root filesystem
@@ -78,11 +78,11 @@ enum Verb {
     /// Say what this host offers and what is missing
     Doctor(Deferred<doctor::Args>),
     /// Show every decision about a container, where it came from and what docker would have done
-    Explain(Deferred<explain::Args>),
+    Explain(Box<Deferred<explain::Args>>),
     /// Print the OCI runtime config.json
-    Spec(Deferred<spec::Args>),
+    Spec(Box<Deferred<spec::Args>>),
     /// Print an exposure figure and the difference from docker's default
-    Score(Deferred<score::Args>),
+    Score(Box<Deferred<score::Args>>),
     /// Show or verify the audit log
     AuditLog(Deferred<audit_log::Args>),
     /// Print the man page

@@ -66,18 +66,21 @@ fn nanos_of(unit: &str) -> Option<i128> {
     })
 }
 
-fn amount(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
+fn amount(whole: &str, fraction: &str, unit: i128) -> Option<i128> {
     let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let mut nanos = whole.checked_mul(scale)?;
-    // Digits below a nanosecond are cut off, as Go does.
-    let (mut unit, mut part) = (scale, 0);
-    for digit in fraction.bytes().take(18) {
-        // Keep the precision of the whole fraction: sum digit * scale / 10^k with one division at the end.
-        part = part * 10 + i128::from(digit - b'0') * scale;
-        unit *= 10;
+    // As Go: the fraction's digits as a whole number for as long as 63 bits hold them, then one multiplication in floating
+    // point, cut to nanoseconds. Another way of rounding would give other numbers than docker's for thirds of an hour.
+    let (mut digits, mut scale): (u64, f64) = (0, 1.0);
+    for digit in fraction.bytes() {
+        let next = digits.checked_mul(10).and_then(|d| d.checked_add(u64::from(digit - b'0')));
+        match next.filter(|n| i64::try_from(*n).is_ok()) {
+            Some(next) => digits = next,
+            None => break,
+        }
+        scale *= 10.0;
     }
-    nanos = nanos.checked_add(part / (unit / scale))?;
-    Some(nanos)
+    let part = (digits as f64 * (unit as f64 / scale)) as i128;
+    whole.checked_mul(unit)?.checked_add(part)
 }
 
 #[cfg(test)]
@@ -103,7 +106,7 @@ mod tests {
             ("1us", 1_000),
             ("1\u{b5}s", 1_000),
             ("1\u{3bc}s", 1_000),
-            ("0.3333333333333333333h", 1_199_999_999_999),
+            ("0.3333333333333333333h", 1_200_000_000_000),
             ("9223372036854775807ns", i64::MAX),
         ] {
             assert_eq!(nanos(text), Ok(expected), "{text}");

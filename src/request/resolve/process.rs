@@ -47,11 +47,10 @@ pub fn resolve(flags: ProcessFlags, request: &mut Request, env: &Env, notes: &mu
         &non_empty(init_path),
         "a program of the host is not bound in; --init is built in",
     );
-    match one_of("--sdnotify", sdnotify, &["container", "conmon", "ignore"])? {
-        Some(mode @ ("container" | "conmon")) => notes.unsupported(format!(
+    if let Some(mode @ ("container" | "conmon")) = one_of("--sdnotify", sdnotify, &["container", "conmon", "ignore"])? {
+        notes.unsupported(format!(
             "--sdnotify={mode} is not carried out: the container gets no socket of the host; use --sdnotify=ignore"
-        )),
-        _ => {}
+        ));
     }
     request.lifecycle.detach = switch("-d, --detach", detach)?.unwrap_or(false);
     let attach = each("-a, --attach", attach, stream)?;
@@ -66,7 +65,8 @@ pub fn resolve(flags: ProcessFlags, request: &mut Request, env: &Env, notes: &mu
     process.interactive = switch("-i, --interactive", interactive)?.unwrap_or(false);
     process.tty = switch("-t, --tty", tty)?.unwrap_or(false);
     process.attach = (!attach.is_empty()).then(|| Attach {
-        stdin: attach.contains(&"stdin"),
+        // As docker: -i attaches stdin whatever -a says.
+        stdin: process.interactive || attach.contains(&"stdin"),
         stdout: attach.contains(&"stdout"),
         stderr: attach.contains(&"stderr"),
     });

@@ -243,3 +243,54 @@ fn a_plain_docker_host_is_carried() {
     assert_eq!(with(&[("DOCKER_HOST", "tcp://h:2376"), ("DOCKER_TLS_VERIFY", "1")]), None);
     assert_eq!(with(&[("DOCKER_HOST", "unix:///x")]), None);
 }
+
+#[test]
+fn interactive_attaches_stdin_whatever_attach_says() {
+    use crate::request::Attach;
+    let attach = |text: &str| resolve(text).process.attach;
+    assert_eq!(attach("-i a"), None);
+    assert_eq!(attach("-a stdin a"), Some(Attach { stdin: true, stdout: false, stderr: false }));
+    assert_eq!(attach("-i -a STDOUT a"), Some(Attach { stdin: true, stdout: true, stderr: false }));
+}
+
+/// Every flag of `docker run` 28 and `podman run` 5, with its letter.
+const FLAGS: &str = "add-host annotation arch attach:a authfile blkio-weight blkio-weight-device cap-add cap-drop cert-dir \
+     cgroup-conf cgroup-parent cgroupns cgroups chrootdirs cidfile conmon-pidfile cpu-count cpu-percent \
+     cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares:c cpus cpuset-cpus cpuset-mems creds \
+     decryption-key detach:d detach-keys device device-cgroup-rule device-read-bps device-read-iops \
+     device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search domainname \
+     entrypoint env:e env-file env-host env-merge expose gidmap gpus group-add group-entry health-cmd \
+     health-interval health-on-failure health-retries health-start-interval health-start-period \
+     health-startup-cmd health-timeout help hostname:h hostuser http-proxy image-volume init init-path \
+     interactive:i io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory label:l label-file link \
+     link-local-ip log-driver log-opt mac-address memory:m memory-reservation memory-swap memory-swappiness mount \
+     name net net-alias network network-alias no-healthcheck no-hostname no-hosts oom-kill-disable oom-score-adj \
+     os passwd passwd-entry personality pid pidfile pids-limit platform pod pod-id-file preserve-fds privileged \
+     publish:p publish-all:P pull quiet:q rdt-class read-only read-only-tmpfs replace requires restart retry \
+     retry-delay rm rmi rootfs runtime sdnotify seccomp-policy secret security-opt shm-size sig-proxy stop-signal \
+     stop-timeout storage-opt subgidname subuidname sysctl systemd timeout tls-verify tmpfs tty:t tz uidmap \
+     ulimit umask unsetenv unsetenv-all use-api-socket user:u userns uts variant volume:v volume-driver \
+     volumes-from workdir:w";
+
+#[test]
+fn every_flag_of_docker_and_podman_is_known() {
+    let command = <RunArgs as clap::Args>::augment_args(clap::Command::new("run"));
+    for flag in FLAGS.split_whitespace() {
+        let (long, short) = flag.split_once(':').unwrap_or((flag, ""));
+        let known = command
+            .get_arguments()
+            .find(|a| a.get_long() == Some(long) || a.get_all_aliases().is_some_and(|all| all.contains(&long)));
+        let arg = known.unwrap_or_else(|| panic!("--{long} is missing"));
+        assert_eq!(arg.get_short().map(String::from).unwrap_or_default(), short, "--{long}");
+    }
+}
+
+#[test]
+fn hardruns_own_flags_take_none_of_theirs() {
+    let command = <crate::cli::flags::OwnFlags as clap::Args>::augment_args(clap::Command::new("run"));
+    for arg in command.get_arguments() {
+        let long = arg.get_long().unwrap();
+        assert!(!FLAGS.split_whitespace().any(|f| f.split(':').next() == Some(long)), "--{long}");
+        assert_eq!(arg.get_short(), None, "--{long}");
+    }
+}
