@@ -15,5 +15,18 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
-    mount::of_class(RULE.id, PathClass::Devices, draft, facts)
+    let mut out = Vec::new();
+    for (mount, matches) in mount::binds(draft, facts) {
+        let whole = matches.iter().any(|m| m.class == PathClass::Root);
+        let Some(why) = matches.iter().find(|m| m.class == PathClass::Devices).filter(|_| !whole) else { continue };
+        let finding = mount::finding(RULE.id, mount, why);
+        let MountKind::Bind { source, directory, .. } = &mount.kind else { continue };
+        out.push(match source.to_str() {
+            // Browsers in containers are started like this: they want a larger /dev/shm, not the host's.
+            Some("/dev/shm") => finding.instead("--shm-size 2g"),
+            Some(node) if !directory => finding.instead(format!("--device {node}")),
+            _ => finding,
+        });
+    }
+    out
 }
