@@ -119,7 +119,11 @@ fn decide(folder: &Path, argv: &str, given: &Given) -> Result<Outcome> {
     }
     let plan = Plan::new(draft, verdict.overridden, &given.facts);
     sourced(&plan);
-    let config = to_oci(&plan, &Staged::for_printing(&plan))?;
+    let mut config = serde_json::to_value(to_oci(&plan, &Staged::for_printing(&plan))?).unwrap();
+    // The OCI types keep capabilities in a set without an order.
+    for list in config["process"]["capabilities"].as_object_mut().expect("five sets").values_mut() {
+        list.as_array_mut().expect("a list of names").sort_by_key(|name| name.to_string());
+    }
     Ok(Outcome::from([("plan.json", pretty(&plan)), ("config.json", pretty(&config)), ("says", says)]))
 }
 
