@@ -45,7 +45,7 @@ impl Executor for Confine {
         let channel = sys::process::borrow(self.channel);
         match self.confine_and_wait(spec, channel) {
             Ok(command) => {
-                let error = command.run(self.init, channel);
+                let error = command.run(self.init);
                 tell(channel, EXEC_FAILED, &error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
                 Err(ExecutorError::Other(error.to_string()))
             }
@@ -122,11 +122,11 @@ impl Command {
     }
 
     /// Execute; returns only the error. With `init` the caller stays as pid 1 and never returns from a success.
-    fn run(&self, init: bool, channel: BorrowedFd<'_>) -> io::Error {
+    fn run(&self, init: bool) -> io::Error {
         if !init {
             return self.exec();
         }
-        super::init::stay(channel, || self.exec())
+        super::init::stay(|| self.exec())
     }
 
     fn exec(&self) -> io::Error {

@@ -8,11 +8,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Start the command in a child and stay. Returns the error of execve in the child, or of fork; the parent exits with the
 /// child's status.
-pub fn stay(channel: BorrowedFd<'_>, exec: impl Fn() -> io::Error) -> io::Error {
+pub fn stay(exec: impl Fn() -> io::Error) -> io::Error {
     // Blocked signals are queued even for pid 1, whose unhandled ones the kernel drops.
     sys::process::set_name(c"hardrun-init");
     let all = SigSet::all();
@@ -29,8 +28,10 @@ pub fn stay(channel: BorrowedFd<'_>, exec: impl Fn() -> io::Error) -> io::Error 
             exec()
         }
         Ok(child) => {
-            // The child's copy tells whether execve worked: close ours.
-            if nix::unistd::close(channel.as_raw_fd()).is_err() {
+            // What closes at execve in the child stays open here, where there is none: the launcher's ends of the
+            // pipes, without whose closing the command never sees the end of its input, the host's mounts and locks,
+            // and the channel, whose closing says that execve worked.
+            if sys::process::close_from(3).is_err() {
                 std::process::exit(125);
             }
             std::process::exit(serve(Pid::from_raw(child), &all))
