@@ -54,7 +54,7 @@ pub fn run(args: RunArgs, ctx: &Context) -> Result<u8> {
         check_terminal(&request)?;
         check_cidfile(&request)?;
     }
-    let prepared = Prepared::new(request, ctx)?;
+    let prepared = Prepared::new(request, ctx).map_err(before_the_command)?;
     if own.print_docker {
         crate::ui::stdout(&crate::plan::print_docker::print(
             &prepared.plan(),
@@ -67,7 +67,15 @@ pub fn run(args: RunArgs, ctx: &Context) -> Result<u8> {
     if own.dry_run || own.print_docker {
         return verdict(&prepared);
     }
-    prepared.launch(ctx)
+    prepared.launch(ctx).map_err(before_the_command)
+}
+
+/// The store's errors end a management verb with 1; here they kept a command from starting, which is 125.
+fn before_the_command(mut error: Error) -> Error {
+    if error.kind == Kind::Verb {
+        error.kind = Kind::Runner;
+    }
+    error
 }
 
 /// The whole plan on stdout.
