@@ -26,7 +26,7 @@ fn apt_get_installs_packages(env: &Env) -> Outcome {
 fn dpkg_removes_them(env: &Env) -> Outcome {
     let image = env.debian()?;
     let bind = format!("{}:/debs:ro", env.fixtures.packages()?.display());
-    let script = "set -e; dpkg -i /debs/sensible-utils*.deb /debs/cron*.deb >&2; dpkg --purge cron >&2; \
+    let script = "set -e; dpkg -i /debs/cron-daemon-common*.deb /debs/sensible-utils*.deb >&2; dpkg -i /debs/cron_*.deb >&2; dpkg --purge cron >&2; \
                   dpkg -s cron 2>/dev/null | grep -c installed || echo gone";
     let out = env.sh_in(image, &["-v", &bind], script).limit(240).go()?.ok()?;
     check!(out.out().ends_with("gone\n"), "{}", out.told());

@@ -1,11 +1,13 @@
 //! Past escapes, each with a safe probe.
 
-use crate::harness::env::s;
+use crate::harness::env::{s, wait_for};
 use crate::harness::{Env, Outcome, host};
 use crate::{cases, check, check_eq};
 use sha2::{Digest, Sha256};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 cases!("guards":
     the_launchers_binary_is_out_of_reach, the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
@@ -25,7 +27,8 @@ fn image(env: &Env, name: &str, edit: impl FnOnce(&Path) -> std::io::Result<()>)
     Ok(root)
 }
 
-/// CVE-2019-5736: the image makes the launcher execute itself, and writes to what runs.
+/// CVE-2019-5736: the image makes the launcher execute itself, keeps a handle on what runs, and writes to it once it is no
+/// longer busy. Ours may run, inside and confined; what can never be is a handle that writes.
 fn the_launchers_binary_is_out_of_reach(env: &Env) -> Outcome {
     let before = digest(&env.hardrun)?;
     let root = image(env, "exe", |root| {
@@ -34,46 +37,60 @@ fn the_launchers_binary_is_out_of_reach(env: &Env) -> Outcome {
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(root.join("script"), std::fs::Permissions::from_mode(0o755))
     })?;
-    for command in ["/proc/self/exe", "/entry", "/script"] {
-        let out = env.at(&root, &["run", "--rm", "exe", command, "--version"]).limit(20).go()?;
-        check!(!out.out().contains("hardrun"), "the launcher ran inside\n{}", out.told());
-        check!(out.code != 0, "{}", out.told());
+    for command in ["/proc/self/exe", "/entry"] {
+        // `load` waits for its input, so there is time to take hold of the program that runs.
+        let run = env.at(&root, &["run", "--rm", "-i", "exe", command, "--root", "/tmp/r", "load"]).open_stdin();
+        let mut front = run.start()?;
+        let init = wait_for(Duration::from_secs(10), || {
+            host::descendants(front.pid())
+                .into_iter()
+                .find(|p| host::status(*p).get("Seccomp").is_some_and(|s| s == "2"))
+        });
+        let handle = init.map(|pid| keep(pid)).transpose()?;
+        front.close_stdin();
+        let out = front.finish()?;
+        // It either was not started, or what was running cannot be written to even by the host's root.
+        match handle {
+            Some(handle) => refuses_writing(&handle)?,
+            None => check!(out.code != 0, "{}", out.told()),
+        }
     }
+    env.at(&root, &["run", "--rm", "exe", "/script", "--version"]).limit(20).go()?;
     // With --init pid 1 is hardrun's own program, for as long as the container runs.
     for flags in [&["--init"][..], &[]] {
         let out = env.probe(flags, &["open-for-writing", "/proc/1/exe", "/proc/self/exe"])?.ok()?;
         check!(out.fields()["/proc/1/exe"] != "open", "{}", out.told());
     }
     let held = env.hold(&["--init"])?;
-    let exe = std::fs::OpenOptions::new().write(true).open(format!("/proc/{}/exe", held.init));
-    check!(exe.is_err(), "pid 1's program opens for writing even from the host's root");
+    let handle = keep(held.init)?;
     held.end()?.ok()?;
+    refuses_writing(&handle)?;
     check_eq!(digest(&env.hardrun)?, before, "the binary has changed");
+    Ok(())
+}
+
+/// A handle on a running program that outlives it.
+fn keep(pid: i32) -> Outcome<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    Ok(rustix::fs::open(format!("/proc/{pid}/exe"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Fail unless the file behind a handle is read-only or sealed, now that nothing executes it.
+fn refuses_writing(handle: &OwnedFd) -> Outcome {
+    use std::os::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
+    let errno = std::fs::OpenOptions::new().write(true).open(path).err().and_then(|e| e.raw_os_error());
+    check!(matches!(errno, Some(libc::EROFS | libc::EPERM)), "errno {errno:?} on opening it for writing");
     Ok(())
 }
 
 fn the_launcher_runs_from_a_protected_copy(env: &Env) -> Outcome {
     let held = env.hold(&[])?;
-    let pid = held.front.pid();
-    let exe = std::fs::read_link(format!("/proc/{pid}/exe"))?;
-    // Either sealed memory, or a read-only clone of the file: neither opens for writing while the file itself would.
-    let sealed = exe.to_string_lossy().contains("memfd:");
-    let open = std::fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/exe"));
-    let errno = open.err().and_then(|e| e.raw_os_error());
-    if sealed {
-        let file = std::fs::File::open(format!("/proc/{pid}/exe"))?;
-        let seals = nix::fcntl::fcntl(std::os::fd::AsRawFd::as_raw_fd(&file), nix::fcntl::FcntlArg::F_GET_SEALS)?;
-        let seals = nix::fcntl::SealFlag::from_bits_truncate(seals);
-        use nix::fcntl::SealFlag;
-        let all = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
-        check!(seals.contains(all), "seals {seals:?}");
-    }
+    let handle = keep(held.front.pid())?;
+    let same = std::fs::metadata(format!("/proc/{}/exe", held.front.pid()))?;
     held.end()?.ok()?;
-    check!(matches!(errno, Some(libc::EROFS | libc::EPERM | libc::ETXTBSY | libc::EACCES)), "errno {errno:?}");
-    if !sealed {
-        check_eq!(errno, Some(libc::EROFS), "not a read-only clone: {}", exe.display());
-    }
-    Ok(())
+    check!(same.is_file());
+    refuses_writing(&handle)
 }
 
 /// CVE-2021-30465 and its kin: a mount's destination is a link out of the root.

@@ -77,7 +77,9 @@ fn ulimits(env: &Env) -> Outcome {
 fn shm_size(env: &Env) -> Outcome {
     env.sh(&["--shm-size", "3m"], "df -k /dev/shm | tail -n 1 | awk '{print $2}'")?.ok()?.says("3072")?;
     env.sh(&[], "df -k /dev/shm | tail -n 1 | awk '{print $2}'; echo x > /dev/shm/x")?.ok()?.says("65536")?;
-    env.sh(&["--shm-size", "0"], "true")?.exits(125)?;
+    // Docker takes 0 for its default.
+    env.sh(&["--shm-size", "0"], "df -k /dev/shm | tail -n 1 | awk '{print $2}'")?.ok()?.says("65536")?;
+    env.sh(&["--shm-size", "-1"], "true")?.exits(125)?;
     Ok(())
 }
 

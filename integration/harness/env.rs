@@ -106,18 +106,18 @@ impl Env {
     /// As [`Env::hold`], with the words after the flags given; the command must wait for the end of its stdin.
     pub fn hold_at(&self, root: &Path, flags: &[&str], command: &[&str]) -> Outcome<Held> {
         let run = self.at(root, &["run", "--rm", "-i"]).args(flags).args(command).open_stdin();
-        let front = run.start()?;
-        let init = wait_for(Duration::from_secs(20), || host::container_init(front.pid()));
-        match init {
-            Some(init) => Ok(Held { front, init }),
-            None => {
-                let _ = front.signal(nix::sys::signal::SIGTERM);
-                let mut front = front;
-                front.close_stdin();
-                let told = front.finish()?.told();
-                super::fail(format!("no process of the container was found\n{told}"))
-            }
+        let mut front = run.start()?;
+        let found = wait_for(Duration::from_secs(20), || match host::container_init(front.pid()) {
+            Some(init) => Some(Some(init)),
+            None => (!front.running()).then_some(None),
+        });
+        if let Some(Some(init)) = found {
+            return Ok(Held { front, init });
         }
+        // Ended before anything ran, or nothing runs: its own words say why.
+        let _ = front.signal(nix::sys::signal::SIGTERM);
+        front.close_stdin();
+        super::fail(format!("no process of the container was found\n{}", front.finish()?.told()))
     }
 
     /// The Debian image in the shared store, imported when first asked for.

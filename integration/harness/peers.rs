@@ -93,6 +93,8 @@ impl Peers {
             .arg("--pidfile")
             .arg(dir.join("pid"))
             .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
+            // A container that writes without end must not fill the disk with its log.
+            .args(["--log-driver", "none"])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -50,7 +50,7 @@ fn all(env: &Env) -> Outcome<[Surface; 3]> {
 }
 
 fn hardrun(env: &Env) -> Outcome<Surface> {
-    let version = env.verb(&["--version"]).go()?.ok()?.out();
+    let version = Run::new(&env.hardrun).arg("--version").go()?.ok()?.out();
     let held = env.hold(&[])?;
     let seen = look(version.trim(), held.init, |words| env.probe(&[], words).and_then(|o| o.ok()).map(|o| o.out()));
     held.end()?;
