@@ -150,6 +150,7 @@ impl Verb {
             Verb::Run(args) => Some(&args.0),
             Verb::Explain(args) => Some(args.0.words()),
             Verb::Score(args) => Some(args.0.words()),
+            Verb::Spec(args) => Some(args.0.words()),
             _ => None,
         }
     }

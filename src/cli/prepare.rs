@@ -91,9 +91,6 @@ impl Prepared {
         for line in self.verdict.unused_lines() {
             ui::note(&line);
         }
-        for line in &self.draft.notices {
-            ui::note(line);
-        }
         for id in crate::launch::sweep(&ctx.paths)? {
             ui::note(&format!(
                 "removed what was left of container {}, whose launcher was killed",
@@ -101,16 +98,15 @@ impl Prepared {
             ));
         }
         let plan = self.plan();
+        for line in &plan.draft.notices {
+            ui::note(line);
+        }
         let host = seccomp::Host::new(&self.facts.kernel, &plan.draft.capabilities.value);
         let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
-        let apparmor = match plan.draft.apparmor.value {
-            AppArmor::Builtin => {
-                let profile = crate::apparmor::profile(&plan.draft);
-                crate::apparmor::load(&ctx.paths, &profile)?;
-                profile.name
-            }
-            _ => String::new(),
-        };
+        if plan.draft.apparmor.value == AppArmor::Builtin {
+            crate::apparmor::load(&ctx.paths, &crate::apparmor::profile(&plan.draft))?;
+        }
+        let apparmor = crate::spec::apparmor_profile(&plan.draft, self.facts.apparmor);
         let held = if plan.draft.asked.rootfs.is_some() {
             Vec::new()
         } else {

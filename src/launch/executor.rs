@@ -2,6 +2,7 @@
 //! the workload's first instruction, and the hand-shake with the launcher.
 
 use crate::{landlock, sys};
+use caps::CapSet;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub struct Confine {
     pub landlock: Option<landlock::Rules>,
     pub selinux: Option<String>,
     pub init: bool,
+    /// no_new_privs was overridden: give up what only the loading of the filter needed.
+    pub drop_after_filter: Vec<caps::Capability>,
     /// The container's end of the hand-shake, a socket.
     pub channel: RawFd,
 }
@@ -72,6 +75,11 @@ impl Confine {
         // Last: the filter would refuse some of the steps above.
         if let Some(filter) = &self.filter {
             sys::seccomp::load(filter).map_err(|e| format!("load the seccomp filter: {e}"))?;
+        }
+        for capability in &self.drop_after_filter {
+            for set in [CapSet::Bounding, CapSet::Effective, CapSet::Permitted] {
+                caps::drop(None, set, *capability).map_err(|e| format!("drop {capability} after the filter: {e}"))?;
+            }
         }
         tell(channel, READY, &[]);
         let mut answer = [0u8; 1];

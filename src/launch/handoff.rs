@@ -23,8 +23,8 @@ pub struct Handoff {
     /// Compiled seccomp filter; `None` only where the plan says unconfined.
     #[serde(with = "bytes")]
     pub filter: Option<Vec<u8>>,
-    /// The built-in AppArmor profile's name as loaded.
-    pub apparmor: String,
+    /// AppArmor profile to enter.
+    pub apparmor: Option<String>,
     /// Descriptors of layer locks that were inherited and are held until the launcher ends.
     pub held: Vec<i32>,
 }
@@ -38,7 +38,7 @@ impl Handoff {
             run: paths.run.clone(),
             named: false,
             filter: None,
-            apparmor: String::new(),
+            apparmor: None,
             held: Vec::new(),
         }
     }

@@ -144,6 +144,7 @@ fn carry_out(
         landlock: crate::landlock::rules(draft).ok(),
         selinux: selinux_label(draft),
         init: draft.process.init.value,
+        drop_after_filter: drop_after_filter(draft)?,
         channel: theirs.as_raw_fd(),
     };
     let mut streams = Streams::open(draft, stage, base)?;
@@ -157,7 +158,7 @@ fn carry_out(
     if draft.namespaces.network.value == NetworkMode::None {
         network::loopback(init.pid)?;
     }
-    let expected = Expected { plan, base, cgroup: cgroup_path, apparmor: &handoff.apparmor, own };
+    let expected = Expected { plan, base, cgroup: cgroup_path, apparmor: handoff.apparmor.as_deref(), own };
     readback::before_start(init.pid, &expected)?;
     container.start().context(|| "start the container".into())?;
     await_ready(&ours, &init)?;
@@ -434,6 +435,16 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
     let path = format!("/proc/{pid}/fd/0");
     std::os::unix::fs::chown(&path, Some(base.unwrap_or(0) + user.uid), None)
         .context(|| "give the terminal to the container's user".into())
+}
+
+/// What the launch adds to the planned capabilities, in the order in which it can be dropped: CAP_SETPCAP is what dropping
+/// from the bounding set takes.
+fn drop_after_filter(draft: &Draft) -> Result<Vec<caps::Capability>> {
+    let (planned, launched) = (spec::sets(draft), spec::sets_at_launch(draft));
+    let extra = spec::FOR_THE_FILTER
+        .into_iter()
+        .filter(|name| launched.effective.contains(*name) && !planned.effective.contains(*name));
+    extra.map(|name| name.parse().context(|| format!("unknown capability {name}"))).collect()
 }
 
 fn selinux_label(draft: &Draft) -> Option<String> {

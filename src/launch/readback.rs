@@ -5,7 +5,7 @@
 //! plan promises is read from /proc, and any difference ends the container.
 
 use crate::error::{Context, Error, Result};
-use crate::plan::{AppArmor, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
+use crate::plan::{Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +19,7 @@ pub struct Expected<'a> {
     /// First host id of the container's user namespace, if it has one.
     pub base: Option<u32>,
     pub cgroup: &'a str,
-    pub apparmor: &'a str,
+    pub apparmor: Option<&'a str>,
     /// Our own namespaces, read before anything was joined.
     pub own: &'a Namespaces,
 }
@@ -133,7 +133,7 @@ fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: 
     }
     differences.compare("supplementary groups", groups, found);
 
-    let sets = spec::sets(draft);
+    let sets = if confined { spec::sets(draft) } else { spec::sets_at_launch(draft) };
     for (name, set) in [
         ("CapInh", &sets.inheritable),
         ("CapPrm", &sets.permitted),
@@ -301,12 +301,7 @@ impl<'a> Inside<'a> {
 
 fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let draft = &expected.plan.draft;
-    let wanted = match &draft.apparmor.value {
-        AppArmor::Builtin => Some(expected.apparmor),
-        AppArmor::Named(name) => Some(name.as_str()),
-        AppArmor::Unconfined | AppArmor::Unavailable => None,
-    };
-    if let Some(profile) = wanted {
+    if let Some(profile) = expected.apparmor.filter(|p| *p != "unconfined") {
         // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
         let current =
             read(format!("/proc/{pid}/attr/apparmor/exec")).or_else(|_| read(format!("/proc/{pid}/attr/exec")))?;

@@ -6,8 +6,22 @@ use crate::plan::{Source, UserNamespace};
 
 impl Plan {
     /// A draft that passed, with the overrides that were needed for it.
-    pub fn new(draft: Draft, overrides: Vec<Override>, facts: &Facts) -> Plan {
-        let fallbacks = fallbacks(&draft, facts);
+    pub fn new(mut draft: Draft, overrides: Vec<Override>, facts: &Facts) -> Plan {
+        let mut fallbacks = fallbacks(&draft, facts);
+        let asked = draft.process.oom_score_adj.value;
+        if asked < facts.oom_score_adj && !facts.may(caps::Capability::CAP_SYS_RESOURCE) {
+            // The rule has judged what was asked; what the kernel would refuse is not tried.
+            draft.process.oom_score_adj.value = facts.oom_score_adj;
+            draft.notices.push(format!(
+                "--oom-score-adj {asked} needs CAP_SYS_RESOURCE, which the caller lacks: {} is used",
+                facts.oom_score_adj
+            ));
+            fallbacks.push(Fallback {
+                layer: "oom score".into(),
+                missing: format!("going below the caller's own score to {asked} needs CAP_SYS_RESOURCE"),
+                instead: format!("the caller's own score, {}", facts.oom_score_adj),
+            });
+        }
         Plan { version: Self::VERSION, draft, overrides, fallbacks }
     }
 }

@@ -27,3 +27,21 @@ pub fn sets(draft: &Draft) -> Sets {
         Sets { bounding: granted, ..Sets::default() }
     }
 }
+
+/// What loading a filter needs where no_new_privs was overridden, and dropping it from the bounding set afterwards.
+pub const FOR_THE_FILTER: [&str; 2] = ["CAP_SYS_ADMIN", "CAP_SETPCAP"];
+
+/// The sets that libcontainer leaves the container's process with. They are [`sets`], but for a container without
+/// no_new_privs: there the kernel takes a filter only from a process with CAP_SYS_ADMIN in its user namespace. The
+/// executor drops what was added before the workload starts, and the read-back sees the final sets.
+pub fn sets_at_launch(draft: &Draft) -> Sets {
+    let mut sets = sets(draft);
+    if !draft.process.no_new_privileges.value && crate::seccomp::has_filter(&draft.seccomp) {
+        for name in FOR_THE_FILTER {
+            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+                set.insert(name.to_owned());
+            }
+        }
+    }
+    sets
+}

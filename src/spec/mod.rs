@@ -8,11 +8,11 @@ mod linux;
 mod mounts;
 mod process;
 
-pub use capabilities::{Sets, sets};
+pub use capabilities::{FOR_THE_FILTER, Sets, sets, sets_at_launch};
 pub use linux::cgroups_path;
 
 use crate::error::{Context, Result};
-use crate::plan::Plan;
+use crate::plan::{AppArmor, Draft, Plan};
 use oci_spec::runtime::{RootBuilder, Spec, SpecBuilder};
 use std::path::PathBuf;
 
@@ -26,8 +26,8 @@ pub struct Staged {
     pub userns: Option<PathBuf>,
     /// cgroup v2 is mounted on the host, so the container can have a read-only view of its own.
     pub cgroup2: bool,
-    /// Name under which the built-in AppArmor profile is loaded.
-    pub apparmor: String,
+    /// AppArmor profile to enter; `None` where the kernel has no AppArmor, for libcontainer fails on any value there.
+    pub apparmor: Option<String>,
 }
 
 impl Staged {
@@ -38,8 +38,19 @@ impl Staged {
             mounts: plan.draft.mounts.iter().map(mounts::printed_source).collect(),
             userns: None,
             cgroup2: false,
-            apparmor: "hardrun-default".into(),
+            apparmor: apparmor_profile(&plan.draft, plan.draft.apparmor.value != AppArmor::Unavailable),
         }
+    }
+}
+
+/// Name of the AppArmor profile that a draft asks for, where the kernel has AppArmor.
+pub fn apparmor_profile(draft: &Draft, available: bool) -> Option<String> {
+    match &draft.apparmor.value {
+        _ if !available => None,
+        AppArmor::Builtin => Some(crate::apparmor::profile(draft).name),
+        AppArmor::Named(name) => Some(name.clone()),
+        AppArmor::Unconfined => Some("unconfined".to_owned()),
+        AppArmor::Unavailable => None,
     }
 }
 
@@ -65,5 +76,10 @@ pub fn to_oci(plan: &Plan, staged: &Staged) -> Result<Spec> {
             builder = builder.domainname(domain.value.clone());
         }
     }
-    builder.build().context(|| "describe the container".into())
+    let mut spec = builder.build().context(|| "describe the container".into())?;
+    if draft.namespaces.uts.value != crate::plan::Namespace::Private {
+        // The builder has a name of its own for those who give none.
+        spec.set_hostname(None);
+    }
+    Ok(spec)
 }

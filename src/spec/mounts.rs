@@ -12,8 +12,14 @@ const DEV_SIZE: &str = "size=64k";
 pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     let draft = &plan.draft;
     let planned = |destination: &str| draft.mounts.iter().any(|m| m.destination == destination);
+    // procfs shows the pid namespace of its mounter, and only its owner may mount it: with the host's, the host's mount is
+    // bound. Masked and read-only paths lie on top as ever.
+    let proc = match draft.namespaces.pid.value {
+        Namespace::Host => build("/proc", "bind", "/proc".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?,
+        _ => kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"])?,
+    };
     let mut mounts = vec![
-        kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"])?,
+        proc,
         kernel("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", DEV_SIZE, "nr_inodes=1k"])?,
         kernel(
             "/dev/pts",
@@ -23,7 +29,9 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
         )?,
     ];
     // sysfs shows the network of its mounter, so it can only be mounted by the owner of the network namespace.
-    if draft.namespaces.network.value != NetworkMode::Host {
+    if draft.namespaces.network.value == NetworkMode::Host {
+        mounts.push(build("/sys", "bind", "/sys".into(), words(&["nosuid", "noexec", "nodev", "rro", "rbind"]))?);
+    } else {
         mounts.push(kernel("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?);
         if staged.cgroup2 && draft.namespaces.cgroup.value == Namespace::Private {
             mounts.push(kernel(
@@ -42,6 +50,9 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
             mounts.push(kernel("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
         }
     }
+    if draft.namespaces.ipc.value == Namespace::Host && !planned("/dev/shm") {
+        mounts.push(build("/dev/shm", "bind", "/dev/shm".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?);
+    }
     for (mount, source) in draft.mounts.iter().zip(&staged.mounts) {
         mounts.push(planned_mount(mount, source.as_ref())?);
     }
@@ -49,7 +60,11 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
 }
 
 fn kernel(destination: &str, kind: &str, source: &str, options: &[&str]) -> Result<Mount> {
-    build(destination, kind, PathBuf::from(source), options.iter().map(|o| (*o).to_string()).collect())
+    build(destination, kind, PathBuf::from(source), words(options))
+}
+
+fn words(options: &[&str]) -> Vec<String> {
+    options.iter().map(|o| (*o).to_string()).collect()
 }
 
 fn build(destination: &str, kind: &str, source: PathBuf, options: Vec<String>) -> Result<Mount> {

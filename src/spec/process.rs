@@ -2,7 +2,7 @@
 
 use super::Staged;
 use crate::error::{Context, Error, Result};
-use crate::plan::{AppArmor, Draft};
+use crate::plan::Draft;
 use oci_spec::runtime::{
     Capabilities, Capability, LinuxCapabilities, LinuxCapabilitiesBuilder, PosixRlimit, PosixRlimitBuilder,
     PosixRlimitType, Process, ProcessBuilder, UserBuilder,
@@ -29,28 +29,17 @@ pub fn process(draft: &Draft, staged: &Staged) -> Result<Process> {
         .capabilities(capabilities(draft)?)
         .rlimits(rlimits(draft)?)
         .oom_score_adj(process.oom_score_adj.value);
-    // libcontainer looks at whether the field is there, not at its value: where the promise was overridden, leave it out.
-    if process.no_new_privileges.value {
-        builder = builder.no_new_privileges(true);
+    if let Some(profile) = &staged.apparmor {
+        builder = builder.apparmor_profile(profile.clone());
     }
-    if let Some(profile) = apparmor(draft, staged) {
-        builder = builder.apparmor_profile(profile);
-    }
-    builder.build().context(attempt)
-}
-
-/// Only where the kernel has AppArmor: libcontainer fails on any value, the empty one included, elsewhere.
-fn apparmor(draft: &Draft, staged: &Staged) -> Option<String> {
-    match &draft.apparmor.value {
-        AppArmor::Builtin => Some(staged.apparmor.clone()),
-        AppArmor::Named(name) => Some(name.clone()),
-        AppArmor::Unconfined => Some("unconfined".to_string()),
-        AppArmor::Unavailable => None,
-    }
+    let mut built = builder.build().context(attempt)?;
+    // libcontainer looks at whether the field is there, not at its value, and the builder sets it by itself.
+    built.set_no_new_privileges(process.no_new_privileges.value.then_some(true));
+    Ok(built)
 }
 
 fn capabilities(draft: &Draft) -> Result<LinuxCapabilities> {
-    let sets = super::sets(draft);
+    let sets = super::sets_at_launch(draft);
     LinuxCapabilitiesBuilder::default()
         .bounding(to_oci(&sets.bounding)?)
         .effective(to_oci(&sets.effective)?)

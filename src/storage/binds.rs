@@ -63,15 +63,20 @@ impl Binder {
         }
         let attributes = Attributes { set, ..Default::default() };
         let userns = self.userns(bind)?;
-        set_attributes(&tree, attributes, userns.as_ref().map(|f| f.as_fd()), bind.recursive).map_err(|e| {
-            let unsupported = e.raw_os_error() == Some(libc::EINVAL);
-            let error = Error::runner(format!("map the ids of {}", bind.source.display())).because(e);
-            if unsupported {
-                error.hint("its file system, or one mounted below it, cannot be idmapped; bind a folder of another file system, or use --mount …,bind-recursive=disabled if only one below it cannot")
-            } else {
-                error
+        match set_attributes(&tree, attributes, userns.as_ref().map(|f| f.as_fd()), bind.recursive) {
+            Ok(()) => {}
+            // procfs, sysfs, devtmpfs, many network and FUSE file systems. Without a map the owners on disk are nobody
+            // inside, and the container has the rights of everybody else: less than asked for, never more.
+            Err(e) if e.raw_os_error() == Some(libc::EINVAL) && userns.is_some() => {
+                set_attributes(&tree, attributes, None, bind.recursive).context(attempt)?;
+                crate::ui::note(&format!(
+                    "{}: its file system, or one mounted below it, cannot be idmapped: owners are nobody inside, and only \
+                     what everybody may write is writable",
+                    bind.source.display()
+                ));
             }
-        })?;
+            Err(e) => return Err(e).context(|| format!("map the ids of {}", bind.source.display())),
+        }
         let at = if bind.directory { stage.folder(name)? } else { stage.file(name)? };
         attach(&tree, &at).context(attempt)?;
         Ok(at)
