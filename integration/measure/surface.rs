@@ -51,6 +51,8 @@ fn all(env: &Env) -> Outcome<[Surface; 3]> {
 
 fn hardrun(env: &Env) -> Outcome<Surface> {
     let version = Run::new(&env.hardrun).arg("--version").go()?.ok()?.out();
+    // "hardrun version 0.1.0, libcontainer …"
+    let version = version.split(',').next().unwrap_or_default().replace("version ", "");
     let held = env.hold(&[])?;
     let seen = look(version.trim(), held.init, |words| env.probe(&[], words).and_then(|o| o.ok()).map(|o| o.out()));
     held.end()?;
