@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 cases!("guards":
-    the_launchers_binary_is_out_of_reach, the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
+    @alone the_launchers_binary_is_out_of_reach, @alone the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
     a_symlinked_dev_is_refused, symlinked_proc_and_sys_are_refused, workdir_through_a_descriptor,
     symlinked_etc_files, a_workdir_symlink_stays_inside,
 );
@@ -75,7 +75,8 @@ fn keep(pid: i32) -> Outcome<OwnedFd> {
     Ok(rustix::fs::open(format!("/proc/{pid}/exe"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Fail unless the file behind a handle is read-only or sealed, now that nothing executes it.
+/// Fail unless the file behind a handle is read-only or sealed, now that nothing executes it: the kernel looks at who
+/// executes it first (ETXTBSY), so no other case may run hardrun at the same time.
 fn refuses_writing(handle: &OwnedFd) -> Outcome {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
