@@ -1,5 +1,6 @@
 //! Whatever happens, nothing is left behind that the next command does not notice and clean.
 
+use crate::harness::command::Run;
 use crate::harness::env::{s, wait_for};
 use crate::harness::leaks::Picture;
 use crate::harness::{Env, Outcome, host};
@@ -11,7 +12,8 @@ use std::time::Duration;
 cases!("robust":
     @alone a_run_leaves_nothing, @alone failures_leave_nothing, @alone kill_of_the_launcher, @alone kill_of_init,
     @alone kill_of_everything, @alone control_c, @alone a_full_disk, @alone runs_and_imports_at_once, @alone many_at_once,
-    a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm,
+    a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm, a_deep_tree_stops_nobody,
+    a_torn_note_ends_nobody,
 );
 
 fn a_run_leaves_nothing(env: &Env) -> Outcome {
@@ -196,5 +198,34 @@ fn kept_containers_without_rm(env: &Env) -> Outcome {
     let ours = host::mounts(std::process::id() as i32)?;
     check!(!ours.iter().any(|m| m.target.starts_with(s(&root))), "a mount is left");
     env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    Ok(())
+}
+
+/// What a container made is removed with it, however deep, and does not stop the next launch.
+fn a_deep_tree_stops_nobody(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let hardrun = |words: &str| {
+        let root = root.display();
+        Run::new("sh")
+            .args(["-c", &format!("ulimit -Sn 256; exec {} --root {root} run --rm {words}", env.hardrun.display())])
+    };
+    let deep = "'i=0; while [ $i -lt 600 ]; do mkdir d && cd d || exit 9; i=$((i+1)); done'";
+    hardrun(&format!("busybox sh -c {deep}")).go()?.ok()?;
+    hardrun("busybox true").go()?.ok()?;
+    check_eq!(std::fs::read_dir(root.join("containers"))?.count(), 0);
+    Ok(())
+}
+
+/// A crash or a full disk leaves the note of a container's cgroup empty: it must not be taken for the whole host.
+fn a_torn_note_ends_nobody(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let held = env.hold(&[])?;
+    let torn = root.join("containers").join("ab".repeat(32));
+    std::fs::create_dir_all(&torn)?;
+    std::fs::write(torn.join("cgroup"), "")?;
+    env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
+    check!(!torn.exists(), "the leftover is still there");
+    check!(host::status(held.init).contains_key("Seccomp"), "another container was killed");
+    held.end()?.ok()?;
     Ok(())
 }

@@ -91,7 +91,10 @@ impl Prepared {
         for line in self.verdict.unused_lines() {
             ui::note(&line);
         }
-        for id in crate::launch::sweep(&ctx.paths)? {
+        let swept = crate::launch::sweep(&ctx.paths)?;
+        // What one container left does not stop the next.
+        swept.stuck.iter().for_each(ui::error);
+        for id in swept.cleaned {
             ui::note(&format!(
                 "removed what was left of container {}, whose launcher was killed",
                 &id[..id.len().min(12)]

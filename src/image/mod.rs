@@ -26,3 +26,5 @@ mod unpack;
 pub mod users;
 pub mod view;
 mod work;
+
+pub use fsutil::remove_path;

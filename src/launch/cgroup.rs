@@ -1,6 +1,6 @@
 //! The container's control groups on the host: where they are, and taking them away.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,14 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
 }
 
 /// Kill what is left in a container's cgroups and remove them. `path` as in the spec: `/hardrun/<id>`.
-pub fn remove(hierarchies: &[Hierarchy], path: &str) -> Result<()> {
+///
+/// # Errors
+/// A path that is not a container's own. One that was cut short (a full disk, a crash in the middle of writing it) would
+/// name a parent, in the worst case the whole host, and everything below that would be killed.
+pub fn remove(hierarchies: &[Hierarchy], path: &str, id: &str) -> Result<()> {
+    if !is_own(path, id) {
+        return Err(Error::runner(format!("refusing to remove the cgroup {path:?}: it is not that of container {id}")));
+    }
     for hierarchy in hierarchies {
         let folder = hierarchy.mount.join(path.trim_start_matches('/'));
         if folder.exists() {
@@ -56,6 +63,15 @@ pub fn remove(hierarchies: &[Hierarchy], path: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether `path` is the absolute name of a cgroup that is called after the container.
+pub fn is_own(path: &str, id: &str) -> bool {
+    let mut parts = path.split('/');
+    !id.is_empty()
+        && path.starts_with('/')
+        && parts.clone().all(|p| p != "." && p != "..")
+        && parts.next_back() == Some(id)
 }
 
 fn remove_tree(folder: &Path) -> Result<()> {
@@ -104,5 +120,23 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);
         assert!(found[1].v2 && !found[0].v2);
+    }
+
+    /// A stand-in for a hierarchy: folders only, as the kernel's are to rmdir.
+    #[test]
+    fn only_the_containers_own_cgroup_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for cgroup in ["hardrun/abc/below", "hardrun/other", "system.slice/ssh"] {
+            std::fs::create_dir_all(dir.path().join(cgroup)).unwrap();
+        }
+        let host = [Hierarchy { controllers: Vec::new(), mount: dir.path().into(), v2: true }];
+        for bad in ["", "/", "abc", "/hardrun", "/hardrun/", "/hardrun/other", "/hardrun/x/../abc", "/../abc"] {
+            assert!(remove(&host, bad, "abc").is_err(), "{bad:?}");
+        }
+        assert!(remove(&host, "/hardrun/", "").is_err());
+        assert!(dir.path().join("hardrun/abc/below").exists());
+        remove(&host, "/hardrun/abc", "abc").unwrap();
+        assert!(!dir.path().join("hardrun/abc").exists());
+        assert!(dir.path().join("hardrun/other").exists() && dir.path().join("system.slice/ssh").exists());
     }
 }

@@ -87,7 +87,7 @@ fn launch(handoff: &Handoff) -> Result<Ended> {
     if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
         cidfile.discard();
     }
-    let cleaned = clean_up(&stage, record, &cgroup_path);
+    let cleaned = clean_up(&stage, record, &cgroup_path, &draft.id);
     match (result, cleaned) {
         (Ok(ended), Ok(())) => Ok(ended),
         (Ok(ended), Err(e)) => {
@@ -485,8 +485,8 @@ impl CidFile {
     }
 }
 
-fn clean_up(stage: &Stage, record: Record, cgroup_path: &str) -> Result<()> {
-    let cgroups = cgroup::of_host().and_then(|h| cgroup::remove(&h, cgroup_path));
+fn clean_up(stage: &Stage, record: Record, cgroup_path: &str, id: &str) -> Result<()> {
+    let cgroups = cgroup::of_host().and_then(|h| cgroup::remove(&h, cgroup_path, id));
     let left = stage.leave();
     let removed = record.remove();
     cgroups.and(left).and(removed)

@@ -1,7 +1,7 @@
 //! A running container's folder: its writable files and the lock that says whether its launcher lives.
 
 use super::cgroup;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::state::Paths;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
@@ -55,7 +55,7 @@ impl Record {
         if let Some(link) = &self.name {
             std::fs::remove_file(link).context(|| format!("free the name {}", link.display()))?;
         }
-        std::fs::remove_dir_all(&self.folder).context(|| format!("remove {}", self.folder.display()))
+        remove_folder(&self.folder)
     }
 }
 
@@ -91,6 +91,12 @@ fn take_name(paths: &Paths, name: &str, id: &str) -> Result<PathBuf> {
     }
 }
 
+/// Remove a container's folder. What is in it was made by the container: a tree deeper than there are descriptors (the
+/// standard library holds one a level) must not stay for ever, and stop every launch after it.
+fn remove_folder(folder: &Path) -> Result<()> {
+    crate::image::remove_path(folder).map_err(|e| Error { kind: Kind::Runner, ..e })
+}
+
 fn open_lock(folder: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .create(true)
@@ -106,15 +112,27 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Remove what launchers that were killed left behind: processes, cgroups, files. Returns the ids that were cleaned up.
+/// What [`sweep`] did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Ids of containers of which nothing is left.
+    pub cleaned: Vec<String>,
+    /// Folders that could not be removed. Nothing runs in them.
+    pub stuck: Vec<Error>,
+}
+
+/// Remove what launchers that were killed left behind: processes, cgroups, files.
 ///
 /// A folder whose lock can be taken has no launcher any more. Mounts need no care: they went with its namespace.
-pub fn sweep(paths: &Paths) -> Result<Vec<String>> {
-    let mut cleaned = Vec::new();
+///
+/// # Errors
+/// A left-over process or cgroup that does not go away: its host ids are free for the next container to get.
+pub fn sweep(paths: &Paths) -> Result<Swept> {
+    let mut swept = Swept::default();
     let parent = paths.containers();
     let entries = match std::fs::read_dir(&parent) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(cleaned),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(swept),
         Err(e) => {
             return Err(Error::runner(format!("look for left-over containers in {}", parent.display())).because(e));
         }
@@ -128,19 +146,20 @@ pub fn sweep(paths: &Paths) -> Result<Vec<String>> {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
-        let attempt = || format!("clean up after the container in {}", folder.display());
-        if let Ok(path) = std::fs::read_to_string(folder.join(CGROUP)) {
-            cgroup::remove(&cgroup::of_host()?, &path)?;
-        }
-        match std::fs::remove_dir_all(&folder) {
-            Ok(()) => {}
+        let id = folder.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+        // A crash or a full disk leaves a note that is empty or cut short. It is never followed as it is: it would name
+        // a parent, and everything that runs below that.
+        let noted = std::fs::read_to_string(folder.join(CGROUP)).unwrap_or_default();
+        let path = if cgroup::is_own(&noted, &id) { noted } else { format!("/{}/{id}", crate::spec::CGROUP_PARENT) };
+        cgroup::remove(&cgroup::of_host()?, &path, &id)?;
+        match remove_folder(&folder) {
+            Ok(()) => swept.cleaned.push(id),
             // Another command was faster.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e).context(attempt),
+            Err(_) if !folder.exists() => {}
+            Err(e) => swept.stuck.push(e),
         }
-        cleaned.push(folder.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned());
     }
-    Ok(cleaned)
+    Ok(swept)
 }
 
 /// A hidden folder is about to be locked by the one who made it; it is a leftover only after a while.
@@ -158,17 +177,24 @@ mod tests {
     fn a_locked_folder_is_kept_and_a_dead_one_is_swept() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
-        let alive = Record::create(&paths, "alive", Some("web"), "/hardrun/test-alive").unwrap();
-        let dead = Record::create(&paths, "dead", Some("db"), "/hardrun/test-dead").unwrap();
+        let alive = Record::create(&paths, "alive", Some("web"), "/hardrun/alive").unwrap();
+        let dead = Record::create(&paths, "dead", Some("db"), "/hardrun/dead").unwrap();
         std::fs::write(dead.folder.join("file"), b"x").unwrap();
         let folder = dead.folder.clone();
         drop(dead);
-        assert_eq!(sweep(&paths).unwrap(), ["dead"]);
+        assert_eq!(sweep(&paths).unwrap().cleaned, ["dead"]);
         assert!(!folder.exists() && alive.folder.exists());
-        let taken = Record::create(&paths, "third", Some("web"), "/hardrun/test-third").unwrap_err();
+        let taken = Record::create(&paths, "third", Some("web"), "/hardrun/third").unwrap_err();
         assert!(taken.message.contains("\"/web\" is already in use by container \"alive\""), "{taken}");
         assert!(!paths.containers().join("third").exists());
-        let freed = Record::create(&paths, "fourth", Some("db"), "/hardrun/test-fourth").unwrap();
+        // A note that a full disk cut short names nothing else to kill, and does not stay in the way either.
+        let torn = Record::create(&paths, "torn", None, "/hardrun/torn").unwrap();
+        std::fs::write(torn.folder.join(CGROUP), "").unwrap();
+        let folder = torn.folder.clone();
+        drop(torn);
+        assert_eq!(sweep(&paths).unwrap().cleaned, ["torn"]);
+        assert!(!folder.exists());
+        let freed = Record::create(&paths, "fourth", Some("db"), "/hardrun/fourth").unwrap();
         freed.remove().unwrap();
         alive.remove().unwrap();
     }

@@ -13,9 +13,12 @@ use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
+/// The control group that containers' own are made below, unless `--cgroup-parent` says another.
+pub const CGROUP_PARENT: &str = "hardrun";
+
 /// Absolute, so that libcontainer does not derive one from the launcher's own cgroup.
 pub fn cgroups_path(draft: &Draft) -> String {
-    let parent = draft.asked.cgroup_parent.as_deref().unwrap_or("hardrun");
+    let parent = draft.asked.cgroup_parent.as_deref().unwrap_or(CGROUP_PARENT);
     format!("/{}/{}", parent.trim_matches('/'), draft.id)
 }
 
