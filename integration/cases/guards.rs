@@ -12,7 +12,7 @@ use std::time::Duration;
 cases!("guards":
     @alone the_launchers_binary_is_out_of_reach, @alone the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
     a_symlinked_dev_is_refused, symlinked_proc_and_sys_are_refused, workdir_through_a_descriptor,
-    symlinked_etc_files, a_workdir_symlink_stays_inside,
+    symlinked_etc_files, a_workdir_symlink_stays_inside, links_to_the_kernels_folders_are_refused,
 );
 
 fn digest(path: &Path) -> Outcome<Vec<u8>> {
@@ -185,5 +185,28 @@ fn a_workdir_symlink_stays_inside(env: &Env) -> Outcome {
     let held = env.hold(&[])?;
     check!(host::status(held.init).contains_key("Seccomp"));
     held.end()?.ok()?;
+    Ok(())
+}
+
+/// CVE-2025-52881: a link sends a mount over what the confinement is set up through.
+fn links_to_the_kernels_folders_are_refused(env: &Env) -> Outcome {
+    let inside = env.dir("over")?;
+    let root = image(env, "over", |root| {
+        symlink("/dev", root.join("d"))?;
+        symlink("/proc", root.join("p"))
+    })?;
+    for to in ["/d", "/p/sys/kernel", "/p/1/attr"] {
+        let bind = format!("{}:{to}", inside.display());
+        env.at(&root, &["run", "--rm", "-v", &bind, "over", "true"]).go()?.exits(125)?.complains(&["leads to"])?;
+    }
+    check_eq!(std::fs::read_dir(&inside)?.count(), 0, "devices were made in a folder of the host");
+    env.at(&root, &["run", "--rm", "-w", "/p/self", "over", "true"]).go()?.exits(125)?;
+    let root = image(env, "hosts", |root| symlink("/proc/1/attr/exec", root.join("etc/hosts")))?;
+    env.at(&root, &["run", "--rm", "hosts", "true"]).go()?.exits(125)?.complains(&["/proc/1/attr/exec"])?;
+    // The link is in a folder of the host, so it only shows when the state is read back.
+    let bound = env.dir("bound")?;
+    symlink("/proc", bound.join("p"))?;
+    let flags = [format!("{}:/b", bound.display()), format!("{}:/b/p/sys/kernel", inside.display())];
+    env.sh(&["-v", &flags[0], "-v", &flags[1]], "true")?.exits(125)?.complains(&["/proc/sys/kernel"])?;
     Ok(())
 }

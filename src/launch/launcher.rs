@@ -14,7 +14,7 @@ use crate::spec::{self, Staged};
 use crate::state::Paths;
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
 use crate::storage::idrange::{self, IdRange};
-use crate::storage::{Stage, root};
+use crate::storage::{Stage, destination, root};
 use crate::sys::{self, userns};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
@@ -247,6 +247,10 @@ fn stage_mounts(
     let volatile = draft.remove;
     let rootfs = root::mount_root(stage, &draft.image.layers, mapped, owner, &record.folder, volatile, label)?;
     root::refuse_redirected(&rootfs)?;
+    for mount in &draft.mounts {
+        destination::refuse_redirected_mount(&rootfs, &mount.destination, &mount.asked)?;
+    }
+    destination::refuse_redirected_workdir(&rootfs, &draft.process.cwd.value)?;
     let user = &draft.process.user.value;
     let ids = base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
     let mut binder = Binder::new(ids);

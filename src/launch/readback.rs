@@ -5,12 +5,12 @@
 //! plan promises is read from /proc, and any difference ends the container.
 
 use crate::error::{Context, Error, Result};
-use crate::plan::{Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
+use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to compare with.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ pub fn before_start(pid: i32, expected: &Expected<'_>) -> Result<()> {
 pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
     check_status(pid, expected, true, &mut differences)?;
+    check_selinux(pid, expected, &mut differences)?;
     differences.done()
 }
 
@@ -165,6 +166,8 @@ fn mask(set: &BTreeSet<String>) -> Result<u64> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Mounted {
     id: u64,
+    /// What of its file system is mounted.
+    root: String,
     point: String,
     options: Vec<String>,
     propagation: Vec<String>,
@@ -187,6 +190,7 @@ fn parse_mountinfo(text: &str) -> Vec<Mounted> {
             let list = |text: &str| text.split(',').map(str::to_owned).collect();
             Some(Mounted {
                 id: head.first()?.parse().ok()?,
+                root: unescape(head.get(3)?),
                 point: unescape(head.get(4)?),
                 options: list(head.get(5)?),
                 propagation: head.get(6..)?.iter().map(|s| (*s).to_owned()).collect(),
@@ -224,6 +228,10 @@ fn check_mounts(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     for m in &mounted {
         differences.compare(&format!("propagation of {}", m.point), "", &m.propagation.join(" "));
     }
+    let host = parse_mountinfo(&read("/proc/self/mountinfo".into())?);
+    for stray in strays(&mounted, draft, &host) {
+        differences.compare("mounts over the kernel's file systems", String::new(), stray);
+    }
     let inside = Inside::open(pid, &mounted)?;
     match inside.mount_at("/")? {
         None => differences.compare("root mount", "present", "absent"),
@@ -259,6 +267,54 @@ fn check_mounts(pid: i32, expected: &Expected<'_>, differences: &mut Differences
         }
     }
     Ok(())
+}
+
+/// Mounts on or below /proc, /sys and /dev that nobody planned there: a symlink in the image, or in a folder that is
+/// mounted before, sent them (CVE-2025-31133, CVE-2025-52881). Masks and read-only paths are the launch's own; with the
+/// host's pid or network namespace, /proc or /sys is the host's, with what `host` has mounted below it.
+fn strays(mounted: &[Mounted], draft: &Draft, host: &[Mounted]) -> Vec<String> {
+    let namespaces = &draft.namespaces;
+    let host_proc = namespaces.pid.value == Namespace::Host;
+    let host_sys = namespaces.network.value == NetworkMode::Host;
+    let planned = |list: &[String], point: &str| list.iter().any(|p| p.trim_end_matches('/') == point);
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for m in mounted {
+        let point = m.point.as_str();
+        let below = |folder: &str| point.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        // A mask is an empty read-only folder, or the null device for a file (the host's, or one made for the container).
+        let null = m.root == "/null" && matches!(m.kind.as_str(), "devtmpfs" | "tmpfs");
+        let mask = null || m.kind == "tmpfs" && m.has("ro");
+        let as_planned = match point {
+            "/proc" | "/sys" | "/dev" => {
+                let kind = match point {
+                    "/proc" => "proc",
+                    "/sys" => "sysfs",
+                    _ => "tmpfs",
+                };
+                m.kind == kind && seen.insert(point)
+            }
+            _ if below("/proc") || below("/sys") => {
+                planned(&draft.masked_paths.value, point) && mask
+                    || planned(&draft.readonly_paths.value, point) && matches!(m.kind.as_str(), "proc" | "sysfs")
+                    || matches!(m.kind.as_str(), "cgroup" | "cgroup2" | "tmpfs") && point.starts_with("/sys/fs/cgroup")
+                    || (if below("/proc") { host_proc } else { host_sys })
+                        && host.iter().any(|h| h.point == point && h.kind == m.kind && h.root == m.root)
+            }
+            _ if below("/dev") => {
+                matches!(m.kind.as_str(), "devpts" | "mqueue" | "devtmpfs")
+                    || point == "/dev/shm"
+                    || draft.mounts.iter().any(|planned| planned.destination == point)
+                    || !crate::policy::rules::kernel_mountpoint::reserved(Path::new(point))
+                    || draft.devices.iter().any(|d| d.value.container == point)
+            }
+            _ => true,
+        };
+        if !as_planned {
+            found.push(format!("{} on {point}", m.kind));
+        }
+    }
+    found
 }
 
 /// The container's file tree, looked at from outside through its root, links followed inside it only.
@@ -300,7 +356,6 @@ impl<'a> Inside<'a> {
 }
 
 fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    let draft = &expected.plan.draft;
     if let Some(profile) = expected.apparmor.filter(|p| *p != "unconfined") {
         // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
         let current =
@@ -308,8 +363,14 @@ fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences
         let name = current.trim_end_matches(['\0', '\n']).split(" (").next().unwrap_or("").to_owned();
         differences.compare("AppArmor profile", profile.to_owned(), name);
     }
-    if let SeLinux::Labels { .. } = &draft.selinux.value {
-        // Set by the executor, and checked there: a label that cannot be written ends the container.
+    Ok(())
+}
+
+/// The executor writes the label through the container's own /proc; here it is read from the host's.
+fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    if let SeLinux::Labels { process, .. } = &expected.plan.draft.selinux.value {
+        let found = read(format!("/proc/{pid}/attr/exec"))?;
+        differences.compare("SELinux label", process.as_str(), found.trim_end_matches(['\0', '\n']));
     }
     Ok(())
 }
@@ -332,6 +393,12 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
             differences.compare(&format!("{controller} limit"), planned.to_string(), "no such controller".into());
             continue;
         };
+        // The limit counts only for those who are in the group.
+        differences.compare(
+            &format!("{controller} group"),
+            Some(expected.cgroup),
+            member_of(&text, controller, hierarchy.v2),
+        );
         let folder = hierarchy.mount.join(expected.cgroup.trim_start_matches('/'));
         let path = folder.join(if hierarchy.v2 { v2_file } else { v1_file });
         let found = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
@@ -340,9 +407,79 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     Ok(())
 }
 
+/// The group of a process in a controller's hierarchy, from its /proc/PID/cgroup.
+fn member_of<'a>(text: &'a str, controller: &str, v2: bool) -> Option<&'a str> {
+    text.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':');
+        let (number, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        let own = if v2 { number == "0" } else { controllers.split(',').any(|c| c == controller) };
+        own.then_some(path)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_group_is_that_of_the_limits_hierarchy() {
+        let text = "4:pids:/hardrun/abc\n3:cpu,memory:/user.slice\n0::/a:b\n";
+        assert_eq!(member_of(text, "pids", false), Some("/hardrun/abc"));
+        assert_eq!(member_of(text, "memory", false), Some("/user.slice"));
+        assert_eq!(member_of(text, "memory", true), Some("/a:b"));
+        assert_eq!(member_of(text, "cpuset", false), None);
+    }
+
+    #[test]
+    fn mounts_that_links_sent_over_the_kernels_folders_are_strays() {
+        let mut draft = crate::policy::testkit::draft();
+        draft.masked_paths.value = vec!["/proc/kcore".into(), "/sys/firmware".into()];
+        draft.readonly_paths.value = vec!["/proc/sys".into()];
+        let line = |point: &str, options: &str, kind: &str| {
+            let root = if kind == "devtmpfs" { "/null" } else { "/" };
+            format!("1 0 0:1 {root} {point} {options} - {kind} x rw\n")
+        };
+        let good = [
+            line("/", "rw", "overlay"),
+            line("/proc", "rw", "proc"),
+            line("/dev", "rw", "tmpfs"),
+            line("/dev/pts", "rw", "devpts"),
+            line("/dev/shm", "rw", "tmpfs"),
+            line("/dev/null", "rw", "devtmpfs"),
+            line("/sys", "ro", "sysfs"),
+            line("/proc/sys", "ro", "proc"),
+            line("/proc/kcore", "rw", "devtmpfs"),
+            line("/sys/firmware", "ro", "tmpfs"),
+            line("/procession", "rw", "ext4"),
+        ]
+        .concat();
+        assert_eq!(strays(&parse_mountinfo(&good), &draft, &[]), [""; 0]);
+        for (point, options, kind) in [
+            ("/proc", "rw", "ext4"),
+            ("/proc", "rw", "proc"),
+            ("/dev", "rw", "ext4"),
+            ("/dev", "rw", "tmpfs"),
+            ("/sys", "ro", "tmpfs"),
+            ("/proc/sys", "ro", "ext4"),
+            ("/proc/sys/kernel", "rw", "ext4"),
+            ("/proc/1/attr/exec", "rw", "tmpfs"),
+            ("/proc/kcore", "rw", "ext4"),
+            ("/dev/null", "rw", "ext4"),
+        ] {
+            let bad = parse_mountinfo(&(good.clone() + &line(point, options, kind)));
+            assert_eq!(strays(&bad, &draft, &[]), [format!("{kind} on {point}")], "{point} {kind}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_sys_comes_with_what_the_host_has_mounted_there() {
+        let text = "1 0 0:1 / /sys ro - sysfs x rw\n2 0 0:1 / /sys/kernel/debug ro - debugfs x rw\n";
+        let (mounted, mut draft) = (parse_mountinfo(text), crate::policy::testkit::draft());
+        assert_eq!(strays(&mounted, &draft, &mounted), ["debugfs on /sys/kernel/debug"]);
+        draft.namespaces.network.value = NetworkMode::Host;
+        assert_eq!(strays(&mounted, &draft, &mounted), [""; 0]);
+        assert_eq!(strays(&mounted, &draft, &[]), ["debugfs on /sys/kernel/debug"]);
+    }
 
     #[test]
     fn mountinfo_is_taken_apart() {

@@ -3,6 +3,7 @@
 
 pub mod binds;
 mod copyup;
+pub mod destination;
 pub mod idrange;
 pub mod root;
 pub mod stage;

@@ -1,5 +1,6 @@
 use super::prelude::*;
 use crate::policy::sensitive::pattern::components;
+use std::path::Path;
 
 pub const RULE: Rule = Rule {
     id: "kernel-mountpoint",
@@ -16,20 +17,24 @@ pub const RULE: Rule = Rule {
 /// Places below /dev that are no devices.
 const OPEN: &[&str] = &["shm", "mqueue", "hugepages", "log"];
 
+/// Whether nothing but the launcher itself may mount at this path of a container.
+pub fn reserved(destination: &Path) -> bool {
+    let path = components(destination);
+    match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => true,
+        ["proc" | "sys", ..] => true,
+        ["dev"] => true,
+        ["dev", place, ..] => !OPEN.contains(place),
+        _ => false,
+    }
+}
+
+/// By name. What an image's symlinks make of the name is looked at when its root is mounted.
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     draft
         .mounts
         .iter()
-        .filter(|mount| {
-            let path = components(std::path::Path::new(&mount.destination));
-            match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-                [] => true,
-                ["proc" | "sys", ..] => true,
-                ["dev"] => true,
-                ["dev", place, ..] => !OPEN.contains(place),
-                _ => false,
-            }
-        })
+        .filter(|mount| reserved(Path::new(&mount.destination)))
         .map(|mount| Finding::new(RULE.id, mount.asked.clone()).detail(format!("destination {}", mount.destination)))
         .collect()
 }

@@ -1,0 +1,134 @@
+//! Where a path of the container leads, before anything is mounted there.
+//!
+//! An image can have symlinks where the plan has names: `/data -> /proc`, `/etc/hosts -> /proc/1/attr/exec`. The rules
+//! judge names, so what the links make of them is judged here, and a mount that would land on what the kernel's own file
+//! systems will be is refused (CVE-2019-16884, CVE-2025-52881). What only shows once other mounts are in place is caught
+//! when the state is read back.
+
+use crate::error::{Context, Error, Result};
+use crate::policy::rules::kernel_mountpoint::reserved;
+use std::collections::VecDeque;
+use std::path::{Component, Path, PathBuf};
+
+/// As many links as the kernel follows.
+const MAX_LINKS: usize = 40;
+
+/// Follow `path` through the symlinks below `root`, never out of it. What does not exist is itself. Below /proc, /sys and
+/// /dev the image's files do not count: they will be covered.
+fn follow(root: &Path, path: &str) -> Result<PathBuf> {
+    let attempt = || format!("follow {path} inside the image");
+    let mut todo: VecDeque<String> = words(Path::new(path));
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(word) = todo.pop_front() {
+        match word.as_str() {
+            "/" => at = PathBuf::from("/"),
+            ".." => {
+                at.pop();
+            }
+            name => {
+                at.push(name);
+                if ["/proc", "/sys", "/dev"].iter().any(|kernels| at.starts_with(kernels)) {
+                    continue;
+                }
+                let here = root.join(at.strip_prefix("/").unwrap_or(&at));
+                let target = match std::fs::read_link(&here) {
+                    Ok(target) => target,
+                    // Not a link, or not there.
+                    Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOENT | libc::ENOTDIR)) => continue,
+                    Err(e) => return Err(e).context(attempt),
+                };
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Error::runner(attempt()).because("too many symlinks"));
+                }
+                at.pop();
+                for word in words(&target).into_iter().rev() {
+                    todo.push_front(word);
+                }
+            }
+        }
+    }
+    Ok(at)
+}
+
+/// The components of a path as words; the root is `/`.
+fn words(path: &Path) -> VecDeque<String> {
+    path.components()
+        .filter(|c| *c != Component::CurDir)
+        .map(|c| c.as_os_str().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Refuse a mount that the image's symlinks send to the kernel's file systems or to the root itself.
+pub fn refuse_redirected_mount(root: &Path, destination: &str, asked: &str) -> Result<()> {
+    let leads = follow(root, destination)?;
+    if !reserved(&leads) {
+        return Ok(());
+    }
+    let what = format!("refusing the mount {asked}: in the image {destination} leads to {}", leads.display());
+    Err(Error::runner(what).hint(
+        "the launch sets the confinement up through that folder, and the mount would redirect it (CVE-2025-52881); \
+         mount elsewhere, or rebuild the image without the symlink",
+    ))
+}
+
+/// Refuse a working directory that the image's symlinks send to /proc or /sys: a folder of the host may be open there.
+pub fn refuse_redirected_workdir(root: &Path, workdir: &str) -> Result<()> {
+    let leads = follow(root, workdir)?;
+    if !leads.starts_with("/proc") && !leads.starts_with("/sys") {
+        return Ok(());
+    }
+    let what = format!("refusing the working directory {workdir}: in the image it leads to {}", leads.display());
+    Err(Error::runner(what).hint("a folder of the image: -w /work (CVE-2024-21626)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn image() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["etc", "run", "var", "srv/data"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for (target, link) in [
+            ("/proc", "p"),
+            ("proc/sys", "relative"),
+            ("../../../../dev", "srv/d"),
+            ("/p/self/../1/attr/exec", "etc/hosts"),
+            ("/run", "var/run"),
+            ("/dev/shm", "run/shm"),
+            ("/", "r"),
+            ("loop", "loop"),
+            ("/nowhere/yet", "dangling"),
+        ] {
+            symlink(target, dir.path().join(link)).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn links_to_the_kernels_folders_are_followed_and_refused() {
+        let dir = image();
+        for bad in
+            ["/p", "/p/sys/kernel", "/relative", "/srv/d", "/srv/d/null", "/etc/hosts", "/r", "/r/r/sys", "/loop"]
+        {
+            let error = refuse_redirected_mount(dir.path(), bad, "-v /x:/y").unwrap_err();
+            assert_eq!(error.kind.exit_code(), 125, "{bad}: {error}");
+        }
+        let error = refuse_redirected_mount(dir.path(), "/etc/hosts", "/etc/hosts").unwrap_err();
+        assert!(error.message.contains("leads to /proc/1/attr/exec"), "{error}");
+    }
+
+    #[test]
+    fn ordinary_links_are_left_alone() {
+        let dir = image();
+        for good in ["/srv/data", "/var/run/app", "/run/shm", "/dangling/x", "/not/there", "/etc/resolv.conf"] {
+            refuse_redirected_mount(dir.path(), good, "-v /x:/y").unwrap();
+            refuse_redirected_workdir(dir.path(), good).unwrap();
+        }
+        assert!(refuse_redirected_workdir(dir.path(), "/p/self/fd/7").is_err());
+    }
+}
