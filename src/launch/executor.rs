@@ -72,6 +72,9 @@ impl Confine {
         if let Some(rules) = &self.landlock {
             rules.apply().map_err(|e| e.chain().join(": "))?;
         }
+        // Until execve, and with --init for good, this memory is the launcher's: not for a root inside that is the same
+        // user. libcontainer leaves it so as well, but promises nothing.
+        sys::process::close_memory().map_err(|e| format!("close the memory to others: {e}"))?;
         // Last: the filter would refuse some of the steps above.
         if let Some(filter) = &self.filter {
             sys::seccomp::load(filter).map_err(|e| format!("load the seccomp filter: {e}"))?;

@@ -1,7 +1,8 @@
 //! `--init`: a small pid 1 that starts the command, passes signals on and reaps orphans, as docker-init does.
 //!
 //! It is the launcher's own code, kept running inside the container after everything was confined; its executable is the
-//! protected one, so nothing inside can write to it.
+//! protected one, so nothing inside can write to it. It holds no descriptor but the three standard ones, and its memory
+//! is closed to the container's own root.
 
 use crate::sys;
 use nix::sys::signal::{SigSet, Signal, kill};

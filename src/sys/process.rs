@@ -17,6 +17,14 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Nobody without CAP_SYS_PTRACE over the namespace that this program was started in may trace the process, or look into
+/// its memory and descriptors through /proc. execve takes it back.
+pub fn close_memory() -> io::Result<()> {
+    // SAFETY: plain system call with integer arguments.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } as libc::c_long)?;
+    Ok(())
+}
+
 /// Become the reaper of orphaned descendants.
 pub fn become_subreaper() -> io::Result<()> {
     // SAFETY: plain system call with integer arguments.
