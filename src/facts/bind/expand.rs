@@ -100,9 +100,14 @@ fn expand(at: PathBuf, pattern: &str, source: &Path, found: &mut dyn FnMut(PathB
             return;
         }
         match rest {
-            // Symlinks are followed by nobody: the container sees the link, which leads into its own root.
             Some(rest) => expand(next, rest, source, found),
-            None if std::fs::symlink_metadata(&next).is_ok_and(|m| !m.file_type().is_symlink()) => found(next),
+            // The container sees a link, which leads into its own root: away from what is bound, unless the target is bound
+            // as well (~/.ssh -> dotfiles/ssh). Then that is the secret; `found` takes what lies below the source only.
+            None if std::fs::symlink_metadata(&next).is_ok() => {
+                if let Ok(real) = next.canonicalize() {
+                    found(real);
+                }
+            }
             None => {}
         }
     };
@@ -147,12 +152,19 @@ mod tests {
             std::fs::write(home.join(file), "").unwrap();
         }
         std::os::unix::fs::symlink("/etc", home.join(".aws")).unwrap();
+        // As `stow` leaves them.
+        std::fs::create_dir_all(home.join("dotfiles/kube")).unwrap();
+        std::os::unix::fs::symlink("dotfiles/kube", home.join(".kube")).unwrap();
         let names = |source: &Path| -> Vec<String> {
             let held = below(source, std::slice::from_ref(&home));
             held.iter().map(|h| h.path.strip_prefix(&home).unwrap().display().to_string()).collect()
         };
-        let all = [".bashrc", ".config/gh", ".docker", ".netrc", ".ssh"];
-        assert_eq!(names(&home), all, "what lies in a covered folder is covered with it, and links lead nowhere");
+        let all = [".bashrc", ".config/gh", ".docker", ".netrc", ".ssh", "dotfiles/kube"];
+        assert_eq!(
+            names(&home),
+            all,
+            "what lies in a covered folder is covered with it, and links lead out or are followed"
+        );
         assert_eq!(names(dir.path()), all, "from above as well");
         assert_eq!(names(&home.join("project")), [] as [&str; 0], "a project's files are the project's");
         assert_eq!(names(&home.join(".config")), [".config/gh"]);

@@ -9,7 +9,7 @@ pub const RULE: Rule = Rule {
     instead: "leave it out: package managers and entrypoints have what they need; `hardrun rules dangerous-capability` says why each is refused",
     example: "--cap-add SYS_ADMIN IMAGE",
     overriding: Override::Loosens(
-        "those capabilities, inside the container's own user namespace where there is one; the system call filter stays as it is",
+        "those capabilities, inside the container's own user namespace where there is one, and the system calls that go with them; SYS_ADMIN can unmount masks, and leaves no Landlock ruleset",
     ),
     references: &["CIS 5.4", "PSS baseline Capabilities", "NIST SP 800-190 4.4.3"],
     check,

@@ -15,12 +15,11 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
-    let hidden = &draft.masked_paths.value;
     mount::binds(draft, facts)
         .filter_map(|(mount, matches)| {
             let why = matches.iter().filter(|m| m.class == PathClass::EngineSocket).find(|m| {
                 // A socket below a covered folder (~/.docker in a bound home) cannot be reached.
-                m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, hidden)
+                m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, draft)
             })?;
             Some(mount::finding(RULE.id, mount, why))
         })

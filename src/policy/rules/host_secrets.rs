@@ -16,9 +16,10 @@ fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
     mount::binds(draft, facts)
         .filter(|(_, matches)| matches.iter().all(|m| m.class != PathClass::Root))
         .filter_map(|(mount, matches)| {
-            let why = matches.iter().filter(|m| m.class == PathClass::Secret).find(|m| {
-                m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, &draft.masked_paths.value)
-            })?;
+            let why = matches
+                .iter()
+                .filter(|m| m.class == PathClass::Secret)
+                .find(|m| m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, draft))?;
             Some(mount::finding(RULE.id, mount, why))
         })
         .collect()

@@ -40,9 +40,14 @@ pub fn of_class(rule: &'static str, class: PathClass, draft: &Draft, facts: &Fac
         .collect()
 }
 
-/// Whether a host path below a bind's source is hidden in the container by one of the masked paths.
-pub fn is_covered(mount: &MountPlan, path: &str, masked: &[String]) -> bool {
+/// Whether a host path below a bind's source is hidden in the container by one of the masked paths. With CAP_SYS_ADMIN,
+/// which opens the mount calls, a cover can be unmounted: there it hides nothing.
+pub fn is_covered(mount: &MountPlan, path: &str, draft: &Draft) -> bool {
     let MountKind::Bind { source, .. } = &mount.kind else { return false };
+    if draft.capabilities.value.contains("CAP_SYS_ADMIN") {
+        return false;
+    }
+    let masked = &draft.masked_paths.value;
     inside(mount, source, Path::new(path)).is_some_and(|at| masked.iter().any(|m| at.starts_with(m)))
 }
 

@@ -15,9 +15,10 @@ pub const RULE: Rule = Rule {
 fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
     mount::binds(draft, facts)
         .filter_map(|(mount, matches)| {
-            let why = matches.iter().filter(|m| m.class == PathClass::Own).find(|m| {
-                m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, &draft.masked_paths.value)
-            })?;
+            let why = matches
+                .iter()
+                .filter(|m| m.class == PathClass::Own)
+                .find(|m| m.relation != Relation::Contains || !mount::is_covered(mount, &m.path, draft))?;
             Some(mount::finding(RULE.id, mount, why))
         })
         .collect()

@@ -8,7 +8,7 @@ pub const RULE: Rule = Rule {
     instead: "name what is needed: --cap-add CAP for one capability, --device PATH for one device",
     example: "--privileged IMAGE",
     overriding: Override::Loosens(
-        "every capability inside the container's own user namespace; seccomp, masked paths, devices and namespaces stay as they are",
+        "every capability inside the container's own user namespace with the system calls that go with them, mounting and unmounting included, which ends masks and Landlock; devices and namespaces stay as they are",
     ),
     references: &["CIS 5.5", "PSS baseline Privileged Containers", "NIST SP 800-190 4.4.3"],
     check,
