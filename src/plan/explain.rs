@@ -366,6 +366,68 @@ pub fn text(rows: &[Row]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::draft::tests::{binds, plan};
+
+    #[test]
+    fn every_layer_has_a_row_with_a_source_and_dockers_way() {
+        let (plan, facts) = plan("default", |r| r.mounts.mounts = binds(&[("/usr", "/u")]));
+        let rows = rows(&plan, &facts.kernel);
+        for layer in [
+            "command",
+            "user",
+            "no new privileges",
+            "umask",
+            "user namespace",
+            "pid namespace",
+            "ipc namespace",
+            "uts namespace",
+            "cgroup namespace",
+            "network",
+            "capabilities",
+            "seccomp",
+            "apparmor",
+            "selinux",
+            "landlock",
+            "hidden paths",
+            "read-only paths",
+            "root",
+            "mount /u",
+            "memory",
+            "memory and swap",
+            "processes",
+            "cpu",
+            "/dev/shm",
+            "ulimit nofile",
+            "oom score",
+            "missing: apparmor",
+        ] {
+            let row = rows.iter().find(|r| r.layer == layer).unwrap_or_else(|| panic!("{layer}"));
+            assert!(!row.value.is_empty() && !row.source.is_empty() && !row.docker.is_empty(), "{row:?}");
+        }
+        let mount = rows.iter().find(|r| r.layer == "mount /u").unwrap();
+        assert!(
+            mount.value.contains("read-only") && mount.value.contains("the host's root is nobody"),
+            "{}",
+            mount.value
+        );
+        assert_eq!(mount.source, "flag --volume");
+    }
+
+    #[test]
+    fn values_of_the_environment_are_not_shown() {
+        let (plan, facts) = plan("default", |r| {
+            r.process.env =
+                vec![crate::request::EnvSetting { name: "TOKEN".into(), value: Some("hunter2".into()), flag: "--env" }];
+        });
+        let text = text(&rows(&plan, &facts.kernel));
+        assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_of_a_command_do_not_reach_the_terminal() {
+        let (plan, facts) = plan("default", |r| r.args = vec!["a\u{1b}[2J".into()]);
+        assert!(!text(&rows(&plan, &facts.kernel)).contains('\u{1b}'));
+    }
 
     #[test]
     fn sizes_are_read_at_a_glance() {

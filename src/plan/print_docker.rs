@@ -234,3 +234,43 @@ fn cannot(plan: &Plan) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::draft::tests::{binds, plan};
+
+    #[test]
+    fn the_line_is_one_shell_line_that_reads_back() {
+        let (plan, _) = plan("default", |r| {
+            r.mounts.mounts = binds(&[("/usr", "/u")]);
+            r.process.tty = true;
+        });
+        let text = print(&plan, false);
+        let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
+        let [line] = lines[..] else { panic!("{text}") };
+        let words = shlex::split(line).unwrap();
+        let has = |pair: [&str; 2]| words.windows(2).any(|w| w == pair);
+        assert_eq!(&words[..2], ["docker", "run"]);
+        for pair in [
+            ["--cap-drop", "ALL"],
+            ["--cap-add", "CHOWN"],
+            ["--security-opt", "no-new-privileges"],
+            ["--network", "none"],
+            ["--pids-limit", "2048"],
+            ["--mount", "type=bind,src=/usr,dst=/u,readonly,bind-propagation=rprivate"],
+            ["--entrypoint", "/entry"],
+        ] {
+            assert!(has(pair), "{pair:?} in {line}");
+        }
+        assert_eq!(&words[words.len() - 3..], ["app", "echo", "two words"]);
+        assert!(!words.iter().any(|w| w == "--name"), "a name that nobody chose is not pinned");
+    }
+
+    #[test]
+    fn what_docker_cannot_do_is_said() {
+        let text = print(&plan("default", |_| {}).0, true);
+        assert!(text.starts_with("# ") && text.contains("# - a user namespace for each container"), "{text}");
+        assert!(text.contains("--name calm_hopper"));
+    }
+}

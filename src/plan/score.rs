@@ -338,6 +338,30 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    fn total(preset: &'static str, change: impl FnOnce(&mut crate::request::Request)) -> f64 {
+        let (plan, facts) = crate::plan::draft::tests::plan(preset, change);
+        score(&plan.draft, &facts).total
+    }
+
+    #[test]
+    fn less_is_safer_and_every_loosening_costs() {
+        let (plan, facts) = crate::plan::draft::tests::plan("default", |_| {});
+        let default = score(&plan.draft, &facts);
+        assert!(default.total < default.docker / 2.0, "{default:?}");
+        assert!(total("strict", |_| {}) < default.total);
+        let mounts = |pairs| crate::plan::draft::tests::binds(pairs);
+        for (name, figure) in [
+            ("host pid", total("default", |r| r.isolation.pid = Some(crate::request::NamespaceMode::Host))),
+            ("privileged", total("default", |r| r.isolation.privileged = true)),
+            ("no pids limit", total("default", |r| r.resources.pids_limit = Some(-1))),
+            ("a bind", total("default", |r| r.mounts.mounts = mounts(&[("/home/u", "/w")]))),
+            ("a sensitive bind", total("default", |r| r.mounts.mounts = mounts(&[("/usr", "/w")]))),
+        ] {
+            assert!(figure > default.total, "{name}: {figure}");
+        }
+        assert!(total("default", |r| r.isolation.read_only = Some(true)) < default.total);
+    }
+
     #[test]
     fn weights_have_ids_of_their_own_and_points() {
         let ids: BTreeSet<&str> = WEIGHTS.iter().map(|w| w.id).collect();

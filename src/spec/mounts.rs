@@ -44,9 +44,11 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     }
     if draft.namespaces.ipc.value == Namespace::Private {
         mounts.push(kernel("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
-        if !planned("/dev/shm") {
-            let size = draft.resources.shm_size.as_ref().map_or(64 << 20, |s| s.value);
-            let size = format!("size={size}");
+        // `--ipc none`: without one.
+        if let Some(shm) = &draft.resources.shm_size
+            && !planned("/dev/shm")
+        {
+            let size = format!("size={}", shm.value);
             mounts.push(kernel("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
         }
     }

@@ -63,6 +63,17 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
+/// A plan under a preset, for tests of what reads plans.
+pub(crate) fn plan(preset: &'static str, change: impl FnOnce(&mut Request)) -> (crate::plan::Plan, Facts) {
+    let mut case = Case::new(&["echo", "two words"]).preset(preset).ask(change);
+    case.host = FakeHost::default().with("/home/u", 1000, Kind::Directory).with("/usr", 0, Kind::Directory);
+    (crate::plan::Plan::new(case.draft().unwrap(), vec![], &case.facts), case.facts)
+}
+
+pub(crate) fn binds(pairs: &[(&str, &str)]) -> Vec<MountRequest> {
+    pairs.iter().map(|(source, destination)| bind(source, destination)).collect()
+}
+
 struct Case {
     request: Request,
     image: Image,
