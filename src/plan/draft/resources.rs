@@ -229,13 +229,13 @@ fn shm(inputs: &Inputs<'_>) -> Result<Option<Sourced<u64>>> {
     }
     let held = &inputs.preset.shm_size;
     match inputs.request.resources.shm_size {
-        Some(0) => Err(Error::runner("SHM size can not be less than 0")),
-        Some(size) => {
+        // Docker takes 0 for its default.
+        Some(size) if size > 0 => {
             let say = || format!("is {}", held.value);
             lock(inputs.preset, Key::ShmSize, &format!("--shm-size {size}"), size <= held.value, say)?;
             Ok(Some(Sourced::flag(size, "--shm-size")))
         }
-        None => Ok(Some(held.clone())),
+        _ => Ok(Some(held.clone())),
     }
 }
 
