@@ -24,3 +24,25 @@ fn check(draft: &Draft, facts: &Facts) -> Vec<Finding> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Held;
+    use crate::policy::testkit::{bind, draft_with, facts, seen};
+
+    #[test]
+    fn a_cover_that_can_be_unmounted_hides_nothing() {
+        let home = |draft: &mut Draft| {
+            let key = Held { path: "/home/ann/.ssh".into(), class: PathClass::Secret, why: "keys".into() };
+            draft.mounts = vec![seen(bind("/home/ann:/src:rw"), |s| s.holds = vec![key])];
+            draft.masked_paths.value.push("/src/.ssh".into());
+        };
+        assert_eq!(check(&draft_with(home), &facts()), []);
+        let with_mount = draft_with(|draft| {
+            home(draft);
+            draft.capabilities.value.insert("CAP_SYS_ADMIN".into());
+        });
+        assert_eq!(check(&with_mount, &facts()).len(), 1);
+    }
+}
