@@ -13,6 +13,7 @@ cases!("guards":
     @alone the_launchers_binary_is_out_of_reach, @alone the_launcher_runs_from_a_protected_copy, symlinked_mount_destinations,
     a_symlinked_dev_is_refused, symlinked_proc_and_sys_are_refused, workdir_through_a_descriptor,
     symlinked_etc_files, a_workdir_symlink_stays_inside, links_to_the_kernels_folders_are_refused,
+    a_device_under_another_name_is_that_device,
 );
 
 fn digest(path: &Path) -> Outcome<Vec<u8>> {
@@ -208,5 +209,20 @@ fn links_to_the_kernels_folders_are_refused(env: &Env) -> Outcome {
     symlink("/proc", bound.join("p"))?;
     let flags = [format!("{}:/b", bound.display()), format!("{}:/b/p/sys/kernel", inside.display())];
     env.sh(&["-v", &flags[0], "-v", &flags[1]], "true")?.exits(125)?.complains(&["/proc/sys/kernel"])?;
+    Ok(())
+}
+
+/// What the container's path of a device is called on the host is nobody's business.
+fn a_device_under_another_name_is_that_device(env: &Env) -> Outcome {
+    let name = format!("/dev/shm/hardrun-it-{}", std::process::id());
+    std::fs::write(&name, "the host's\n")?;
+    let device = format!("/dev/null:{name}");
+    let out = env.sh(&["--device", &device], &format!("echo lost > {name}; cat {name}; test -c {name} && echo device"));
+    let content = std::fs::read_to_string(&name)?;
+    std::fs::remove_file(&name)?;
+    check_eq!(out?.ok()?.out(), "device\n");
+    check_eq!(content, "the host's\n", "the container wrote to a file of the host");
+    let out = env.sh(&["--device", "/dev/zero:/dev/nothing-here"], "head -c 3 /dev/nothing-here | od -An -tx1")?;
+    check_eq!(out.ok()?.out().trim(), "00 00 00");
     Ok(())
 }

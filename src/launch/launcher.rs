@@ -9,12 +9,12 @@ use super::supervisor::{self, Duties, Ended, Init, Signals};
 use super::{cgroup, network, terminal};
 use crate::audit::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{Draft, MountKind, NetworkMode, SeLinux, UserNamespace};
+use crate::plan::{DevicePlan, Draft, MountKind, NetworkMode, SeLinux, Sourced, UserNamespace};
 use crate::spec::{self, Staged};
 use crate::state::Paths;
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
 use crate::storage::idrange::{self, IdRange};
-use crate::storage::{Stage, destination, root};
+use crate::storage::{Stage, destination, devices, root};
 use crate::sys::{self, userns};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
@@ -250,6 +250,9 @@ fn stage_mounts(
     for mount in &draft.mounts {
         destination::refuse_redirected_mount(&rootfs, &mount.destination, &mount.asked)?;
     }
+    for device in &draft.devices {
+        destination::refuse_redirected_device(&rootfs, &device.value.container)?;
+    }
     destination::refuse_redirected_workdir(&rootfs, &draft.process.cwd.value)?;
     let user = &draft.process.user.value;
     let ids = base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
@@ -282,14 +285,25 @@ fn stage_mounts(
         };
         mounts.push(staged);
     }
+    let devices = match userns {
+        Some(_) => Some(stage_devices(draft, stage)?),
+        None => None,
+    };
     root::make_workdir(&rootfs, &draft.process.cwd.value, owner)?;
     Ok(Staged {
         root: rootfs,
         mounts,
+        devices,
         userns: userns.map(userns::path),
         cgroup2: cgroup::of_host()?.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })
+}
+
+fn stage_devices(draft: &Draft, stage: &Stage) -> Result<Vec<PathBuf>> {
+    let stage_one =
+        |(n, device): (usize, &Sourced<DevicePlan>)| devices::stage(stage, &format!("d{n}"), &device.value.host);
+    draft.devices.iter().enumerate().map(stage_one).collect()
 }
 
 /// A pair of connected sockets that keep message boundaries: ours and the container's.

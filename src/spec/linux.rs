@@ -30,7 +30,7 @@ pub fn linux(plan: &Plan, staged: &Staged) -> Result<Linux> {
         .cgroups_path(cgroups_path(draft))
         .masked_paths(draft.masked_paths.value.clone())
         .readonly_paths(draft.readonly_paths.value.clone())
-        .devices(draft.devices.iter().map(|d| device(&d.value)).collect::<Result<Vec<_>>>()?)
+        .devices(made_devices(draft, staged)?)
         .rootfs_propagation("private");
     if let SeLinux::Labels { mount, .. } = &draft.selinux.value {
         builder = builder.mount_label(mount.clone());
@@ -254,6 +254,15 @@ fn numbers(path: &Path) -> Result<(LinuxDeviceType, i64, i64)> {
         return Err(Error::runner(format!("{} is not a device", path.display())));
     };
     Ok((kind, i64::from(rustix::fs::major(m.rdev())), i64::from(rustix::fs::minor(m.rdev()))))
+}
+
+/// Nodes for libcontainer to make. In a user namespace it binds the host's node at the *container's* path instead:
+/// `--device /dev/null:/dev/shm/x` would be the host's /dev/shm/x, judged by nobody. There they are mounts, see `mounts`.
+fn made_devices(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxDevice>> {
+    match staged.devices {
+        Some(_) => Ok(Vec::new()),
+        None => draft.devices.iter().map(|d| device(&d.value)).collect(),
+    }
 }
 
 fn device(device: &DevicePlan) -> Result<LinuxDevice> {

@@ -22,6 +22,9 @@ pub struct Staged {
     pub root: PathBuf,
     /// One staged source per entry of the plan's mounts; `None` where libcontainer makes the mount itself.
     pub mounts: Vec<Option<PathBuf>>,
+    /// One staged node per entry of the plan's devices, to be bound; `None` where libcontainer makes nodes of its own, which
+    /// takes the host's user namespace.
+    pub devices: Option<Vec<PathBuf>>,
     /// Path of the user namespace to join.
     pub userns: Option<PathBuf>,
     /// cgroup v2 is mounted on the host, so the container can have a read-only view of its own.
@@ -36,6 +39,7 @@ impl Staged {
         Staged {
             root: "rootfs".into(),
             mounts: plan.draft.mounts.iter().map(mounts::printed_source).collect(),
+            devices: None,
             userns: None,
             cgroup2: false,
             apparmor: apparmor_profile(&plan.draft, plan.draft.apparmor.value != AppArmor::Unavailable),

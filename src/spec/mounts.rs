@@ -58,6 +58,10 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     for (mount, source) in draft.mounts.iter().zip(&staged.mounts) {
         mounts.push(planned_mount(mount, source.as_ref())?);
     }
+    for (device, source) in draft.devices.iter().zip(staged.devices.iter().flatten()) {
+        // Not nodev: it is a device that was asked for, and nothing but it is mounted.
+        mounts.push(build(&device.value.container, "bind", source.clone(), words(&["nosuid", "noexec", "bind"]))?);
+    }
     Ok(mounts)
 }
 

@@ -73,6 +73,15 @@ pub fn refuse_redirected_mount(root: &Path, destination: &str, asked: &str) -> R
     ))
 }
 
+/// Refuse a device node that the image's symlinks send to /proc, /sys or the root. Under /dev is where it belongs.
+pub fn refuse_redirected_device(root: &Path, destination: &str) -> Result<()> {
+    let leads = follow(root, destination)?;
+    if leads.starts_with("/dev") && leads != Path::new("/dev") {
+        return Ok(());
+    }
+    refuse_redirected_mount(root, destination, &format!("--device …:{destination}"))
+}
+
 /// Refuse a working directory that the image's symlinks send to /proc or /sys: a folder of the host may be open there.
 pub fn refuse_redirected_workdir(root: &Path, workdir: &str) -> Result<()> {
     let leads = follow(root, workdir)?;

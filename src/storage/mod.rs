@@ -4,6 +4,7 @@
 pub mod binds;
 mod copyup;
 pub mod destination;
+pub mod devices;
 pub mod idrange;
 pub mod root;
 pub mod stage;
