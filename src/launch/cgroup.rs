@@ -1,6 +1,10 @@
 //! The container's control groups on the host: where they are, and taking them away.
 
 use crate::error::{Context, Error, Result};
+use crate::plan::ResourcesPlan;
+use crate::sys::mounts::{attach, clone_tree};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,6 +14,14 @@ pub struct Hierarchy {
     pub controllers: Vec<String>,
     pub mount: PathBuf,
     pub v2: bool,
+}
+
+/// Where a container is put: the group's path, the same in each hierarchy.
+#[derive(Debug)]
+pub struct Placement {
+    /// `/hardrun/<id>`
+    pub path: String,
+    pub hierarchies: Vec<Hierarchy>,
 }
 
 /// Every cgroup hierarchy in a mountinfo text.
@@ -47,6 +59,54 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
         .or_else(|| hierarchies.iter().find(|h| h.v2))
 }
 
+/// Take the hierarchies that set no limit for this container out of the launcher's own mount namespace, and return those
+/// that are left. libcontainer makes a group in every hierarchy that it sees, which with cgroup v1 is most of the cost of
+/// building a container. In the others the container stays in its launcher's group. cgroup v2 is one hierarchy and is
+/// left alone.
+pub fn narrow(resources: &ResourcesPlan) -> Result<Vec<Hierarchy>> {
+    let all = of_host()?;
+    let root = Path::new("/sys/fs/cgroup");
+    let wanted = wanted_controllers(resources);
+    let keep = |h: &Hierarchy| h.v2 || h.controllers.iter().any(|c| wanted.contains(&c.as_str()));
+    let below = |h: &Hierarchy| h.mount.parent() == Some(root);
+    if all.iter().all(|h| h.v2) || !all.iter().all(below) || all.iter().all(keep) {
+        return Ok(all);
+    }
+    let attempt = || format!("take unused cgroup hierarchies out of {}", root.display());
+    let kept: Vec<Hierarchy> = all.into_iter().filter(keep).collect();
+    let clone = |path: &Path| -> Result<OwnedFd> {
+        let folder =
+            openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).context(attempt)?;
+        clone_tree(&folder, false).context(attempt)
+    };
+    let base = clone(root)?;
+    let trees: Vec<OwnedFd> = kept.iter().map(|h| clone(&h.mount)).collect::<Result<_>>()?;
+    rustix::mount::unmount(root, rustix::mount::UnmountFlags::DETACH).context(attempt)?;
+    attach(&base, root).context(attempt)?;
+    for (hierarchy, tree) in kept.iter().zip(&trees) {
+        attach(tree, &hierarchy.mount).context(attempt)?;
+    }
+    Ok(kept)
+}
+
+/// Controllers of cgroup v1 that this container needs.
+fn wanted_controllers(resources: &ResourcesPlan) -> Vec<&'static str> {
+    let mut wanted = vec!["devices", "memory", "pids"];
+    let r = resources;
+    let cpu = [r.cpu_quota.is_some(), r.cpu_period.is_some(), r.cpu_shares.is_some()];
+    if cpu.contains(&true) || r.cpu_rt_period.is_some() || r.cpu_rt_runtime.is_some() {
+        wanted.push("cpu");
+    }
+    if r.cpuset_cpus.is_some() || r.cpuset_mems.is_some() {
+        wanted.push("cpuset");
+    }
+    let throttles = [&r.blkio_weight_device, &r.read_bps, &r.write_bps, &r.read_iops, &r.write_iops];
+    if r.blkio_weight.is_some() || throttles.iter().any(|t| !t.is_empty()) {
+        wanted.push("blkio");
+    }
+    wanted
+}
+
 /// Kill what is left in a container's cgroups and remove them. `path` as in the spec: `/hardrun/<id>`.
 ///
 /// # Errors
@@ -76,6 +136,10 @@ pub fn is_own(path: &str, id: &str) -> bool {
 
 fn remove_tree(folder: &Path) -> Result<()> {
     let attempt = || format!("remove the cgroup {}", folder.display());
+    // Nearly always it is empty: the container cannot make groups below its own.
+    if std::fs::remove_dir(folder).is_ok() {
+        return Ok(());
+    }
     for entry in std::fs::read_dir(folder).context(attempt)? {
         let entry = entry.context(attempt)?;
         if entry.file_type().context(attempt)?.is_dir() {

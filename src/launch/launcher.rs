@@ -1,12 +1,13 @@
 //! The launching process, as one straight line: stage, build, read back, let go, supervise, clean up.
 
+use super::cgroup::{self, Placement};
 use super::executor::{Confine, EXEC_FAILED, FAILED, GO, READY};
 use super::handoff::Handoff;
 use super::pump::{End, Pump};
 use super::readback::{self, Expected};
 use super::record::Record;
 use super::supervisor::{self, Duties, Ended, Init, Signals};
-use super::{cgroup, network, terminal};
+use super::{network, terminal};
 use crate::audit::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{DevicePlan, Draft, MountKind, NetworkMode, SeLinux, Sourced, UserNamespace};
@@ -78,16 +79,16 @@ fn launch(handoff: &Handoff) -> Result<Ended> {
     let run = Path::new(Paths::RUN);
     let ids = allocate_ids(draft, run)?;
     let stage = Stage::enter(run)?;
-    let cgroup_path = spec::cgroups_path(draft);
+    let group = Placement { path: spec::cgroups_path(draft), hierarchies: cgroup::narrow(&draft.resources)? };
     let name = handoff.named.then_some(draft.name.as_str());
-    let record = Record::create(&paths, &draft.id, name, &cgroup_path)?;
+    let record = Record::create(&paths, &draft.id, name, &group.path)?;
     let cidfile = CidFile::create(draft)?;
 
-    let result = carry_out(handoff, &stage, &record, ids.as_ref(), &own, &cgroup_path, &mut signals);
+    let result = carry_out(handoff, &stage, &record, ids.as_ref(), &own, &group, &mut signals);
     if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
         cidfile.discard();
     }
-    let cleaned = clean_up(&stage, record, &cgroup_path, &draft.id);
+    let cleaned = clean_up(&stage, record, &group, &draft.id);
     match (result, cleaned) {
         (Ok(ended), Ok(())) => Ok(ended),
         (Ok(ended), Err(e)) => {
@@ -120,7 +121,7 @@ fn carry_out(
     record: &Record,
     ids: Option<&IdRange>,
     own: &readback::Namespaces,
-    cgroup_path: &str,
+    group: &Placement,
     signals: &mut Signals,
 ) -> Result<Ended> {
     let plan = &handoff.plan;
@@ -132,7 +133,7 @@ fn carry_out(
             userns::create(&map, &map).context(|| "make the container's user namespace".into())
         })
         .transpose()?;
-    let staged = stage_mounts(handoff, stage, record, base, userns.as_ref())?;
+    let staged = stage_mounts(handoff, stage, record, base, userns.as_ref(), group)?;
     let spec = spec::to_oci(plan, &staged)?;
     let bundle = stage.folder("bundle")?;
     let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
@@ -158,7 +159,7 @@ fn carry_out(
     if draft.namespaces.network.value == NetworkMode::None {
         network::loopback(init.pid)?;
     }
-    let expected = Expected { plan, base, cgroup: cgroup_path, apparmor: handoff.apparmor.as_deref(), own };
+    let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
     readback::before_start(init.pid, &expected)?;
     container.start().context(|| "start the container".into())?;
     await_ready(&ours, &init)?;
@@ -236,6 +237,7 @@ fn stage_mounts(
     record: &Record,
     base: Option<u32>,
     userns: Option<&OwnedFd>,
+    group: &Placement,
 ) -> Result<Staged> {
     let draft = &handoff.plan.draft;
     let owner = base.unwrap_or(0);
@@ -295,7 +297,7 @@ fn stage_mounts(
         mounts,
         devices,
         userns: userns.map(userns::path),
-        cgroup2: cgroup::of_host()?.iter().all(|h| h.v2),
+        cgroup2: group.hierarchies.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })
 }
@@ -503,8 +505,8 @@ impl CidFile {
     }
 }
 
-fn clean_up(stage: &Stage, record: Record, cgroup_path: &str, id: &str) -> Result<()> {
-    let cgroups = cgroup::of_host().and_then(|h| cgroup::remove(&h, cgroup_path, id));
+fn clean_up(stage: &Stage, record: Record, group: &Placement, id: &str) -> Result<()> {
+    let cgroups = cgroup::remove(&group.hierarchies, &group.path, id);
     let left = stage.leave();
     let removed = record.remove();
     cgroups.and(left).and(removed)

@@ -4,6 +4,7 @@
 //! folder turns an overlay read-only without an error, unknown mount options do nothing. So nothing is believed: what the
 //! plan promises is read from /proc, and any difference ends the container.
 
+use super::cgroup::Placement;
 use crate::error::{Context, Error, Result};
 use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
@@ -18,7 +19,8 @@ pub struct Expected<'a> {
     pub plan: &'a Plan,
     /// First host id of the container's user namespace, if it has one.
     pub base: Option<u32>,
-    pub cgroup: &'a str,
+    /// The cgroup that the container was put into.
+    pub group: &'a Placement,
     pub apparmor: Option<&'a str>,
     /// Our own namespaces, read before anything was joined.
     pub own: &'a Namespaces,
@@ -80,7 +82,12 @@ impl Differences {
 }
 
 fn read(path: String) -> Result<String> {
-    std::fs::read_to_string(&path).context(|| format!("read the container's state from {path}"))
+    // Files of /proc have no size: room is made at once, for every small read makes the kernel start again.
+    let mut text = String::with_capacity(16 * 1024);
+    std::fs::File::open(&path)
+        .and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut text))
+        .context(|| format!("read the container's state from {path}"))?;
+    Ok(text)
 }
 
 fn check_namespaces(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
@@ -225,10 +232,11 @@ fn unescape(text: &str) -> String {
 fn check_mounts(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let mounted = parse_mountinfo(&read(format!("/proc/{pid}/mountinfo"))?);
     let draft = &expected.plan.draft;
-    for m in &mounted {
+    for m in mounted.iter().filter(|m| !m.propagation.is_empty()) {
         differences.compare(&format!("propagation of {}", m.point), "", &m.propagation.join(" "));
     }
-    let host = parse_mountinfo(&read("/proc/self/mountinfo".into())?);
+    let shares = draft.namespaces.pid.value == Namespace::Host || draft.namespaces.network.value == NetworkMode::Host;
+    let host = if shares { parse_mountinfo(&read("/proc/self/mountinfo".into())?) } else { Vec::new() };
     for stray in strays(&mounted, draft, &host) {
         differences.compare("mounts over the kernel's file systems", String::new(), stray);
     }
@@ -256,14 +264,15 @@ fn check_mounts(pid: i32, expected: &Expected<'_>, differences: &mut Differences
         }
     }
     for path in &draft.masked_paths.value {
-        if inside.exists(path) {
-            differences.compare(&format!("{path} masked"), true, inside.mount_at(path)?.is_some());
+        if let At::Part = inside.at(path)? {
+            differences.compare(&format!("{path} masked"), true, false);
         }
     }
     for path in &draft.readonly_paths.value {
-        if inside.exists(path) {
-            let readonly = inside.mount_at(path)?.is_some_and(|m| m.has("ro"));
-            differences.compare(&format!("{path} read-only"), true, readonly);
+        match inside.at(path)? {
+            At::Nothing => {}
+            At::Mount(m) if m.has("ro") => {}
+            At::Mount(_) | At::Part => differences.compare(&format!("{path} read-only"), true, false),
         }
     }
     Ok(())
@@ -335,24 +344,37 @@ impl<'a> Inside<'a> {
         openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    fn exists(&self, path: &str) -> bool {
-        self.resolve(path).is_ok()
-    }
-
-    /// The mount whose root is at `path`; `None` where there is nothing or only a part of another mount. Linux 5.8.
-    fn mount_at(&self, path: &str) -> Result<Option<&'a Mounted>> {
+    /// What is at `path`. Linux 5.8.
+    fn at(&self, path: &str) -> Result<At<'a>> {
         let file = match self.resolve(path) {
             Ok(file) => file,
-            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(At::Nothing),
             Err(e) => return Err(Error::runner(format!("look at {path} inside the container")).because(e)),
         };
         let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
             .context(|| format!("look at {path} inside the container"))?;
         if !stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) {
-            return Ok(None);
+            return Ok(At::Part);
         }
-        Ok(self.by_id.get(&stat.stx_mnt_id).copied())
+        Ok(self.by_id.get(&stat.stx_mnt_id).map_or(At::Part, |m| At::Mount(m)))
     }
+
+    /// The mount whose root is at `path`, if it is one.
+    fn mount_at(&self, path: &str) -> Result<Option<&'a Mounted>> {
+        Ok(match self.at(path)? {
+            At::Mount(m) => Some(m),
+            At::Nothing | At::Part => None,
+        })
+    }
+}
+
+/// What a path of the container leads to.
+enum At<'a> {
+    Nothing,
+    /// A file or folder inside another mount.
+    Part,
+    /// The root of a mount.
+    Mount(&'a Mounted),
 }
 
 fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
@@ -377,10 +399,10 @@ fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Difference
 
 fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let text = read(format!("/proc/{pid}/cgroup"))?;
-    if !text.lines().any(|l| l.rsplit(':').next() == Some(expected.cgroup)) {
-        differences.compare("cgroup", expected.cgroup.to_owned(), text.replace('\n', " "));
+    if !text.lines().any(|l| l.rsplit(':').next() == Some(expected.group.path.as_str())) {
+        differences.compare("cgroup", expected.group.path.clone(), text.replace('\n', " "));
     }
-    let hierarchies = super::cgroup::of_host()?;
+    let hierarchies = &expected.group.hierarchies;
     let resources = &expected.plan.draft.resources;
     let pids = resources.pids.as_ref().map(|v| v.value).filter(|v| *v > 0);
     // The kernel rounds memory down to whole pages.
@@ -389,17 +411,17 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
         [("memory", "memory.limit_in_bytes", "memory.max", memory), ("pids", "pids.max", "pids.max", pids)]
     {
         let Some(planned) = planned else { continue };
-        let Some(hierarchy) = super::cgroup::holding(&hierarchies, controller) else {
+        let Some(hierarchy) = super::cgroup::holding(hierarchies, controller) else {
             differences.compare(&format!("{controller} limit"), planned.to_string(), "no such controller".into());
             continue;
         };
         // The limit counts only for those who are in the group.
         differences.compare(
             &format!("{controller} group"),
-            Some(expected.cgroup),
+            Some(expected.group.path.as_str()),
             member_of(&text, controller, hierarchy.v2),
         );
-        let folder = hierarchy.mount.join(expected.cgroup.trim_start_matches('/'));
+        let folder = hierarchy.mount.join(expected.group.path.trim_start_matches('/'));
         let path = folder.join(if hierarchy.v2 { v2_file } else { v1_file });
         let found = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
         differences.compare(&format!("{controller} limit"), planned.to_string(), found.trim().to_owned());
