@@ -4,9 +4,10 @@ use super::append::head_path;
 use super::entry::Event;
 use super::head::Head;
 use super::line::{self, Record, ZERO};
-use crate::error::{Context as _, Result};
+use crate::error::{Context as _, Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// A line of the log as it is.
@@ -37,11 +38,16 @@ pub fn records(path: &Path, mut each: impl FnMut(Line) -> Result<()>) -> Result<
     Ok(())
 }
 
+/// Not followed, and nothing but a file: a FIFO or a device in its place would hold the reader for ever.
 fn open(path: &Path) -> Result<Option<File>> {
-    match File::open(path) {
+    let say = || format!("cannot open the audit log {}", path.display());
+    match File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path) {
+        Ok(file) if !file.metadata().verb_context(say)?.is_file() => {
+            Err(Error::verb(say()).because("it is not a file"))
+        }
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).verb_context(|| format!("cannot open the audit log {}", path.display())),
+        Err(e) => Err(e).verb_context(say),
     }
 }
 

@@ -199,3 +199,14 @@ fn launches_overrides_and_refusals_say_what_and_why() {
         ]
     );
 }
+
+#[test]
+fn what_is_not_a_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    assert!(verify(&path).unwrap_err().chain().join(" ").contains("not a file"));
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    assert!(verify(&path).is_err());
+}

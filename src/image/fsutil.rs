@@ -1,6 +1,6 @@
 //! Small file-system steps that the store is made of: private folders, atomic writes, removal of trees of any depth.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
@@ -8,16 +8,43 @@ use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Make a folder and its missing parents, reachable by their owner only.
+/// Make a folder and its missing parents, reachable by their owner only. One that is there already is checked.
 pub fn private_dir(path: &Path) -> Result<()> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .verb_context(|| format!("making the folder {}", path.display()))
+        .verb_context(|| format!("making the folder {}", path.display()))?;
+    check_private(path)
+}
+
+/// A folder of the store that somebody else may write in is not ours: he could put another layer in the place of one
+/// that was checked, or a symlink to a folder of the host.
+///
+/// # Errors
+/// It belongs to somebody else, or its mode lets group or others write.
+pub fn check_private(path: &Path) -> Result<()> {
+    let meta = std::fs::metadata(path).verb_context(|| format!("looking at {}", path.display()))?;
+    let me = rustix::process::geteuid().as_raw();
+    let shown = path.display();
+    if meta.uid() != me {
+        return Err(Error::verb(format!(
+            "{shown} belongs to uid {}, who could change what is run from it",
+            meta.uid()
+        ))
+        .hint(format!("name a folder that is not there yet; or: chown {me} {shown} && chmod 700 {shown}")));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(Error::verb(format!(
+            "{shown} has the mode {:04o}: others could change what is run from it",
+            meta.mode() & 0o7777
+        ))
+        .hint(format!("name a folder that is not there yet; or: chmod 700 {shown}")));
+    }
+    Ok(())
 }
 
 /// Replace a file as a whole: a reader, and a crash at any moment, sees the old content or the new one.
@@ -33,6 +60,36 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
     tmp.as_file().sync_all().verb_context(say)?;
     tmp.persist(path).verb_context(say)?;
     sync_dir(folder)
+}
+
+/// Whether it failed for want of space on the disk.
+pub fn is_disk_full(error: &Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(e) = cause {
+        if e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = e.source();
+    }
+    false
+}
+
+/// Overwrite a file in place with text that is not longer, padded with spaces to the old length: asks for no block. One
+/// write, but not atomic: for a disk that has no room for [`write_atomic`].
+///
+/// # Errors
+/// Also where the text is longer.
+pub fn write_in_place(path: &Path, content: &[u8]) -> Result<()> {
+    let say = || format!("writing {} on a full disk", path.display());
+    let file = File::options().write(true).open(path).verb_context(say)?;
+    let length = file.metadata().verb_context(say)?.len();
+    if content.len() as u64 > length {
+        return Err(Error::verb(say()).because("it would grow"));
+    }
+    let mut padded = content.to_vec();
+    padded.resize(length as usize, b' ');
+    file.write_all_at(&padded, 0).verb_context(say)?;
+    file.sync_all().verb_context(say)
 }
 
 /// Make a rename in `folder` survive a power cut.
@@ -206,6 +263,40 @@ mod tests {
         remove_path(&top).unwrap();
         assert!(!top.exists());
         assert_eq!(std::fs::read(dir.path().join("canary/file")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_file_is_overwritten_in_place_where_it_does_not_grow() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("index.json");
+        std::fs::write(&file, "long text").unwrap();
+        write_in_place(&file, b"short").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"short    ");
+        assert!(write_in_place(&file, b"longer than that").is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"short    ");
+        let full = std::fs::write("/dev/full", "x").verb_context(|| "writing".into()).unwrap_err();
+        assert!(is_disk_full(&full) && !is_disk_full(&Error::verb("x").because("no space left on device")));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_write_in_is_no_store() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        let made = dir.path().join("a/b");
+        private_dir(&made).unwrap();
+        assert_eq!(std::fs::metadata(dir.path().join("a")).unwrap().permissions().mode() & 0o777, 0o700);
+        mode(&made, 0o755);
+        private_dir(&made).unwrap();
+        for open in [0o1777, 0o775] {
+            mode(&made, open);
+            assert!(private_dir(&made).unwrap_err().message.contains(&format!("{open:04o}")));
+        }
+        mode(&made, 0o700);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&made, Some(1), None).unwrap();
+            let e = private_dir(&made).unwrap_err();
+            assert!(e.message.contains("belongs to uid 1") && e.hint.unwrap().contains("chown 0 "));
+        }
     }
 
     #[test]

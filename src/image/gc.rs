@@ -198,7 +198,7 @@ impl Store {
             if last {
                 removed.untagged.extend(same.iter().flat_map(|e| e.repo_digests()).collect::<BTreeSet<_>>());
             }
-            self.write_index(&index)?;
+            self.write_shorter_index(&index)?;
         }
         if !removed.deleted.is_empty() {
             match self.collect(&closure) {

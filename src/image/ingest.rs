@@ -171,7 +171,18 @@ impl Ingest<'_> {
         if target.exists() {
             return Ok(None);
         }
-        BlobWriter::open(self.store.partial().join(digest.hex()), target, digest, size)
+        let partial = self.store.partial().join(digest.hex());
+        if let Some(size) = size {
+            // Before anything is written: a registry says any size, and what was fetched stays to be taken up.
+            let there = std::fs::symlink_metadata(&partial).map_or(0, |m| m.len());
+            let (free, _) = fsutil::free_space(&self.store.partial())?;
+            if size.saturating_sub(there) > free {
+                return Err(Error::verb(format!(
+                    "blob {digest} is {size} bytes long, and {free} are free on the disk"
+                )));
+            }
+        }
+        BlobWriter::open(partial, target, digest, size)
     }
 
     /// Write a blob whose digest is not known yet.

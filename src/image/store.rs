@@ -37,7 +37,11 @@ impl Store {
     pub fn open(paths: &Paths) -> Result<Store> {
         let store = Store { paths: paths.clone() };
         let marker = paths.images().join("oci-layout");
-        if !marker.exists() {
+        if marker.exists() {
+            for folder in [&paths.root, &paths.images(), &paths.layers()] {
+                fsutil::check_private(folder)?;
+            }
+        } else {
             fsutil::private_dir(&paths.root)?;
             for folder in [store.blobs(), paths.layers(), store.tmp(), store.partial()] {
                 fsutil::private_dir(&folder)?;
@@ -95,6 +99,17 @@ impl Store {
     pub(super) fn write_index(&self, index: &Index) -> Result<()> {
         let bytes = serde_json::to_vec(index).expect("an index is plain data");
         fsutil::write_atomic(&self.index_path(), &bytes)
+    }
+
+    /// For removals, which are what a full disk needs: without room for a new file the old one is overwritten.
+    pub(super) fn write_shorter_index(&self, index: &Index) -> Result<()> {
+        match self.write_index(index) {
+            Err(e) if fsutil::is_disk_full(&e) => {
+                let bytes = serde_json::to_vec(index).expect("an index is plain data");
+                fsutil::write_in_place(&self.index_path(), &bytes)
+            }
+            other => other,
+        }
     }
 
     /// Whether the content with this digest is in the store.

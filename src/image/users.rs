@@ -3,12 +3,15 @@
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::plan::UserPlan;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Accounts of a directory service, exported into a file, are the largest in use.
 const FILE_MAX: u64 = 16 << 20;
 /// The largest id docker takes.
 const ID_MAX: u32 = i32::MAX as u32;
+/// The kernel's NGROUPS_MAX.
+const GROUPS_MAX: usize = 65_536;
 
 struct User<'a> {
     name: &'a str,
@@ -69,11 +72,15 @@ fn resolve_in(passwd: &str, group: &str, spec: &str, group_add: &[String]) -> Re
     for name in group_add {
         extra.push(find_group(groups(), name)?);
     }
+    // A group file of 16 MiB has room for a million of them.
+    let mut seen = HashSet::from([plan.gid]);
     plan.additional_gids = vec![plan.gid];
-    for gid in extra {
-        if !plan.additional_gids.contains(&gid) {
-            plan.additional_gids.push(gid);
-        }
+    plan.additional_gids.extend(extra.into_iter().filter(|gid| seen.insert(*gid)));
+    if plan.additional_gids.len() > GROUPS_MAX {
+        return Err(Error::runner(format!(
+            "user {spec:?} is in {} groups of the image; the kernel takes {GROUPS_MAX}",
+            plan.additional_gids.len()
+        )));
     }
     plan.home = plan.home.filter(|h| !h.is_empty()).or_else(|| Some("/".into()));
     Ok(plan)
@@ -145,6 +152,15 @@ mod tests {
         assert_eq!(plan("app:video", &[]).unwrap(), (1000, 44, vec![44], "/home/app".into()));
         assert_eq!(plan("1:2", &["wheel", "99", "2"]).unwrap(), (1, 2, vec![2, 10, 99], "/".into()));
         assert_eq!(plan(":wheel", &[]).unwrap().1, 10);
+    }
+
+    #[test]
+    fn more_groups_than_the_kernel_takes_are_an_error_and_not_a_wait() {
+        let groups: String = (0..600_000).map(|gid| format!("g:x:{gid}:app\n")).collect();
+        let message = |lines: &str| resolve_in(PASSWD, lines, "app", &[]).map_err(|e| e.message);
+        assert!(message(&groups).unwrap_err().contains("600000 groups"));
+        let some: String = groups.lines().take(70_000).filter(|l| l.len() < 12).map(|l| format!("{l}\n")).collect();
+        assert_eq!(message(&some).unwrap().additional_gids.len(), 1001);
     }
 
     #[test]

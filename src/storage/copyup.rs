@@ -2,7 +2,10 @@
 
 use crate::error::{Context, Error, Result};
 use pathrs::Root;
-use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid, openat};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, SeekFrom, Uid, openat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -50,7 +53,7 @@ fn copy_folder(source: &OwnedFd, target: &OwnedFd, base: u32) -> std::io::Result
                 let mut from = std::fs::File::from(openat(source, name, OFlags::RDONLY | nofollow, Mode::empty())?);
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | nofollow;
                 let mut to = std::fs::File::from(openat(target, name, flags, Mode::RUSR | Mode::WUSR)?);
-                std::io::copy(&mut from, &mut to)?;
+                copy_data(&mut from, &mut to)?;
                 copy_attributes(from.as_fd(), to.as_fd(), base)?;
             }
             FileType::Symlink => {
@@ -81,6 +84,27 @@ fn copy_folder(source: &OwnedFd, target: &OwnedFd, base: u32) -> std::io::Result
     Ok(())
 }
 
+/// Holes stay holes: a sparse file of an image (lastlog) would fill the disk.
+fn copy_data(from: &mut File, to: &mut File) -> std::io::Result<()> {
+    let size = from.metadata()?.len();
+    let mut at = 0;
+    while at < size {
+        let (start, end) = match rustix::fs::seek(&*from, SeekFrom::Data(at)) {
+            Ok(start) => (start, rustix::fs::seek(&*from, SeekFrom::Hole(start))?),
+            // Nothing but a hole is left.
+            Err(Errno::NXIO) => break,
+            // The file system knows no holes.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => (at, size),
+            Err(e) => return Err(e.into()),
+        };
+        rustix::fs::seek(&*from, SeekFrom::Start(start))?;
+        rustix::fs::seek(&*to, SeekFrom::Start(start))?;
+        std::io::copy(&mut Read::by_ref(from).take(end - start), to)?;
+        at = end;
+    }
+    to.set_len(size)
+}
+
 fn copy_attributes(from: impl AsFd, to: impl AsFd, base: u32) -> std::io::Result<()> {
     let stat = rustix::fs::fstat(from)?;
     let (uid, gid) = (inside(stat.st_uid, base), inside(stat.st_gid, base));
@@ -97,4 +121,23 @@ fn copy_attributes(from: impl AsFd, to: impl AsFd, base: u32) -> std::io::Result
 /// An id of the container's range as the container sees it; one outside the range is nobody's and becomes root's.
 fn inside(id: u32, base: u32) -> u32 {
     id.checked_sub(base).filter(|id| *id < super::idrange::SIZE).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    #[test]
+    fn holes_are_copied_as_holes() {
+        let (mut from, mut to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"middle", 20 << 20).unwrap();
+        copy_data(&mut from, &mut to).unwrap();
+        let mut middle = [0; 6];
+        to.read_exact_at(&mut middle, 20 << 20).unwrap();
+        let meta = to.metadata().unwrap();
+        assert_eq!((&middle, meta.len()), (b"middle", 64 << 20));
+        assert!(meta.blocks() * 512 < 1 << 20, "{} blocks", meta.blocks());
+    }
 }

@@ -8,6 +8,8 @@
 use crate::error::{Context, Error, Result};
 use crate::policy::rules::kernel_mountpoint::reserved;
 use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows.
@@ -17,17 +19,17 @@ const MAX_LINKS: usize = 40;
 /// /dev the image's files do not count: they will be covered.
 fn follow(root: &Path, path: &str) -> Result<PathBuf> {
     let attempt = || format!("follow {path} inside the image");
-    let mut todo: VecDeque<String> = words(Path::new(path));
+    let mut todo = words(Path::new(path));
     let mut at = PathBuf::from("/");
     let mut links = 0;
     while let Some(word) = todo.pop_front() {
-        match word.as_str() {
-            "/" => at = PathBuf::from("/"),
-            ".." => {
+        match word.as_bytes() {
+            b"/" => at = PathBuf::from("/"),
+            b".." => {
                 at.pop();
             }
-            name => {
-                at.push(name);
+            _ => {
+                at.push(&word);
                 if ["/proc", "/sys", "/dev"].iter().any(|kernels| at.starts_with(kernels)) {
                     continue;
                 }
@@ -52,12 +54,9 @@ fn follow(root: &Path, path: &str) -> Result<PathBuf> {
     Ok(at)
 }
 
-/// The components of a path as words; the root is `/`.
-fn words(path: &Path) -> VecDeque<String> {
-    path.components()
-        .filter(|c| *c != Component::CurDir)
-        .map(|c| c.as_os_str().to_string_lossy().into_owned())
-        .collect()
+/// The components of a path as words; the root is `/`. As bytes: a name that is not UTF-8 is a name to the kernel.
+fn words(path: &Path) -> VecDeque<OsString> {
+    path.components().filter(|c| *c != Component::CurDir).map(|c| c.as_os_str().to_owned()).collect()
 }
 
 /// Refuse a mount that the image's symlinks send to the kernel's file systems or to the root itself.
@@ -66,6 +65,7 @@ pub fn refuse_redirected_mount(root: &Path, destination: &str, asked: &str) -> R
     if !reserved(&leads) {
         return Ok(());
     }
+    let asked = if asked.is_empty() { destination } else { asked };
     let what = format!("refusing the mount {asked}: in the image {destination} leads to {}", leads.display());
     Err(Error::runner(what).hint(
         "the launch sets the confinement up through that folder, and the mount would redirect it (CVE-2025-52881); \
@@ -129,6 +129,16 @@ mod tests {
         }
         let error = refuse_redirected_mount(dir.path(), "/etc/hosts", "/etc/hosts").unwrap_err();
         assert!(error.message.contains("leads to /proc/1/attr/exec"), "{error}");
+    }
+
+    #[test]
+    fn a_link_by_way_of_a_name_that_is_not_text_is_followed_too() {
+        let dir = image();
+        let odd = std::ffi::OsStr::from_bytes(b"odd\xff");
+        symlink("/proc", dir.path().join(odd)).unwrap();
+        symlink(odd, dir.path().join("data")).unwrap();
+        assert!(refuse_redirected_mount(dir.path(), "/data", "-v /x:/data").is_err());
+        assert!(refuse_redirected_workdir(dir.path(), "/data/self/fd/7").is_err());
     }
 
     #[test]

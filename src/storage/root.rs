@@ -4,7 +4,7 @@
 use super::Stage;
 use crate::error::{Context, Error, Result};
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, mount};
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -124,8 +124,13 @@ fn mount_layer(layer: &Path, at: &Path, userns: Option<BorrowedFd<'_>>) -> Resul
 pub fn make_workdir(root: &Path, workdir: &str, owner: u32) -> Result<()> {
     let attempt = || format!("make the working directory {workdir}");
     let inside = pathrs::Root::open(root).context(attempt)?;
-    if inside.resolve(workdir).is_ok() {
-        return Ok(());
+    if let Ok(found) = inside.resolve(workdir) {
+        let found: OwnedFd = found.into();
+        let stat = rustix::fs::fstat(found).context(attempt)?;
+        return match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Ok(()),
+            _ => Err(Error::runner(format!("the working directory {workdir} is not a folder in the image"))),
+        };
     }
     let _ids = crate::sys::process::files_as(owner, owner).context(attempt)?;
     inside.mkdir_all(workdir, &std::fs::Permissions::from_mode(0o755)).context(attempt)?;
@@ -163,6 +168,19 @@ mod tests {
     #[test]
     fn option_separators_in_paths_are_escaped() {
         assert_eq!(escape(Path::new("/a,b:c\\d")).unwrap(), "/a\\,b\\:c\\\\d");
+    }
+
+    #[test]
+    fn a_working_folder_is_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("/real", dir.path().join("link")).unwrap();
+        for good in ["/", "/real", "/link"] {
+            make_workdir(dir.path(), good, 0).unwrap();
+        }
+        let error = make_workdir(dir.path(), "/file", 0).unwrap_err();
+        assert!(error.message.contains("/file is not a folder"), "{error}");
     }
 
     #[test]

@@ -198,9 +198,13 @@ fn copy(
                 blob.digest, blob.size
             ))));
         }
-        incoming
-            .write_all(&buffer[..n])
-            .map_err(|e| Error::verb(format!("cannot write {} to the store", blob.digest)).because(e))?;
+        if let Err(e) = incoming.write_all(&buffer[..n]) {
+            if e.kind() == std::io::ErrorKind::StorageFull {
+                // What was fetched would keep the disk full until somebody tries again.
+                incoming.restart()?;
+            }
+            return Err(Error::verb(format!("cannot write {} to the store", blob.digest)).because(e).into());
+        }
         *have += n as u64;
         progress.bytes(blob.short(), *have);
         if *have < blob.size && !pace.keeps_up(n as u64, Instant::now()) {

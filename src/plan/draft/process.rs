@@ -6,10 +6,10 @@ use crate::image::{users, view::View};
 use crate::plan::{NamespacesPlan, ProcessPlan, Rlimit, Source, Sourced, UserNamespace, UserPlan};
 use crate::preset::Key;
 use crate::request::SecurityOpt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What docker gives where the image has no PATH.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SIGTERM: i32 = 15;
 
 pub(super) fn resolve(
@@ -66,7 +66,10 @@ fn args(inputs: &Inputs<'_>) -> Result<Sourced<Vec<String>>> {
 /// In docker's order: what the engine sets, the image's, the caller's; a later one replaces an earlier in its place.
 fn env(inputs: &Inputs<'_>, hostname: &str, home: Option<&str>) -> Vec<Sourced<String>> {
     let asked = &inputs.request.process;
-    let mut env = Env(vec![Sourced::default(PATH.to_owned()), Sourced::default(format!("HOSTNAME={hostname}"))]);
+    let mut env = Env::default();
+    for (name, value) in [("PATH", PATH), ("HOSTNAME", hostname)] {
+        env.set(name, Some(value), Source::Default);
+    }
     if asked.tty {
         env.set("TERM", Some("xterm"), Source::Default);
     }
@@ -95,24 +98,35 @@ fn env(inputs: &Inputs<'_>, hostname: &str, home: Option<&str>) -> Vec<Sourced<S
     if !env.has("HOME") {
         env.set("HOME", Some(home.unwrap_or("/")), Source::Image);
     }
-    env.0
+    env.list
 }
 
-struct Env(Vec<Sourced<String>>);
+/// Where each name stands is remembered: an image's config has room for a million variables, and looking through all of
+/// them for each would take hours.
+#[derive(Default)]
+struct Env {
+    list: Vec<Sourced<String>>,
+    at: HashMap<String, usize>,
+}
 
 impl Env {
     fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|e| e.value.split_once('=').is_some_and(|(n, _)| n == name))
+        self.at.get(name).copied()
     }
     fn has(&self, name: &str) -> bool {
-        self.position(name).is_some()
+        self.at.contains_key(name)
     }
     fn set(&mut self, name: &str, value: Option<&str>, source: Source) {
         match (self.position(name), value) {
-            (Some(at), Some(value)) => self.0[at] = Sourced::new(format!("{name}={value}"), source),
-            (None, Some(value)) => self.0.push(Sourced::new(format!("{name}={value}"), source)),
+            (Some(at), Some(value)) => self.list[at] = Sourced::new(format!("{name}={value}"), source),
+            (None, Some(value)) => {
+                self.at.insert(name.to_owned(), self.list.len());
+                self.list.push(Sourced::new(format!("{name}={value}"), source));
+            }
             (Some(at), None) => {
-                self.0.remove(at);
+                self.list.remove(at);
+                self.at.remove(name);
+                self.at.values_mut().filter(|n| **n > at).for_each(|n| *n -= 1);
             }
             (None, None) => {}
         }
@@ -126,7 +140,7 @@ impl Env {
             out.push_str(&rest[..start]);
             let name = &rest[start + 2..start + length];
             if let Some(at) = self.position(name) {
-                out.push_str(&self.0[at].value[name.len() + 1..]);
+                out.push_str(&self.list[at].value[name.len() + 1..]);
             }
             rest = &rest[start + length + 1..];
         }
