@@ -122,8 +122,14 @@ pub fn main() -> ExitCode {
 /// `argv` with the program's name first.
 fn from_words(argv: Vec<OsString>) -> Result<u8> {
     // `hardrun --version` needs no verb.
-    if let [_, word] = argv.as_slice()
-        && (word == "--version" || word == "-v")
+    let words: Vec<&std::ffi::OsStr> = argv.iter().skip(1).map(|w| w.as_os_str()).collect();
+    let after_root = match words.as_slice() {
+        [root, _, rest @ ..] if *root == "--root" => rest,
+        [root, rest @ ..] if root.as_encoded_bytes().starts_with(b"--root=") => rest,
+        all => all,
+    };
+    if let [word] = after_root
+        && (*word == "--version" || *word == "-v")
     {
         return print_line(&version::line());
     }

@@ -125,6 +125,20 @@ pub fn remove(hierarchies: &[Hierarchy], path: &str, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether a cgroup of this host has processes in any hierarchy.
+pub fn is_populated(path: &str) -> Result<bool> {
+    for hierarchy in of_host()? {
+        let procs = hierarchy.mount.join(path.trim_start_matches('/')).join("cgroup.procs");
+        match std::fs::read_to_string(&procs) {
+            Ok(text) if !text.is_empty() => return Ok(true),
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).context(|| format!("read {}", procs.display())),
+        }
+    }
+    Ok(false)
+}
+
 /// Whether `path` is the absolute name of a cgroup that is called after the container.
 pub fn is_own(path: &str, id: &str) -> bool {
     let mut parts = path.split('/');

@@ -77,18 +77,27 @@ fn launch(handoff: &Handoff) -> Result<Ended> {
 
     // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
     let run = Path::new(Paths::RUN);
-    let ids = allocate_ids(draft, run)?;
+    let mut ids = allocate_ids(draft, run)?;
     let stage = Stage::enter(run)?;
     let group = Placement { path: spec::cgroups_path(draft), hierarchies: cgroup::narrow(&draft.resources)? };
     let name = handoff.named.then_some(draft.name.as_str());
-    let record = Record::create(&paths, &draft.id, name, &group.path)?;
     let cidfile = CidFile::create(draft)?;
+    let record = match Record::create(&paths, &draft.id, name, &group.path) {
+        Ok(record) => record,
+        Err(e) => {
+            cidfile.discard();
+            return Err(e);
+        }
+    };
+    if let Some(range) = &mut ids {
+        range.note(&group.path)?;
+    }
 
     let result = carry_out(handoff, &stage, &record, ids.as_ref(), &own, &group, &mut signals);
     if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
         cidfile.discard();
     }
-    let cleaned = clean_up(&stage, record, &group, &draft.id);
+    let cleaned = clean_up(&stage, record, &group, &draft.id).and_then(|()| ids.map_or(Ok(()), IdRange::release));
     match (result, cleaned) {
         (Ok(ended), Ok(())) => Ok(ended),
         (Ok(ended), Err(e)) => {
@@ -108,7 +117,7 @@ fn allocate_ids(draft: &Draft, run: &Path) -> Result<Option<IdRange>> {
     match draft.namespaces.user.value {
         UserNamespace::Private { .. } => {
             let seed = u32::from_str_radix(&draft.id[..8], 16).context(|| format!("read the id {}", draft.id))?;
-            Ok(Some(idrange::allocate(&run.join("ids"), seed)?))
+            Ok(Some(idrange::allocate(&run.join("ids"), seed, &cgroup::is_populated)?))
         }
         UserNamespace::Host => Ok(None),
     }
@@ -165,7 +174,7 @@ fn carry_out(
     await_ready(&ours, &init)?;
     readback::before_exec(init.pid, &expected)?;
     if let Some(path) = &draft.pidfile {
-        std::fs::write(path, init.pid.to_string()).context(|| format!("write --pidfile {}", path.display()))?;
+        write_pidfile(path, init.pid)?;
     }
     let _raw = if master.is_some() && draft.stdio.interactive { terminal::Raw::enter()? } else { None };
     if let Some(master) = &master {
@@ -401,9 +410,9 @@ impl Streams {
         let base = base.unwrap_or(0);
         for (n, attached) in attached.into_iter().enumerate() {
             let attempt = || "make the container's standard streams".to_string();
-            if !attached {
-                let null = std::fs::File::options().read(true).write(true).open("/dev/null").context(attempt)?;
-                streams.inside[n] = Some(null.into());
+            if !attached && n == 0 {
+                // Inside it is replaced by the container's own, opened for reading.
+                streams.inside[n] = Some(std::fs::File::open("/dev/null").context(attempt)?.into());
                 continue;
             }
             let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
@@ -435,11 +444,12 @@ impl Streams {
             }
             return Ok((pumps, stdin));
         }
-        if let Some(fd) = self.outside[1].take() {
-            pumps.push(Pump::new(End::Owned(fd), End::Stdout));
-        }
-        if let Some(fd) = self.outside[2].take() {
-            pumps.push(Pump::new(End::Owned(fd), End::Stderr));
+        let outputs = [(1, draft.stdio.attach_stdout, End::Stdout), (2, draft.stdio.attach_stderr, End::Stderr)];
+        for (n, attached, caller) in outputs {
+            let Some(fd) = self.outside[n].take() else { continue };
+            // What nobody is attached to is thrown away, not refused: the command must not notice.
+            let to = if attached { caller } else { End::Owned(discard()?) };
+            pumps.push(Pump::new(End::Owned(fd), to));
         }
         if let Some(fd) = self.outside[0].take() {
             stdin = Some(pumps.len());
@@ -447,6 +457,11 @@ impl Streams {
         }
         Ok((pumps, stdin))
     }
+}
+
+fn discard() -> Result<OwnedFd> {
+    let null = std::fs::File::options().write(true).open("/dev/null");
+    Ok(null.context(|| "open /dev/null for streams that nobody is attached to".into())?.into())
 }
 
 /// Give the container's terminal to its user, as runc does, so that a program may open it again by name.
@@ -472,6 +487,16 @@ fn selinux_label(draft: &Draft) -> Option<String> {
         SeLinux::Labels { process, .. } => Some(process.clone()),
         SeLinux::Disabled | SeLinux::Unavailable => None,
     }
+}
+
+/// `--pidfile`: written over what is there, but never through a link that somebody put there.
+fn write_pidfile(path: &Path, pid: i32) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+    let attempt = || format!("write --pidfile {}", path.display());
+    options.open(path).context(attempt)?.write_all(pid.to_string().as_bytes()).context(attempt)
 }
 
 /// `--cidfile`: made before anything starts, and only if it is not there.

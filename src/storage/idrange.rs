@@ -7,7 +7,8 @@
 use crate::error::{Context, Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 pub const SIZE: u32 = 65_536;
@@ -19,11 +20,25 @@ const SLOTS: u32 = (END - FIRST) / SIZE;
 #[derive(Debug)]
 pub struct IdRange {
     pub base: u32,
-    _lock: File,
+    lock: File,
 }
 
-/// Take a free range. `seed` spreads containers over the pool, so that the first try nearly always succeeds.
-pub fn allocate(folder: &Path, seed: u32) -> Result<IdRange> {
+impl IdRange {
+    /// Note the cgroup whose processes have these ids, for the case that the lock is lost before they are gone: a
+    /// container can outlive a launcher that was killed, until the next run sweeps it.
+    pub fn note(&mut self, cgroup: &str) -> Result<()> {
+        let attempt = || format!("note who uses the id range at {}", self.base);
+        self.lock.write_all_at(cgroup.as_bytes(), 0).context(attempt)
+    }
+
+    /// Nobody has the ids any more.
+    pub fn release(self) -> Result<()> {
+        self.lock.set_len(0).context(|| format!("give back the id range at {}", self.base))
+    }
+}
+
+/// Take a free range. `populated` tells whether a cgroup still has processes. `seed` spreads containers over the pool, so that the first try nearly always succeeds.
+pub fn allocate(folder: &Path, seed: u32, populated: &dyn Fn(&str) -> Result<bool>) -> Result<IdRange> {
     std::fs::create_dir_all(folder).context(|| format!("make the folder of id ranges {}", folder.display()))?;
     for n in 0..SLOTS {
         let slot = seed.wrapping_add(n) % SLOTS;
@@ -31,13 +46,22 @@ pub fn allocate(folder: &Path, seed: u32) -> Result<IdRange> {
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
             .open(&path)
             .context(|| format!("open the id range {}", path.display()))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(IdRange { base: FIRST + slot * SIZE, _lock: lock }),
+            Ok(()) => {
+                let mut note = String::new();
+                (&lock).read_to_string(&mut note).context(|| format!("read the id range {}", path.display()))?;
+                if !note.is_empty() && populated(&note)? {
+                    continue;
+                }
+                lock.set_len(0).context(|| format!("clear the id range {}", path.display()))?;
+                return Ok(IdRange { base: FIRST + slot * SIZE, lock });
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => continue,
             Err(e) => return Err(Error::runner(format!("lock the id range {}", path.display())).because(e)),
         }
@@ -52,11 +76,28 @@ mod tests {
     #[test]
     fn two_holders_never_share_an_id() {
         let dir = tempfile::tempdir().unwrap();
-        let a = allocate(dir.path(), 7).unwrap();
-        let b = allocate(dir.path(), 7).unwrap();
+        let a = allocate(dir.path(), 7, &|_| Ok(false)).unwrap();
+        let b = allocate(dir.path(), 7, &|_| Ok(false)).unwrap();
         assert!(a.base.abs_diff(b.base) >= SIZE);
         let freed = a.base;
         drop(a);
-        assert_eq!(allocate(dir.path(), 7).unwrap().base, freed);
+        assert_eq!(allocate(dir.path(), 7, &|_| Ok(false)).unwrap().base, freed);
+    }
+
+    #[test]
+    fn a_range_whose_processes_outlived_the_lock_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut a = allocate(dir.path(), 7, &|_| Ok(false)).unwrap();
+        let base = a.base;
+        a.note("/hardrun/x").unwrap();
+        drop(a);
+        let asked = |cgroup: &str| Ok(cgroup == "/hardrun/x");
+        let other = allocate(dir.path(), 7, &asked).unwrap();
+        assert_ne!(other.base, base);
+        // Once they are gone it is free again, and so is one that was given back.
+        let again = allocate(dir.path(), 7, &|_| Ok(false)).unwrap();
+        assert_eq!(again.base, base);
+        again.release().unwrap();
+        assert_eq!(allocate(dir.path(), 7, &|_| Ok(true)).unwrap().base, base);
     }
 }

@@ -89,6 +89,12 @@ fn what_is_not_carried_out(isolation: &IsolationRequest, notes: &mut Notes) {
             "--uidmap, --gidmap, --subuidname and --subgidname are not carried out: every container gets a range of its own",
         );
     }
+    if let Some(NamespaceMode::Container(name)) = &isolation.pid {
+        notes.unsupported(super::network::joins(&format!("--pid container:{name}")));
+    }
+    if let Some(IpcMode::Container(name)) = &isolation.ipc {
+        notes.unsupported(super::network::joins(&format!("--ipc container:{name}")));
+    }
     match &isolation.userns {
         Some(UsernsMode::Auto(Some(options))) => {
             notes.notice(format!("--userns auto:{options}: the options do nothing, the range is hardrun's choice"));

@@ -64,14 +64,19 @@ pub fn resolve(flags: NetworkFlags, request: &mut Request, env: &Env, notes: &mu
     Ok(())
 }
 
+/// Why a namespace of another container is not joined.
+pub(super) fn joins(flag: &str) -> String {
+    format!("{flag} is not carried out yet: there are no containers in the background to join")
+}
+
 fn what_is_not_carried_out(network: &NetworkRequest, notes: &mut Notes) {
     if let Some(spec) =
         network.networks.iter().find(|n| matches!(n.target, NetworkTarget::Bridge | NetworkTarget::Named(_)))
     {
-        notes.unsupported(format!(
-            "{} is not carried out yet: of networks there are none, host and container:",
-            spec.typed
-        ));
+        notes.unsupported(format!("{} is not carried out yet: of networks there are none and host", spec.typed));
+    }
+    if let Some(spec) = network.networks.iter().find(|n| matches!(n.target, NetworkTarget::Container(_))) {
+        notes.unsupported(joins(&spec.typed));
     }
     for port in &network.publish {
         notes.unsupported(format!("{} is not carried out yet: ports come with bridge networks", port.typed));

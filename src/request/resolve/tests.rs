@@ -179,12 +179,15 @@ fn what_is_not_carried_out_says_so() {
         "--sdnotify container a",
         "--systemd always a",
         "--cgroups split a",
+        "--network container:x a",
+        "--pid container:x a",
+        "--ipc container:x a",
     ] {
         let r = resolve(text);
         assert_eq!(r.unsupported.len(), 1, "{text}: {:?}", r.unsupported);
         assert!(r.unsupported[0].starts_with('-'), "{text}: {:?}", r.unsupported);
     }
-    for text in ["--network none a", "--network host a", "--network container:x a", "--sdnotify ignore a"] {
+    for text in ["--network none a", "--network host a", "--sdnotify ignore a"] {
         assert!(resolve(text).unsupported.is_empty(), "{text}");
     }
 }
