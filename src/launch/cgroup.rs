@@ -2,8 +2,6 @@
 
 use crate::error::{Context, Error, Result};
 use crate::plan::ResourcesPlan;
-use crate::sys::mounts::{attach, clone_tree};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,6 +20,15 @@ pub struct Placement {
     /// `/hardrun/<id>`
     pub path: String,
     pub hierarchies: Vec<Hierarchy>,
+    /// Detached mounts that the hierarchies' paths lead through.
+    pub held: Vec<OwnedFd>,
+}
+
+impl Placement {
+    /// cgroup v1: the launcher places the container and sets its limits.
+    pub fn is_own(&self) -> bool {
+        self.hierarchies.iter().all(|h| !h.v2)
+    }
 }
 
 /// Every cgroup hierarchy in a mountinfo text.
@@ -59,52 +66,14 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
         .or_else(|| hierarchies.iter().find(|h| h.v2))
 }
 
-/// Take the hierarchies that set no limit for this container out of the launcher's own mount namespace, and return those
-/// that are left. libcontainer makes a group in every hierarchy that it sees, which with cgroup v1 is most of the cost of
-/// building a container. In the others the container stays in its launcher's group. cgroup v2 is one hierarchy and is
-/// left alone.
-pub fn narrow(resources: &ResourcesPlan) -> Result<Vec<Hierarchy>> {
+/// Decide where the container goes. With cgroup v1 hierarchies the launcher places it itself; cgroup v2, which is one
+/// hierarchy, is left to libcontainer.
+pub fn place(path: String, resources: &ResourcesPlan) -> Result<Placement> {
     let all = of_host()?;
-    let root = Path::new("/sys/fs/cgroup");
-    let wanted = wanted_controllers(resources);
-    let keep = |h: &Hierarchy| h.v2 || h.controllers.iter().any(|c| wanted.contains(&c.as_str()));
-    let below = |h: &Hierarchy| h.mount.parent() == Some(root);
-    if all.iter().all(|h| h.v2) || !all.iter().all(below) || all.iter().all(keep) {
-        return Ok(all);
+    if all.iter().any(|h| !h.v2) {
+        return super::cgroup_v1::take_over(path, &all, resources);
     }
-    let attempt = || format!("take unused cgroup hierarchies out of {}", root.display());
-    let kept: Vec<Hierarchy> = all.into_iter().filter(keep).collect();
-    let clone = |path: &Path| -> Result<OwnedFd> {
-        let folder =
-            openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).context(attempt)?;
-        clone_tree(&folder, false).context(attempt)
-    };
-    let base = clone(root)?;
-    let trees: Vec<OwnedFd> = kept.iter().map(|h| clone(&h.mount)).collect::<Result<_>>()?;
-    rustix::mount::unmount(root, rustix::mount::UnmountFlags::DETACH).context(attempt)?;
-    attach(&base, root).context(attempt)?;
-    for (hierarchy, tree) in kept.iter().zip(&trees) {
-        attach(tree, &hierarchy.mount).context(attempt)?;
-    }
-    Ok(kept)
-}
-
-/// Controllers of cgroup v1 that this container needs.
-fn wanted_controllers(resources: &ResourcesPlan) -> Vec<&'static str> {
-    let mut wanted = vec!["devices", "memory", "pids"];
-    let r = resources;
-    let cpu = [r.cpu_quota.is_some(), r.cpu_period.is_some(), r.cpu_shares.is_some()];
-    if cpu.contains(&true) || r.cpu_rt_period.is_some() || r.cpu_rt_runtime.is_some() {
-        wanted.push("cpu");
-    }
-    if r.cpuset_cpus.is_some() || r.cpuset_mems.is_some() {
-        wanted.push("cpuset");
-    }
-    let throttles = [&r.blkio_weight_device, &r.read_bps, &r.write_bps, &r.read_iops, &r.write_iops];
-    if r.blkio_weight.is_some() || throttles.iter().any(|t| !t.is_empty()) {
-        wanted.push("blkio");
-    }
-    wanted
+    Ok(Placement { path, hierarchies: all, held: Vec::new() })
 }
 
 /// Kill what is left in a container's cgroups and remove them. `path` as in the spec: `/hardrun/<id>`.

@@ -7,7 +7,7 @@ use super::pump::{End, Pump};
 use super::readback::{self, Expected};
 use super::record::Record;
 use super::supervisor::{self, Duties, Ended, Init, Signals};
-use super::{network, terminal};
+use super::{cgroup_v1, network, terminal};
 use crate::audit::{self, Entry};
 use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{DevicePlan, Draft, MountKind, NetworkMode, SeLinux, Sourced, UserNamespace};
@@ -20,6 +20,7 @@ use crate::sys::{self, userns};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
+use oci_spec::runtime::{LinuxResources, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
@@ -79,7 +80,7 @@ fn launch(handoff: &Handoff) -> Result<Ended> {
     let run = Path::new(Paths::RUN);
     let mut ids = allocate_ids(draft, run)?;
     let stage = Stage::enter(run)?;
-    let group = Placement { path: spec::cgroups_path(draft), hierarchies: cgroup::narrow(&draft.resources)? };
+    let group = cgroup::place(spec::cgroups_path(draft), &draft.resources)?;
     let name = handoff.named.then_some(draft.name.as_str());
     let cidfile = CidFile::create(draft)?;
     let record = match Record::create(&paths, &draft.id, name, &group.path) {
@@ -143,7 +144,8 @@ fn carry_out(
         })
         .transpose()?;
     let staged = stage_mounts(handoff, stage, record, base, userns.as_ref(), group)?;
-    let spec = spec::to_oci(plan, &staged)?;
+    let mut spec = spec::to_oci(plan, &staged)?;
+    let limits = if group.is_own() { take_limits(&mut spec) } else { None };
     let bundle = stage.folder("bundle")?;
     let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
     std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
@@ -158,13 +160,21 @@ fn carry_out(
         channel: theirs.as_raw_fd(),
     };
     let mut streams = Streams::open(draft, stage, base)?;
-    let mut container = build(handoff, &bundle, stage, executor, &mut streams)?;
+    let visit = limits.is_some().then(|| cgroup_v1::enter(group)).transpose()?;
+    let built = build(handoff, &bundle, stage, executor, &mut streams);
+    if let Some(visit) = visit {
+        visit.leave()?;
+    }
+    let mut container = built?;
     drop(theirs);
     let Some(pid) = container.pid() else { return Err(Error::runner("the container has no first process")) };
     let init = Init::new(pid.as_raw())?;
     let master = streams.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
 
     let guard = KillOnDrop(&init);
+    if let Some(limits) = &limits {
+        cgroup_v1::limit(group, limits)?;
+    }
     if draft.namespaces.network.value == NetworkMode::None {
         network::loopback(init.pid)?;
     }
@@ -470,6 +480,15 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
     let path = format!("/proc/{pid}/fd/0");
     std::os::unix::fs::chown(&path, Some(base.unwrap_or(0) + user.uid), None)
         .context(|| "give the terminal to the container's user".into())
+}
+
+/// The limits out of the spec: libcontainer then sets none, and needs no cgroup hierarchy.
+fn take_limits(spec: &mut Spec) -> Option<LinuxResources> {
+    let mut linux = spec.linux().clone()?;
+    let limits = linux.resources().clone();
+    linux.set_resources(None);
+    spec.set_linux(Some(linux));
+    limits
 }
 
 /// What the launch adds to the planned capabilities, in the order in which it can be dropped: CAP_SETPCAP is what dropping

@@ -6,6 +6,7 @@
 //! lets it go, and stays as its supervisor.
 
 mod cgroup;
+mod cgroup_v1;
 mod executor;
 mod front;
 mod handoff;

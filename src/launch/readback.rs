@@ -430,7 +430,7 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
 }
 
 /// The group of a process in a controller's hierarchy, from its /proc/PID/cgroup.
-fn member_of<'a>(text: &'a str, controller: &str, v2: bool) -> Option<&'a str> {
+pub(super) fn member_of<'a>(text: &'a str, controller: &str, v2: bool) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let mut fields = line.splitn(3, ':');
         let (number, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
