@@ -270,6 +270,7 @@ fn stage_mounts(
     root::refuse_redirected(&rootfs)?;
     for mount in &draft.mounts {
         destination::refuse_redirected_mount(&rootfs, &mount.destination, &mount.asked)?;
+        destination::make_dangling(&rootfs, mount, owner)?;
     }
     for device in &draft.devices {
         destination::refuse_redirected_device(&rootfs, &device.value.container)?;

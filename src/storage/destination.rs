@@ -6,10 +6,14 @@
 //! when the state is read back.
 
 use crate::error::{Context, Error, Result};
+use crate::plan::{MountKind, MountPlan};
 use crate::policy::rules::kernel_mountpoint::reserved;
+use pathrs::flags::OpenFlags;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows.
@@ -73,6 +77,38 @@ pub fn refuse_redirected_mount(root: &Path, destination: &str, asked: &str) -> R
     ))
 }
 
+/// Make what a dangling symlink of the image points at, so that something can be mounted there, as docker does: Debian's
+/// and Ubuntu's /etc/resolv.conf leads to a file that a service writes under /run. libcontainer 0.7 makes a missing
+/// destination, but not at the end of a link. `owner` is the host id of the container's root.
+pub fn make_dangling(root: &Path, mount: &MountPlan, owner: u32) -> Result<()> {
+    let destination = mount.destination.as_str();
+    let directory = match &mount.kind {
+        MountKind::Bind { directory, .. } => *directory,
+        MountKind::File { .. } => false,
+        MountKind::Tmpfs { .. } | MountKind::Image { .. } => true,
+        MountKind::Volume { subpath, .. } => subpath.is_none(),
+    };
+    let leads = follow(root, destination)?;
+    if leads == Path::new(destination) {
+        return Ok(());
+    }
+    let attempt = || format!("make {}, where the image's {destination} leads", leads.display());
+    let inside = pathrs::Root::open(root).context(attempt)?;
+    if inside.resolve(&leads).is_ok() {
+        return Ok(());
+    }
+    let _ids = crate::sys::process::files_as(owner, owner).context(attempt)?;
+    let folder = if directory { Some(leads.as_path()) } else { leads.parent() };
+    if let Some(folder) = folder {
+        inside.mkdir_all(folder, &Permissions::from_mode(0o755)).context(attempt)?;
+    }
+    if !directory {
+        let flags = OpenFlags::O_CREAT | OpenFlags::O_EXCL | OpenFlags::O_NOFOLLOW | OpenFlags::O_CLOEXEC;
+        inside.create_file(&leads, flags, &Permissions::from_mode(0o644)).context(attempt)?;
+    }
+    Ok(())
+}
+
 /// Refuse a device node that the image's symlinks send to /proc, /sys or the root. Under /dev is where it belongs.
 pub fn refuse_redirected_device(root: &Path, destination: &str) -> Result<()> {
     let leads = follow(root, destination)?;
@@ -129,6 +165,26 @@ mod tests {
         }
         let error = refuse_redirected_mount(dir.path(), "/etc/hosts", "/etc/hosts").unwrap_err();
         assert!(error.message.contains("leads to /proc/1/attr/exec"), "{error}");
+    }
+
+    #[test]
+    fn what_a_dangling_link_points_at_is_made_inside_the_image() {
+        let dir = image();
+        symlink("../run/resolve/stub.conf", dir.path().join("etc/resolv.conf")).unwrap();
+        symlink("../../../../up/here", dir.path().join("etc/folder")).unwrap();
+        let at = |destination: &str, kind| MountPlan {
+            destination: destination.into(),
+            kind,
+            ..crate::policy::testkit::bind("/x:/y")
+        };
+        let file = || MountKind::File { content: String::new(), mode: 0o644 };
+        let tmpfs = MountKind::Tmpfs { size: 1, mode: 0o700, uid: 0, gid: 0 };
+        make_dangling(dir.path(), &at("/etc/resolv.conf", file()), 0).unwrap();
+        make_dangling(dir.path(), &at("/etc/folder", tmpfs), 0).unwrap();
+        make_dangling(dir.path(), &at("/etc/none", file()), 0).unwrap();
+        assert!(dir.path().join("run/resolve/stub.conf").is_file());
+        assert!(dir.path().join("up/here").is_dir());
+        assert!(!dir.path().join("etc/none").exists(), "what is no link is left to libcontainer");
     }
 
     #[test]
