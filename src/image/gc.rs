@@ -43,7 +43,13 @@ impl Store {
     pub(super) fn collect(&self, now: &[Digest]) -> Result<Vec<Digest>> {
         let lock = self.gc_lock()?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            // Somebody loads or pulls; the last of them collects.
+            // Somebody loads or pulls. The last of them collects, but knows nothing of these blobs, which are too young to
+            // go by themselves: they are left in a journal.
+            if !now.is_empty() {
+                let work = Workdir::new(&self.tmp())?;
+                now.iter().try_for_each(|digest| work.note(digest))?;
+                work.leave();
+            }
             return Ok(Vec::new());
         }
         let _index_lock = self.lock_index()?;

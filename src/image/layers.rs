@@ -13,8 +13,9 @@ use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 const COMPLETE: &str = "complete";
@@ -78,7 +79,12 @@ pub(super) struct Source<R> {
 /// Unpack a layer and give it its place. Returns its diff id.
 pub(super) fn unpack<R: Read>(source: Source<R>, layers: &Path, work: &Workdir) -> Result<Digest> {
     let mut stage = tempfile::Builder::new();
-    let stage = stage.prefix("layer-").tempdir_in(work.path()).verb_context(|| "making a folder for a layer".into())?;
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let stage = stage
+        .prefix("layer-")
+        .permissions(private)
+        .tempdir_in(work.path())
+        .verb_context(|| "making a folder for a layer".into())?;
     // Removed by `Workdir`, which can remove trees of any depth.
     let stage = stage.keep();
     let root = stage.join(ROOT);
@@ -123,7 +129,11 @@ fn finish(stage: &Path, diff_id: &Digest, report: &Report) -> Result<()> {
     let marker = Marker { diff_id: diff_id.clone(), size: report.size, entries: report.entries };
     let name = if report.opaque_root { COMPLETE_OPAQUE } else { COMPLETE };
     let bytes = serde_json::to_vec(&marker).expect("plain data");
-    std::fs::write(stage.join(name), bytes).verb_context(|| format!("writing the marker of layer {diff_id}"))?;
+    let mut options = File::options();
+    let marker = options.write(true).create_new(true).mode(0o600).open(stage.join(name));
+    marker
+        .and_then(|mut file| file.write_all(&bytes))
+        .verb_context(|| format!("writing the marker of layer {diff_id}"))?;
     // A marker that survives a power cut while the files under it do not would be a lie.
     let folder = File::open(stage).verb_context(|| format!("opening {}", stage.display()))?;
     rustix::fs::syncfs(&folder).verb_context(|| format!("syncing layer {diff_id}"))

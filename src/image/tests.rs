@@ -360,3 +360,34 @@ fn a_damaged_image_hides_no_other_and_can_be_removed() {
     store.remove("gone", false).unwrap();
     assert_eq!(store.index().unwrap().manifests.len(), 1);
 }
+
+#[test]
+fn what_is_removed_while_another_adds_goes_with_the_next_command() {
+    let (_dir, store) = store();
+    let options = import::Options::default();
+    import(&store, layer("one").as_slice(), Some(&reference("app:1")), &options).unwrap();
+    let adding = store.ingest().unwrap();
+    store.remove("app:1", false).unwrap();
+    assert!(files(&store).iter().any(|f| f.contains("sha256/")), "not while somebody adds to the store");
+    drop(adding);
+    // In this process the lock on the journal is still held: its folder is as a process that has ended leaves it.
+    let left: Vec<PathBuf> = std::fs::read_dir(store.tmp()).unwrap().map(|e| e.unwrap().path()).collect();
+    let [left] = left.as_slice() else { panic!("{left:?}") };
+    let ended = left.with_file_name("99999999-0");
+    std::fs::create_dir(&ended).unwrap();
+    std::fs::rename(left.join("journal"), ended.join("journal")).unwrap();
+    store.recover().unwrap();
+    let rest: Vec<String> =
+        files(&store).into_iter().filter(|f| f.contains("sha256/") || f.starts_with("layers/")).collect();
+    assert_eq!(rest, [""; 0]);
+}
+
+#[test]
+fn what_lies_around_a_layer_is_its_owners_only() {
+    let (_dir, store) = store();
+    import(&store, layer("one").as_slice(), Some(&reference("app:1")), &import::Options::default()).unwrap();
+    let image = store.find("app:1", None).unwrap().unwrap();
+    let folder = image.layers[0].parent().unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(folder), mode(&folder.join("complete"))), (0o700, 0o600));
+}
