@@ -225,6 +225,9 @@ fn load_index(
         }
         let Some(mut manifest) = find_manifest(ingest, entry, platform, blobs, 0)? else { continue };
         manifest.annotations = entry.annotations.clone();
+        // Only a pull knows by which digests a registry knows an image. From an archive they would make its image answer
+        // for any `name@sha256:…`.
+        manifest.annotations.remove(layout::REPO_DIGESTS);
         loaded.push(load_manifest(ingest, &manifest, name.as_ref(), blobs)?);
     }
     if loaded.is_empty() {

@@ -391,3 +391,18 @@ fn what_lies_around_a_layer_is_its_owners_only() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(folder), mode(&folder.join("complete"))), (0o700, 0o600));
 }
+
+#[test]
+fn an_archive_does_not_answer_for_a_digest_that_it_only_claims() {
+    let (_from, from) = store();
+    let (_to, to) = store();
+    import(&from, layer("evil").as_slice(), Some(&reference("app:1")), &import::Options::default()).unwrap();
+    let claimed = format!("busybox@{}", Digest::of(b"the image that is pinned"));
+    let mut index = from.index().unwrap();
+    index.manifests[0].annotations.insert(layout::REPO_DIGESTS.into(), reference(&claimed).to_string());
+    from.write_index(&index).unwrap();
+    assert!(from.find(&claimed, None).unwrap().is_some(), "what a pull would have recorded");
+    load_folder(&to, &from.paths.images(), None).unwrap();
+    assert!(to.find("app:1", None).unwrap().is_some());
+    assert!(to.find(&claimed, None).unwrap().is_none());
+}
