@@ -100,6 +100,7 @@ impl Prepared {
                 &id[..id.len().min(12)]
             ));
         }
+        crate::sys::memory::forget_text();
         let plan = self.plan();
         for line in &plan.draft.notices {
             ui::note(line);

@@ -160,6 +160,7 @@ fn carry_out(
         channel: theirs.as_raw_fd(),
     };
     let mut streams = Streams::open(draft, stage, base)?;
+    sys::memory::forget_text();
     let visit = limits.is_some().then(|| cgroup_v1::enter(group)).transpose()?;
     let built = build(handoff, &bundle, stage, executor, &mut streams);
     if let Some(visit) = visit {
@@ -178,6 +179,7 @@ fn carry_out(
     if draft.namespaces.network.value == NetworkMode::None {
         network::loopback(init.pid)?;
     }
+    sys::memory::forget_text();
     let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
     readback::before_start(init.pid, &expected)?;
     container.start().context(|| "start the container".into())?;
@@ -195,6 +197,7 @@ fn carry_out(
     await_exec(&ours, draft)?;
     std::mem::forget(guard);
 
+    sys::memory::forget_text();
     let (pumps, stdin) = streams.pumps(draft, master.as_ref())?;
     let duties = Duties {
         pumps,

@@ -2,6 +2,7 @@
 
 pub mod exe;
 pub mod landlock;
+pub mod memory;
 pub mod mounts;
 pub mod net;
 pub mod process;
