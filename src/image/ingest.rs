@@ -232,7 +232,10 @@ impl Ingest<'_> {
             )));
         }
         for (layer, diff_id) in manifest.layers.iter().zip(diff_ids) {
+            let failed = |e| Error::verb(format!("layer {} cannot be unpacked", layer.digest)).because(e);
             if layers::unpacked(&folder, std::slice::from_ref(diff_id))?.is_some() {
+                let blob = self.store.open_blob(&layer.digest)?;
+                layers::check_known(blob, &layer.digest, &Digest::parse(diff_id)?, &folder).map_err(failed)?;
                 continue;
             }
             let source = Source {
@@ -240,8 +243,7 @@ impl Ingest<'_> {
                 stored: Some((layer.digest.clone(), layer.size)),
                 diff_id: Some(Digest::parse(diff_id)?),
             };
-            layers::unpack(source, &folder, &self.work)
-                .map_err(|e| Error::verb(format!("layer {} cannot be unpacked", layer.digest)).because(e))?;
+            layers::unpack(source, &folder, &self.work).map_err(failed)?;
         }
         if diff_ids.is_empty() {
             layers::unpack_empty(&folder, &self.work)?;

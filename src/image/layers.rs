@@ -98,6 +98,7 @@ pub(super) fn unpack<R: Read>(source: Source<R>, layers: &Path, work: &Workdir) 
     let limits = Limits::of_disk(work.path())?;
     let report = unpack::unpack(BufReader::with_capacity(128 * 1024, &mut plain), &root, limits)?;
     let (diff_id, _) = plain.finish();
+    let note = source.stored.as_ref().map(|(digest, _)| from(digest));
     if let Some((digest, size)) = source.stored {
         // What stands behind the compressed data belongs to the blob as well.
         std::io::copy(&mut stored, &mut std::io::sink()).verb_context(|| format!("reading blob {digest}"))?;
@@ -114,10 +115,51 @@ pub(super) fn unpack<R: Read>(source: Source<R>, layers: &Path, work: &Workdir) 
             "the layer's content has the digest {diff_id}, the image's config says {expected}"
         )));
     }
+    if let Some(note) = note {
+        write_private(&stage.join(&note), b"").verb_context(|| format!("writing {note}"))?;
+    }
     finish(&stage, &diff_id, &report)?;
     settle(&stage, layers, &diff_id)?;
     tell(&diff_id, &report);
     Ok(diff_id)
+}
+
+/// Make sure that a blob is what a layer that is here already was unpacked from, or would unpack to it. An image that names
+/// some blob of its own and the diff id of another image's layer would run, and read, what it does not hold.
+/// Decompressed and hashed once; a note beside the layer says so from then on.
+pub(super) fn check_known<R: Read>(blob: R, stored: &Digest, diff_id: &Digest, layers: &Path) -> Result<()> {
+    let folder = layers.join(diff_id.hex());
+    let note = folder.join(from(stored));
+    if stored == diff_id || note.exists() {
+        return Ok(());
+    }
+    let (kind, sniffed) = compress::sniff(blob)?;
+    let mut plain = HashReader::new(compress::decoder(kind, sniffed)?);
+    let known = std::fs::read(folder.join(COMPLETE)).or_else(|_| std::fs::read(folder.join(COMPLETE_OPAQUE)));
+    let known: Marker = known
+        .and_then(|bytes| serde_json::from_slice(&bytes).map_err(Into::into))
+        .verb_context(|| format!("reading the marker of layer {diff_id}"))?;
+    // Far more than headers and padding can be: a bomb ends here. Holes of sparse files only make it less.
+    let most = known.size + (known.entries + 16) * (4 << 20);
+    std::io::copy(&mut (&mut plain).take(most), &mut std::io::sink())
+        .verb_context(|| format!("reading blob {stored}"))?;
+    let (found, _) = plain.finish();
+    if found != *diff_id {
+        return Err(Error::verb(format!(
+            "the layer's content has the digest {found}, the image's config says {diff_id}"
+        )));
+    }
+    write_private(&note, b"").verb_context(|| format!("writing {}", note.display()))
+}
+
+/// The note that a layer was unpacked from this blob.
+fn from(stored: &Digest) -> String {
+    format!("from-{}", stored.hex())
+}
+
+/// A new file, or one that is there with the same content.
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(content)
 }
 
 /// The folder that stands for no layers.
@@ -129,11 +171,7 @@ fn finish(stage: &Path, diff_id: &Digest, report: &Report) -> Result<()> {
     let marker = Marker { diff_id: diff_id.clone(), size: report.size, entries: report.entries };
     let name = if report.opaque_root { COMPLETE_OPAQUE } else { COMPLETE };
     let bytes = serde_json::to_vec(&marker).expect("plain data");
-    let mut options = File::options();
-    let marker = options.write(true).create_new(true).mode(0o600).open(stage.join(name));
-    marker
-        .and_then(|mut file| file.write_all(&bytes))
-        .verb_context(|| format!("writing the marker of layer {diff_id}"))?;
+    write_private(&stage.join(name), &bytes).verb_context(|| format!("writing the marker of layer {diff_id}"))?;
     // A marker that survives a power cut while the files under it do not would be a lie.
     let folder = File::open(stage).verb_context(|| format!("opening {}", stage.display()))?;
     rustix::fs::syncfs(&folder).verb_context(|| format!("syncing layer {diff_id}"))

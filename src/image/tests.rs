@@ -406,3 +406,25 @@ fn an_archive_does_not_answer_for_a_digest_that_it_only_claims() {
     assert!(to.find("app:1", None).unwrap().is_some());
     assert!(to.find(&claimed, None).unwrap().is_none());
 }
+
+#[test]
+fn an_image_gets_no_layer_that_it_does_not_hold() {
+    let (_dir, store) = store();
+    let secret = layer("of another image");
+    load_archive(&store, docker_archive("private", &[secret.clone()]).as_slice(), None).unwrap();
+    let claim = |blob: Vec<u8>| {
+        let config = serde_json::json!({"architecture": layout::host_architecture(), "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [Digest::of(&secret)]}});
+        let table = r#"[{"Config":"c","RepoTags":["evil:1"],"Layers":["l"]}]"#;
+        let archive = Tar::new().file("c", &config.to_string()).raw(b'0', b"l", b"", 0o644, &blob);
+        load_archive(&store, archive.file("manifest.json", table).bytes().as_slice(), None)
+    };
+    let e = claim(layer("junk")).unwrap_err();
+    assert!(e.chain().join(": ").contains("the image's config says"), "{:?}", e.chain());
+    assert!(store.find("evil:1", None).unwrap().is_none());
+    let packed = zstd::encode_all(secret.as_slice(), 1).unwrap();
+    for _ in 0..2 {
+        claim(packed.clone()).unwrap();
+    }
+    assert_eq!(text(&store, "evil:1", "/etc/content").as_deref(), Some("of another image"));
+}
