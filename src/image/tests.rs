@@ -411,7 +411,7 @@ fn an_archive_does_not_answer_for_a_digest_that_it_only_claims() {
 fn an_image_gets_no_layer_that_it_does_not_hold() {
     let (_dir, store) = store();
     let secret = layer("of another image");
-    load_archive(&store, docker_archive("private", &[secret.clone()]).as_slice(), None).unwrap();
+    load_archive(&store, docker_archive("private", std::slice::from_ref(&secret)).as_slice(), None).unwrap();
     let claim = |blob: Vec<u8>| {
         let config = serde_json::json!({"architecture": layout::host_architecture(), "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": [Digest::of(&secret)]}});
