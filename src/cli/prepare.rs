@@ -27,6 +27,8 @@ pub struct Prepared {
 impl Prepared {
     /// Look everything up and decide. Nothing is started or written, but an image may be pulled.
     pub fn new(request: Request, ctx: &Context) -> Result<Prepared> {
+        // The command line has been parsed: nothing of that is needed again.
+        crate::sys::memory::forget_text();
         let facts = Facts::for_request(&request, &ctx.paths)?;
         let preset = preset::load(request.own.preset.as_deref().unwrap_or("default"))?;
         let id = draft::new_id()?;
@@ -100,7 +102,6 @@ impl Prepared {
                 &id[..id.len().min(12)]
             ));
         }
-        crate::sys::memory::forget_text();
         let plan = self.plan();
         for line in &plan.draft.notices {
             ui::note(line);

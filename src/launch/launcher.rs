@@ -179,7 +179,6 @@ fn carry_out(
     if draft.namespaces.network.value == NetworkMode::None {
         network::loopback(init.pid)?;
     }
-    sys::memory::forget_text();
     let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
     readback::before_start(init.pid, &expected)?;
     container.start().context(|| "start the container".into())?;
