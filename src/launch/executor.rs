@@ -5,6 +5,7 @@ use crate::{landlock, sys};
 use caps::CapSet;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -30,13 +31,27 @@ pub struct Confine {
     pub drop_after_filter: Vec<caps::Capability>,
     /// The container's end of the hand-shake, a socket.
     pub channel: RawFd,
+    /// A pidfd of the launcher.
+    pub launcher: RawFd,
+}
+
+/// Whether the process of a pidfd is gone. `getppid` says nothing about a parent outside the pid namespace.
+fn has_ended(pidfd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    Ok(poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
 }
 
 impl Executor for Confine {
     fn validate(&self, _spec: &Spec) -> Result<(), ExecutorValidationError> {
         // From here on, a launcher that dies takes the container with it. Credentials are final, so the setting stays.
-        sys::process::die_with_parent()
-            .map_err(|e| ExecutorValidationError::ArgValidationError(format!("tie the container to its launcher: {e}")))
+        let tie = |e| ExecutorValidationError::ArgValidationError(format!("tie the container to its launcher: {e}"));
+        sys::process::die_with_parent().map_err(tie)?;
+        // One that was dead before that sends nothing, and this process would wait for its word for ever, with the
+        // layers, the id range and the container's lock in its hands.
+        if has_ended(sys::process::borrow(self.launcher)).map_err(tie)? {
+            return Err(tie(io::Error::other("it has ended")));
+        }
+        Ok(())
     }
 
     fn setup_envs(&self, _envs: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
@@ -159,5 +174,21 @@ impl Command {
             }
         }
         refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launcher_that_has_ended_is_noticed() {
+        let mut child = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        assert!(!has_ended(std::os::fd::AsFd::as_fd(&pidfd)).unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(has_ended(std::os::fd::AsFd::as_fd(&pidfd)).unwrap());
     }
 }

@@ -151,6 +151,8 @@ fn carry_out(
     std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
 
     let (ours, theirs) = channel()?;
+    let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+        .context(|| "open a descriptor of the launcher".into())?;
     let executor = Confine {
         filter: handoff.filter.clone(),
         landlock: crate::landlock::rules(draft).ok(),
@@ -158,6 +160,7 @@ fn carry_out(
         init: draft.process.init.value,
         drop_after_filter: drop_after_filter(draft)?,
         channel: theirs.as_raw_fd(),
+        launcher: me.as_raw_fd(),
     };
     let mut streams = Streams::open(draft, stage, base)?;
     sys::memory::forget_text();
