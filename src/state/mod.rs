@@ -18,7 +18,11 @@ impl Paths {
     /// With `--root DIR` the run root is `DIR/run` unless it is the default.
     pub fn new(root: Option<&Path>) -> Self {
         match root {
-            Some(root) if root != Path::new(Self::ROOT) => Paths { root: root.to_owned(), run: root.join("run") },
+            Some(root) if root != Path::new(Self::ROOT) => {
+                // The launch changes its working folder. Only an empty name has no absolute form; it fails where it is used.
+                let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+                Paths { run: root.join("run"), root }
+            }
             _ => Paths { root: Self::ROOT.into(), run: Self::RUN.into() },
         }
     }
@@ -43,5 +47,16 @@ impl Paths {
     }
     pub fn audit_log(&self) -> PathBuf {
         self.root.join("audit.log")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_root_is_taken_from_here() {
+        let paths = Paths::new(Some(Path::new("store/../here")));
+        assert!(paths.layers().is_absolute() && paths.layers().starts_with(std::env::current_dir().unwrap()));
     }
 }
