@@ -19,6 +19,11 @@ mod probe;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A runner in the background of a script may have been started with interrupts ignored, and children inherit that.
+    if let Err(e) = hardrun::sys::process::hear_interrupts() {
+        eprintln!("cannot hear interrupts: {e}");
+        return ExitCode::FAILURE;
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("bench") => measure::main(&args[1..]),

@@ -103,7 +103,7 @@ fn control_c(env: &Env) -> Outcome {
 fn a_full_disk(env: &Env) -> Outcome {
     let root = env.dir("small")?;
     use nix::mount::{MsFlags, mount, umount2};
-    mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), Some("size=6m"))?;
+    mount(Some("tmpfs"), &root, Some("tmpfs"), MsFlags::empty(), Some("size=6m,mode=0700"))?;
     let done = on_a_full_disk(env, &root);
     umount2(&root, nix::mount::MntFlags::MNT_DETACH)?;
     done

@@ -31,6 +31,8 @@ impl Signals {
             set.remove(fault);
         }
         set.thread_block().context(attempt)?;
+        // Blocked first: none of them ends the launcher.
+        crate::sys::process::hear_interrupts().context(attempt)?;
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(attempt)?;
         Ok(Signals { fd })
     }

@@ -74,6 +74,18 @@ pub fn reset_signals() -> io::Result<()> {
     Ok(())
 }
 
+/// Hear the signals that end a program, also where the caller has them ignored (a job in the background of a script):
+/// docker's client passes them on all the same. SIGHUP stays as it is, for `nohup`.
+pub fn hear_interrupts() -> io::Result<()> {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: SIG_DFL is always a valid disposition.
+        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// A new, empty session keyring: the caller's keys are not the workload's (CVE-2016-0728 and its like need keyctl, which
 /// the filter refuses besides). A kernel without keyrings answers ENOSYS, which is as good.
 pub fn fresh_keyring() -> io::Result<()> {
