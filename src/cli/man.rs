@@ -30,7 +30,7 @@ pub fn run(args: Args, _ctx: &Context) -> Result<u8> {
 fn page(command: &Command) -> std::io::Result<Vec<u8>> {
     let mut page = Vec::new();
     // No date: the same program gives the same page.
-    Man::new(command.clone()).date("").render(&mut page)?;
+    Man::new(command.clone()).date("").source(concat!("hardrun ", env!("CARGO_PKG_VERSION"))).render(&mut page)?;
     Ok(page)
 }
 
@@ -66,6 +66,7 @@ mod tests {
         write_all(&command, &folder.path().join("man1")).unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
         assert!(read("hardrun.1").contains("hardrun\\-run(1)"));
+        assert!(read("hardrun.1").contains(concat!("hardrun ", env!("CARGO_PKG_VERSION"))));
         let run = read("hardrun-run.1");
         for word in ["\\-\\-cap\\-add", "ISOLATION", "HARDENING"] {
             assert!(run.contains(word), "{word}");

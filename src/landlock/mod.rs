@@ -37,7 +37,7 @@ pub static COVERAGE: &[Coverage] = &[
     Coverage { abi: 3, kernel: "6.2", enforced: "truncating counts as writing" },
     Coverage { abi: 5, kernel: "6.10", enforced: "device requests (ioctl) under /dev only" },
     Coverage { abi: 6, kernel: "6.12", enforced: "no abstract unix sockets of the host on the host's network" },
-    Coverage { abi: 7, kernel: "6.15", enforced: "denials are written to the audit log" },
+    Coverage { abi: 7, kernel: "6.15", enforced: "denials are written to the kernel's audit log" },
 ];
 
 /// The first version with which a container works: before it every rename to another folder is refused.

@@ -179,7 +179,7 @@ fn handle_signals(init: &Init, signals: &mut Signals, duties: &Duties<'_>, inter
             libc::SIGTTIN | libc::SIGTTOU if duties.master.is_none() => {}
             _ if !duties.sig_proxy => {
                 if matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT) {
-                    ui::note("signals are not passed on (--sig-proxy=false): killing the container");
+                    ui::note(kept_back(duties.master.is_some()));
                     init.kill();
                 }
             }
@@ -198,6 +198,15 @@ fn handle_signals(init: &Init, signals: &mut Signals, duties: &Duties<'_>, inter
     Ok(())
 }
 
+/// Why a signal ends the container instead of reaching the command. Docker switches --sig-proxy off under a terminal, and
+/// then nobody has given the flag: the line must not name it.
+fn kept_back(terminal: bool) -> &'static str {
+    match terminal {
+        true => "with -t signals come from the terminal's keys, not from outside: killing the container",
+        false => "signals are not passed on (--sig-proxy=false): killing the container",
+    }
+}
+
 fn forward(init: &Init, number: i32) {
     // The process has not been reaped (only `run` does that), so its number is still its own. Real-time signals have no
     // name in nix, hence the raw number.
@@ -210,6 +219,12 @@ fn forward(init: &Init, number: i32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_that_is_kept_back_is_explained_by_the_flag_that_was_given() {
+        assert!(kept_back(false).contains("--sig-proxy=false"));
+        assert!(kept_back(true).contains("-t") && !kept_back(true).contains("--sig-proxy"));
+    }
 
     #[test]
     fn statuses_are_dockers() {

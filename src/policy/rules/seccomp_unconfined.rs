@@ -4,7 +4,7 @@ pub const RULE: Rule = Rule {
     id: "seccomp-unconfined",
     severity: Severity::Critical,
     summary: "no system call filter",
-    risk: "every system call of the kernel can be tried, the 400 that no workload needs included",
+    risk: "every system call of the kernel can be tried, those that no workload needs and those of 32-bit programs included",
     instead: "leave seccomp=unconfined out; if a call is missing: --security-opt seccomp=PROFILE.json with that call",
     example: "--security-opt seccomp=unconfined IMAGE",
     overriding: Override::Loosens("no system call filter; capabilities, namespaces and masks stay as they are"),
