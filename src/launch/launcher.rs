@@ -45,7 +45,12 @@ pub fn main() -> u8 {
         }
     };
     let status = match launch(&handoff) {
-        Ok(ended) => ended.exit_code(),
+        Ok(ended) => {
+            if let Some(line) = set_id_refused(&handoff.plan.draft, ended.exit_code()) {
+                crate::ui::note(&line);
+            }
+            ended.exit_code()
+        }
         Err(e) => {
             crate::ui::error(&e);
             e.kind.exit_code()
@@ -57,6 +62,21 @@ pub fn main() -> u8 {
         crate::ui::error(&e);
     }
     status
+}
+
+/// What may be behind a failure that the command's own words do not explain: `dpkg` and `tar` say "Operation not
+/// permitted" where the filter keeps them from making a set-id file. Said only where a command failed, for most builds
+/// in a bound folder never try.
+fn set_id_refused(draft: &Draft, status: u8) -> Option<String> {
+    if status == 0 || !draft.seccomp.no_setid.value {
+        return None;
+    }
+    let writable = |m: &&crate::plan::MountPlan| matches!(m.kind, MountKind::Bind { .. }) && !m.readonly.value;
+    let asked = &draft.mounts.iter().find(writable)?.asked;
+    Some(format!(
+        "set-id modes (chmod u+s, g+s) were refused in this container, for {asked} is writable: if that is what failed, bind \
+         it read-only, use a named volume, or install packages in the image"
+    ))
 }
 
 fn take_over() -> Result<Handoff> {
