@@ -79,15 +79,14 @@ impl Entry {
         }
     }
 
-    /// An override for each rule that was overridden, then the launch.
-    pub fn launch(plan: &Plan) -> Vec<Entry> {
-        let digest = plan.digest();
+    /// An override for each rule that was overridden, then the launch. `digest` is the plan's.
+    pub fn launch(plan: &Plan, digest: &str) -> Vec<Entry> {
         let mut out: Vec<Entry> = Vec::new();
         for over in &plan.overrides {
             match out.iter_mut().find(|e| e.rules[0] == over.rule) {
                 Some(entry) => entry.asked.push(over.asked.clone()),
                 None => out.push(Entry {
-                    plan: digest.clone(),
+                    plan: digest.to_owned(),
                     rules: vec![over.rule.clone()],
                     asked: vec![over.asked.clone()],
                     reason: over.reason.clone(),
@@ -96,7 +95,7 @@ impl Entry {
             }
         }
         let rules = out.iter().map(|e| e.rules[0].clone()).collect();
-        out.push(Entry { plan: digest, rules, ..Entry::of(Event::Launch, &plan.draft) });
+        out.push(Entry { plan: digest.to_owned(), rules, ..Entry::of(Event::Launch, &plan.draft) });
         out
     }
 

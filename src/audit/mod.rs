@@ -28,8 +28,8 @@ pub fn append(paths: &Paths, entry: Entry) -> Result<()> {
 }
 
 /// Record a launch: a line for every rule that was overridden, then the launch.
-pub fn record_launch(paths: &Paths, plan: &Plan) -> Result<()> {
-    append_all(paths, &Entry::launch(plan))
+pub fn record_launch(paths: &Paths, plan: &Plan, digest: &str) -> Result<()> {
+    append_all(paths, &Entry::launch(plan, digest))
 }
 
 /// Record a refusal: one line with every rule that refused.

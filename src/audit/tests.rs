@@ -15,7 +15,7 @@ fn launch(name: &str) -> Entry {
     let mut draft = testkit::draft();
     draft.image.reference = name.into();
     let plan = Plan { version: 1, draft, overrides: vec![], fallbacks: vec![] };
-    Entry::launch(&plan).remove(0)
+    Entry::launch(&plan, &plan.digest()).remove(0)
 }
 
 fn filled(paths: &Paths, count: usize) -> PathBuf {
@@ -179,7 +179,8 @@ fn launches_overrides_and_refusals_say_what_and_why() {
     let over = |asked: &str| Override { rule: "host-network".into(), asked: asked.into(), reason: Some("vpn".into()) };
     let draft = testkit::draft();
     let overrides = vec![over("--network host"), over("again")];
-    record_launch(&paths, &Plan { version: 1, draft, overrides, fallbacks: vec![] }).unwrap();
+    let plan = Plan { version: 1, draft, overrides, fallbacks: vec![] };
+    record_launch(&paths, &plan, &plan.digest()).unwrap();
     let draft = testkit::binds(&["/run/docker.sock:/s", "/:/host"]);
     let verdict = policy::judge(&draft, &testkit::facts(), &[]).unwrap();
     record_refusal(&paths, &draft, &verdict).unwrap();

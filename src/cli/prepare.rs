@@ -117,8 +117,9 @@ impl Prepared {
         } else {
             Store::open(&ctx.paths)?.hold_layers(&self.image)?.into_fds()
         };
-        audit::record_launch(&ctx.paths, &plan)?;
-        let mut handoff = Handoff::new(plan, &ctx.paths);
+        let digest = plan.digest();
+        audit::record_launch(&ctx.paths, &plan, &digest)?;
+        let mut handoff = Handoff::new(plan, digest, &ctx.paths);
         handoff.filter = filter;
         handoff.apparmor = apparmor;
         handoff.named = self.request.lifecycle.name.is_some();

@@ -30,9 +30,9 @@ pub struct Handoff {
 }
 
 impl Handoff {
-    pub fn new(plan: Plan, paths: &Paths) -> Handoff {
+    pub fn new(plan: Plan, digest: String, paths: &Paths) -> Handoff {
         Handoff {
-            digest: plan.digest(),
+            digest,
             plan,
             root: paths.root.clone(),
             run: paths.run.clone(),

@@ -61,14 +61,13 @@ impl Binder {
         if bind.noexec {
             set |= Attributes::NOEXEC;
         }
-        let attributes = Attributes { set, ..Default::default() };
         let userns = self.userns(bind)?;
-        match set_attributes(&tree, attributes, userns.as_ref().map(|f| f.as_fd()), bind.recursive) {
+        match set_attributes(&tree, set, userns.as_ref().map(|f| f.as_fd()), bind.recursive) {
             Ok(()) => {}
             // procfs, sysfs, devtmpfs, many network and FUSE file systems. Without a map the owners on disk are nobody
             // inside, and the container has the rights of everybody else: less than asked for, never more.
             Err(e) if e.raw_os_error() == Some(libc::EINVAL) && userns.is_some() => {
-                set_attributes(&tree, attributes, None, bind.recursive).context(attempt)?;
+                set_attributes(&tree, set, None, bind.recursive).context(attempt)?;
                 crate::ui::note(&format!(
                     "{}: its file system, or one mounted below it, cannot be idmapped: owners are nobody inside, and only \
                      what everybody may write is writable",

@@ -68,6 +68,10 @@ fn copy_folder(source: &OwnedFd, target: &OwnedFd, base: u32) -> std::io::Result
         let stat = rustix::fs::statat(source, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
         let (uid, gid) = (inside(stat.st_uid, base), inside(stat.st_gid, base));
+        let chown_link = || {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            rustix::fs::chownat(target, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+        };
         let nofollow = OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
@@ -96,25 +100,13 @@ fn copy_folder(source: &OwnedFd, target: &OwnedFd, base: u32) -> std::io::Result
                 if !keep(rustix::fs::symlinkat(&*link, target, name))? {
                     continue;
                 }
-                rustix::fs::chownat(
-                    target,
-                    name,
-                    Some(Uid::from_raw(uid)),
-                    Some(Gid::from_raw(gid)),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?;
+                chown_link()?;
             }
             FileType::Fifo => {
                 if !keep(rustix::fs::mknodat(target, name, FileType::Fifo, mode, 0))? {
                     continue;
                 }
-                rustix::fs::chownat(
-                    target,
-                    name,
-                    Some(Uid::from_raw(uid)),
-                    Some(Gid::from_raw(gid)),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?;
+                chown_link()?;
             }
             // Sockets mean nothing without their listener, and a container's root has no device nodes.
             _ => {}

@@ -20,7 +20,7 @@ pub fn stage(stage: &Stage, name: &str, host: &Path) -> Result<PathBuf> {
     }
     let tree = clone_tree(&node, false).context(attempt)?;
     let set = Attributes::NOSUID | Attributes::NOEXEC;
-    set_attributes(&tree, Attributes { set, ..Default::default() }, None, false).context(attempt)?;
+    set_attributes(&tree, set, None, false).context(attempt)?;
     let at = stage.file(name)?;
     attach(&tree, &at).context(attempt)?;
     Ok(at)

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, mount};
 use std::ffi::CString;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 /// Overlay takes its options in one page.
@@ -109,7 +109,7 @@ fn mount_layer(layer: &Path, at: &Path, userns: Option<BorrowedFd<'_>>) -> Resul
     let folder: OwnedFd = openat(CWD, layer, flags, Mode::empty()).context(attempt)?;
     let tree = clone_tree(&folder, false).context(attempt)?;
     let set = Attributes::NOSUID | Attributes::NODEV;
-    set_attributes(&tree, Attributes { set, ..Default::default() }, userns, false).context(|| {
+    set_attributes(&tree, set, userns, false).context(|| {
         format!(
             "map the ids of the layer {} (needs idmapped mounts on its file system: Linux 5.19 for overlay)",
             layer.display()
@@ -153,12 +153,6 @@ pub fn refuse_redirected(root: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Owner as the host sees it.
-pub fn owner(path: &Path) -> Result<(u32, u32)> {
-    let m = std::fs::metadata(path).context(|| format!("look at {}", path.display()))?;
-    Ok((m.uid(), m.gid()))
 }
 
 #[cfg(test)]

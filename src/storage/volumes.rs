@@ -75,6 +75,6 @@ fn map(folder: &OwnedFd, at: &Path, mount: &MountPlan, userns: Option<BorrowedFd
     if mount.readonly.value {
         set |= Attributes::RDONLY;
     }
-    set_attributes(&tree, Attributes { set, ..Default::default() }, userns, false).context(attempt)?;
+    set_attributes(&tree, set, userns, false).context(attempt)?;
     attach(&tree, at).context(attempt)
 }

@@ -30,7 +30,7 @@ pub fn protected() -> io::Result<(OwnedFd, Form)> {
 fn read_only_clone(own: &File) -> io::Result<OwnedFd> {
     let tree = clone_tree(own, false)?;
     let set = Attributes::RDONLY | Attributes::NOSUID | Attributes::NODEV;
-    set_attributes(&tree, Attributes { set, ..Default::default() }, None, false)?;
+    set_attributes(&tree, set, None, false)?;
     Ok(tree)
 }
 

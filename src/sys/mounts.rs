@@ -7,21 +7,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
-/// Attributes for [`set_attributes`]; the field names are the kernel's.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Attributes {
-    pub set: u64,
-    pub clear: u64,
-    /// `MS_PRIVATE`, or 0 to leave the propagation alone.
-    pub propagation: u64,
-}
+/// What [`set_attributes`] can set; the names are the kernel's.
+pub struct Attributes;
 
 impl Attributes {
     pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
     pub const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
     pub const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
     pub const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
-    pub const NOATIME: u64 = libc::MOUNT_ATTR_NOATIME;
 }
 
 const EMPTY: &CStr = c"";
@@ -41,18 +34,13 @@ pub fn clone_tree(file: impl AsFd, recursive: bool) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Change attributes of a mount, of all mounts below it too when `recursive`, and map its ids through `userns` if given.
+/// Set attributes of a mount, any of [`Attributes`] or'ed, of all mounts below it too when `recursive`, and map its ids through `userns` if given.
 /// Mapping works once on a mount that is still detached (Linux 5.12; the file system must support it).
-pub fn set_attributes(
-    mount: impl AsFd,
-    attributes: Attributes,
-    userns: Option<BorrowedFd<'_>>,
-    recursive: bool,
-) -> io::Result<()> {
+pub fn set_attributes(mount: impl AsFd, set: u64, userns: Option<BorrowedFd<'_>>, recursive: bool) -> io::Result<()> {
     let attr = libc::mount_attr {
-        attr_set: attributes.set | if userns.is_some() { libc::MOUNT_ATTR_IDMAP } else { 0 },
-        attr_clr: attributes.clear,
-        propagation: attributes.propagation,
+        attr_set: set | if userns.is_some() { libc::MOUNT_ATTR_IDMAP } else { 0 },
+        attr_clr: 0,
+        propagation: 0,
         userns_fd: userns.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };

@@ -25,13 +25,6 @@ pub fn close_memory() -> io::Result<()> {
     Ok(())
 }
 
-/// Become the reaper of orphaned descendants.
-pub fn become_subreaper() -> io::Result<()> {
-    // SAFETY: plain system call with integer arguments.
-    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } as libc::c_long)?;
-    Ok(())
-}
-
 /// Set the name that `ps` shows, at most 15 bytes.
 pub fn set_name(name: &std::ffi::CStr) {
     // SAFETY: the pointer is to a NUL-terminated string; the kernel copies at most 16 bytes. The name is cosmetic.

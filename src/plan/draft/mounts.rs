@@ -1,11 +1,11 @@
 //! What is mounted into the container besides its root.
 
-use super::process::clean;
 use super::{Found, Inputs, Kind, lock, of_preset, resources};
 use crate::error::{Error, Result};
 use crate::plan::{BindIdmap, MountKind, MountPlan, ResourcesPlan, Source, Sourced, UserPlan};
 use crate::policy::sensitive;
 use crate::preset::{Key, PresetTmpfs};
+use crate::request::clean_path;
 use crate::request::{BindRequest, ImageVolume, MountRequest, TmpfsRequest, VolumeRequest};
 use std::path::{Path, PathBuf};
 
@@ -54,7 +54,7 @@ pub(super) fn writable_bind(mounts: &[MountPlan]) -> Option<String> {
 }
 
 fn destination(asked: &MountRequest) -> Result<String> {
-    let destination = clean(asked.destination());
+    let destination = clean_path(asked.destination());
     if !asked.destination().starts_with('/') {
         return Err(Error::runner(format!(
             "{}: invalid mount path: {:?} mount path must be absolute",
@@ -323,7 +323,7 @@ fn image_volumes(
     let locked = inputs.preset.locked(Key::ReadOnly).is_some();
     let asked = inputs.request.source.image_volume;
     let mode = asked.unwrap_or(if locked { ImageVolume::Tmpfs } else { ImageVolume::Anonymous });
-    let mut paths: Vec<String> = volumes.iter().map(|v| clean(v)).filter(|v| v != "/").collect();
+    let mut paths: Vec<String> = volumes.iter().map(|v| clean_path(v)).filter(|v| v != "/").collect();
     paths.sort();
     paths.dedup();
     for path in paths {

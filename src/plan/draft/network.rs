@@ -1,10 +1,11 @@
 //! Names, addresses and what follows from the network namespace.
 
-use super::{Inputs, process::clean};
+use super::Inputs;
 use crate::error::{Error, Result};
 use crate::plan::{
     MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan, RootPlan, Source, Sourced, UserNamespace,
 };
+use crate::request::clean_path;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -83,7 +84,7 @@ pub(super) fn files(
         files.push(("/etc/hosts", hosts(inputs, ns, &hostname.value, network)?));
     }
     for (destination, content) in files {
-        if mounts.iter().any(|m| clean(&m.destination) == destination) {
+        if mounts.iter().any(|m| clean_path(&m.destination) == destination) {
             continue;
         }
         mounts.push(MountPlan {

@@ -6,6 +6,7 @@ use crate::image::{users, view::View};
 use crate::plan::{NamespacesPlan, ProcessPlan, Rlimit, Source, Sourced, UserNamespace, UserPlan};
 use crate::preset::Key;
 use crate::request::SecurityOpt;
+use crate::request::clean_path;
 use std::collections::{BTreeMap, HashMap};
 
 /// What docker gives where the image has no PATH.
@@ -163,22 +164,7 @@ fn cwd(inputs: &Inputs<'_>) -> Result<Sourced<String>> {
             "the working directory {dir:?} is invalid, it needs to be an absolute path"
         )));
     }
-    Ok(Sourced::new(clean(&dir), source))
-}
-
-/// Lexically: no `.`, no `..`, no doubled slash.
-pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    Ok(Sourced::new(clean_path(&dir), source))
 }
 
 fn no_new_privileges(inputs: &Inputs<'_>) -> Sourced<bool> {
