@@ -95,6 +95,7 @@ fn decide(folder: &Path, argv: &str, given: &Given) -> Result<Outcome> {
         manifest_digest: format!("sha256:{}", "1".repeat(64)),
         config_digest: format!("sha256:{}", "2".repeat(64)),
         config: given.image.clone(),
+        healthcheck: None,
         // The folder with the image's passwd and group, relative so that plans do not depend on where the tests run.
         layers: vec![Path::new("tests/golden/layer").to_owned()],
     };

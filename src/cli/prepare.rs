@@ -157,6 +157,7 @@ fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
         manifest_digest: String::new(),
         config_digest: String::new(),
         config: oci_spec::image::ImageConfiguration::default(),
+        healthcheck: None,
         layers,
     }
 }

@@ -10,6 +10,7 @@ use super::{fsutil, layers};
 use crate::error::{Context, Error, Result};
 use crate::state::Paths;
 use oci_spec::image::ImageConfiguration;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -23,8 +24,46 @@ pub struct Image {
     pub manifest_digest: String,
     pub config_digest: String,
     pub config: ImageConfiguration,
+    /// Docker's extension of the config, which the OCI type leaves out.
+    pub healthcheck: Option<Healthcheck>,
     /// Unpacked layer folders, lowest first; never empty.
     pub layers: Vec<PathBuf>,
+}
+
+/// `HEALTHCHECK` of an image; durations in nanoseconds, 0 where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Healthcheck {
+    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
+    pub test: Vec<String>,
+    pub interval: i64,
+    pub timeout: i64,
+    pub start_period: i64,
+    pub start_interval: i64,
+    pub retries: i64,
+}
+
+/// What of the config's text the OCI type does not know.
+#[derive(Debug, Default, Deserialize)]
+struct Extension {
+    #[serde(default)]
+    config: Option<ConfigExtension>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct ConfigExtension {
+    healthcheck: Option<Healthcheck>,
+}
+
+fn healthcheck(config: &[u8]) -> Result<Option<Healthcheck>> {
+    // Most images have none, and then nothing is parsed a second time on the way to a start.
+    if !config.windows(11).any(|w| w == b"Healthcheck") {
+        return Ok(None);
+    }
+    let extension: Extension =
+        serde_json::from_slice(config).verb_context(|| "reading the image's health check".into())?;
+    Ok(extension.config.and_then(|c| c.healthcheck))
 }
 
 #[derive(Debug, Clone)]
@@ -239,7 +278,9 @@ impl Store {
     fn image(&self, entry: &Descriptor, name: String, platform: Option<&str>) -> Result<Option<Image>> {
         let Some(digest) = self.choose(entry, platform)? else { return Ok(None) };
         let manifest = self.manifest(&digest)?;
-        let config = self.config(&manifest.config.digest)?;
+        let bytes = self.read_blob(&manifest.config.digest, layout::CONFIG_MAX)?;
+        let config: ImageConfiguration = serde_json::from_slice(&bytes)
+            .verb_context(|| format!("reading the image config {}", manifest.config.digest))?;
         if platform.is_some() {
             let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
             if !Wanted::parse(platform)?.fits(&os, &architecture, config.variant().as_deref()) {
@@ -256,6 +297,7 @@ impl Store {
             manifest_digest: digest.to_string(),
             config_digest: manifest.config.digest.to_string(),
             config,
+            healthcheck: healthcheck(&bytes)?,
             layers: folders,
         }))
     }

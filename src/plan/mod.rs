@@ -12,6 +12,7 @@ mod sourced;
 
 pub use sourced::{Source, Sourced};
 
+use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -51,6 +52,10 @@ pub struct Draft {
     pub annotations: BTreeMap<String, String>,
     /// Remove everything of the container at exit (`--rm`).
     pub remove: bool,
+    /// What happens when the container's first process has ended.
+    pub restart: Sourced<RestartPolicy>,
+    pub health: Option<Sourced<HealthPlan>>,
+    pub log: Sourced<LogPlan>,
     /// Seconds after which the container is killed (`--timeout`).
     pub timeout: Option<Sourced<u64>>,
     /// Files that are written for the caller: `--cidfile`, `--pidfile`. Absolute paths.
@@ -141,6 +146,55 @@ pub struct ProcessPlan {
     pub stop_signal: Sourced<i32>,
     /// Seconds; -1 waits for ever.
     pub stop_timeout: Sourced<i64>,
+}
+
+/// How the container's health is checked. Durations in nanoseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthPlan {
+    /// `["CMD", …]` or `["CMD-SHELL", command]`.
+    pub test: Vec<String>,
+    pub interval: u64,
+    pub timeout: u64,
+    /// Failures do not count for so long after the start.
+    pub start_period: u64,
+    /// Time between checks during the start period, until one succeeds.
+    pub start_interval: u64,
+    /// Failures in a row that mean unhealthy.
+    pub retries: u32,
+    pub on_failure: HealthAction,
+}
+
+/// What is done when a container becomes unhealthy (podman's `--health-on-failure`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthAction {
+    #[default]
+    None,
+    Kill,
+    Restart,
+    Stop,
+}
+
+/// Where the container's output is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPlan {
+    pub driver: LogDriverPlan,
+    /// Bytes after which a new file is begun; `None`: never.
+    pub max_size: Option<u64>,
+    /// Files that are kept, the one that is written to included.
+    pub max_file: u32,
+    /// Options as typed, for `inspect`.
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriverPlan {
+    #[default]
+    JsonFile,
+    /// The same file; docker's name for a driver with rotation on.
+    Local,
+    None,
 }
 
 /// Soft and hard limit; `u64::MAX` is unlimited.

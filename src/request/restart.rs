@@ -1,9 +1,13 @@
 //! `--restart`
 
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::str::FromStr;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
+    #[default]
     No,
     Always,
     UnlessStopped,
@@ -11,6 +15,27 @@ pub enum RestartPolicy {
         /// 0 is without end.
         max: u32,
     },
+}
+
+impl RestartPolicy {
+    /// Docker's `RestartPolicy.Name`.
+    pub fn name(self) -> &'static str {
+        match self {
+            RestartPolicy::No => "no",
+            RestartPolicy::Always => "always",
+            RestartPolicy::UnlessStopped => "unless-stopped",
+            RestartPolicy::OnFailure { .. } => "on-failure",
+        }
+    }
+}
+
+impl fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RestartPolicy::OnFailure { max } if *max > 0 => write!(f, "on-failure:{max}"),
+            other => f.write_str(other.name()),
+        }
+    }
 }
 
 impl FromStr for RestartPolicy {

@@ -1,4 +1,19 @@
-//! Where things are kept on disk.
+//! Where things are kept on disk, and what is known about containers.
+
+pub mod folder;
+pub mod lookup;
+pub mod names;
+mod record;
+mod stamp;
+mod status;
+#[cfg(test)]
+pub mod testkit;
+
+pub use folder::Folder;
+pub use lookup::Container;
+pub use record::{Record, Words};
+pub use stamp::Stamp;
+pub use status::{BoundPort, Check, Endpoint, Health, Network, State, Status};
 
 use std::path::{Path, PathBuf};
 
@@ -37,6 +52,10 @@ impl Paths {
     /// One folder per container.
     pub fn containers(&self) -> PathBuf {
         self.root.join("containers")
+    }
+    /// Links from names to ids of containers.
+    pub fn names(&self) -> PathBuf {
+        self.root.join("names")
     }
     pub fn volumes(&self) -> PathBuf {
         self.root.join("volumes")

@@ -7,15 +7,18 @@
 mod host;
 mod id;
 mod isolation;
+mod lifecycle;
 mod mounts;
 mod network;
 mod paths;
 mod process;
 mod resources;
+mod words;
 
 pub use host::{Found, Host, Kind, ThisHost};
 pub use id::{new_id, random_name};
 pub use paths::{MASKED as MASKED_PATHS, READONLY as READONLY_PATHS};
+pub use words::words;
 
 use super::{Asked, Draft, ImagePlan, Published, RootPlan, Source, Sourced, StdioPlan};
 use crate::error::{Error, Result};
@@ -107,6 +110,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         labels: labels(&inputs),
         annotations: request.lifecycle.annotations.iter().cloned().collect(),
         remove: request.lifecycle.remove,
+        restart: lifecycle::restart(request),
+        health: lifecycle::health(&inputs),
+        log: lifecycle::log(request)?,
         timeout: timeout(&inputs)?,
         cidfile: request.lifecycle.cidfile.clone(),
         pidfile: request.lifecycle.pidfile.clone(),

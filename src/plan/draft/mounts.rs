@@ -204,9 +204,12 @@ fn volume(
     })
 }
 
+/// A name of 64 hexadecimal digits, as docker gives; derived from the container's id, so that a plan stays a pure function.
 fn anonymous_folder(inputs: &Inputs<'_>, anonymous: &mut u32) -> PathBuf {
+    use sha2::{Digest, Sha256};
     *anonymous += 1;
-    inputs.paths.containers().join(inputs.id).join("volumes").join(anonymous.to_string()).join("_data")
+    let name = hex::encode(Sha256::digest(format!("{} volume {anonymous}", inputs.id)));
+    inputs.paths.volumes().join(name).join("_data")
 }
 
 /// `volume-opt=type=…,o=bind,device=…` is a bind by another name, or a tmpfs; anything else would be a mount of the

@@ -107,6 +107,7 @@ impl Case {
                     .config(config)
                     .build()
                     .unwrap(),
+                healthcheck: None,
                 layers: vec![],
             },
             preset: "default",

@@ -1,0 +1,61 @@
+//! Names: a link `names/NAME` to the id, made in one step, so that of two containers only one gets it.
+
+use super::Paths;
+use super::folder::make_private;
+use crate::error::{Context, Error, Result};
+use std::io::ErrorKind;
+
+/// Take `name` for `id`.
+///
+/// # Errors
+/// Docker's conflict where a container that is there has it.
+pub fn take(paths: &Paths, name: &str, id: &str) -> Result<()> {
+    let names = paths.names();
+    let attempt = || format!("take the name {name}");
+    make_private(&names).context(attempt)?;
+    let link = names.join(name);
+    loop {
+        match std::os::unix::fs::symlink(id, &link) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e).context(attempt),
+        }
+        let holder = match std::fs::read_link(&link) {
+            Ok(holder) => holder,
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            Err(e) => return Err(e).context(attempt),
+        };
+        // The folder of one that is being made has a dot before its name.
+        let hidden = format!(".{}", holder.display());
+        if paths.containers().join(&holder).exists() || paths.containers().join(hidden).exists() {
+            return Err(Error::runner(format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{}\"",
+                holder.display()
+            ))
+            .hint("remove or rename that container, or choose another --name"));
+        }
+        // Its container is gone: whoever made it was killed.
+        match std::fs::remove_file(&link) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).context(attempt),
+            _ => {}
+        }
+    }
+}
+
+/// Give `name` back, if `id` has it.
+pub fn release(paths: &Paths, name: &str, id: &str) -> Result<()> {
+    let link = paths.names().join(name);
+    match std::fs::read_link(&link) {
+        Ok(holder) if holder.as_os_str() == id => match std::fs::remove_file(&link) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).context(|| format!("free the name {name}")),
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Which id has the name.
+pub fn holder(paths: &Paths, name: &str) -> Option<String> {
+    let id = std::fs::read_link(paths.names().join(name)).ok()?;
+    id.to_str().map(str::to_owned)
+}
