@@ -3,11 +3,13 @@
 pub mod apparmor;
 pub mod audit;
 pub mod cli;
+pub mod control;
 pub mod error;
 pub mod facts;
 pub mod image;
 pub mod landlock;
 pub mod launch;
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod preset;

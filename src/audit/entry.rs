@@ -1,6 +1,6 @@
 //! What a caller records.
 
-use crate::plan::{Draft, Plan};
+use crate::plan::{Draft, Override, Plan};
 use crate::policy::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ pub enum Event {
     Refusal,
     /// A rule was overridden for a launch.
     Override,
+    /// Another process was started in a container that runs.
+    Exec,
     /// A container ended.
     Exit,
     /// The log itself was found damaged and is continued.
@@ -25,6 +27,7 @@ impl Event {
             Event::Launch => "launch",
             Event::Refusal => "refusal",
             Event::Override => "override",
+            Event::Exec => "exec",
             Event::Exit => "exit",
             Event::Recovered => "recovered",
         }
@@ -96,6 +99,28 @@ impl Entry {
         }
         let rules = out.iter().map(|e| e.rules[0].clone()).collect();
         out.push(Entry { plan: digest.to_owned(), rules, ..Entry::of(Event::Launch, &plan.draft) });
+        out
+    }
+
+    /// An override for each rule that was overridden for this process alone, then the process. `draft` has it in it, `digest` is of
+    /// the container's plan.
+    pub fn exec(draft: &Draft, digest: &str, overrides: &[Override]) -> Vec<Entry> {
+        let over = |o: &Override| Entry {
+            plan: digest.to_owned(),
+            rules: vec![o.rule.clone()],
+            asked: vec![o.asked.clone()],
+            reason: o.reason.clone(),
+            ..Entry::of(Event::Override, draft)
+        };
+        let mut out: Vec<Entry> = overrides.iter().map(over).collect();
+        let user = &draft.process.user.value;
+        let note = format!(
+            "{}:{} {}",
+            user.uid,
+            user.gid,
+            shlex::try_join(draft.process.args.value.iter().map(String::as_str)).unwrap_or_default()
+        );
+        out.push(Entry { plan: digest.to_owned(), note: Some(note), ..Entry::of(Event::Exec, draft) });
         out
     }
 

@@ -1,9 +1,13 @@
 //! One file a verb: the clap struct, whose doc comments are the help, and what the verb does with it.
 
+mod attach;
 mod audit_log;
 mod completions;
+mod create;
 mod deferred;
 mod doctor;
+mod each;
+mod exec;
 mod explain;
 mod fields;
 pub mod flags;
@@ -15,12 +19,15 @@ mod man;
 mod prepare;
 mod preset;
 mod pull;
+mod rm;
 mod rmi;
 mod rules;
 mod run;
 mod save;
 mod score;
 mod spec;
+mod start;
+mod stop;
 mod tag;
 mod usage;
 mod version;
@@ -57,6 +64,30 @@ pub struct Cli {
 enum Verb {
     /// Run a command in a new container
     Run(Box<Deferred<run::RunArgs>>),
+    /// Create a container without starting it
+    Create(Box<Deferred<create::Args>>),
+    /// Start containers
+    Start(Deferred<start::Args>),
+    /// Attach to a running container
+    Attach(Deferred<attach::Args>),
+    /// Run a command in a running container
+    Exec(Deferred<exec::Args>),
+    /// Stop containers
+    Stop(Deferred<stop::StopArgs>),
+    /// Stop containers and start them again
+    Restart(Deferred<stop::StopArgs>),
+    /// Send a signal to containers
+    Kill(Deferred<stop::KillArgs>),
+    /// Suspend all processes of containers
+    Pause(Deferred<stop::NamesArgs>),
+    /// Let suspended containers go on
+    Unpause(Deferred<stop::NamesArgs>),
+    /// Wait until containers have ended, and print their exit codes
+    Wait(Deferred<stop::NamesArgs>),
+    /// Remove containers
+    Rm(Deferred<rm::Args>),
+    /// Give a container another name
+    Rename(Deferred<rm::RenameArgs>),
     /// Load images from a docker archive, an OCI archive or an OCI layout folder
     Load(Deferred<load::Args>),
     /// Make an image from a tar of a root filesystem
@@ -110,6 +141,9 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::LAUNCH_ARGUMENT) {
         return ExitCode::from(crate::launch::launch());
     }
+    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::exec::EXEC_ARGUMENT) {
+        return ExitCode::from(crate::launch::exec::main());
+    }
     match from_words(words::normalise(std::env::args_os().collect())) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
@@ -154,6 +188,7 @@ impl Verb {
     fn run_words(&self) -> Option<&RunArgs> {
         match self {
             Verb::Run(args) => Some(&args.0),
+            Verb::Create(args) => Some(args.0.words()),
             Verb::Explain(args) => Some(args.0.words()),
             Verb::Score(args) => Some(args.0.words()),
             Verb::Spec(args) => Some(args.0.words()),
@@ -164,6 +199,18 @@ impl Verb {
     fn run(self, ctx: &Context) -> Result<u8> {
         match self {
             Verb::Run(args) => run::run(args.0, ctx),
+            Verb::Create(args) => create::run(args.0, ctx),
+            Verb::Start(args) => start::run(args.0, ctx),
+            Verb::Attach(args) => attach::run(args.0, ctx),
+            Verb::Exec(args) => exec::run(args.0, ctx),
+            Verb::Stop(args) => stop::stop(args.0, ctx),
+            Verb::Restart(args) => stop::restart(args.0, ctx),
+            Verb::Kill(args) => stop::kill(args.0, ctx),
+            Verb::Pause(args) => stop::pause(args.0, ctx),
+            Verb::Unpause(args) => stop::unpause(args.0, ctx),
+            Verb::Wait(args) => stop::wait(args.0, ctx),
+            Verb::Rm(args) => rm::run(args.0, ctx),
+            Verb::Rename(args) => rm::rename(args.0, ctx),
             Verb::Load(args) => load::run(args.0, ctx),
             Verb::Import(args) => import::run(args.0, ctx),
             Verb::Pull(args) => pull::run(args.0, ctx),

@@ -11,15 +11,18 @@ use crate::launch::Handoff;
 use crate::plan::draft::{self, Inputs, ThisHost};
 use crate::plan::{AppArmor, Draft, Plan};
 use crate::policy::{self, Verdict};
-use crate::preset;
+use crate::preset::{self, Preset};
 use crate::request::{PullPolicy, Request};
+use crate::state::{Record, Stamp};
 use crate::{seccomp, ui};
+use std::os::fd::OwnedFd;
 
 /// A request with everything that was decided about it.
 pub struct Prepared {
     pub request: Request,
     pub facts: Facts,
     pub image: Image,
+    preset: Preset,
     pub draft: Draft,
     pub verdict: Verdict,
 }
@@ -34,7 +37,7 @@ impl Prepared {
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
-            None => draft::random_name(0)?,
+            None => draft::random_name()?,
         };
         let decide = |image: &Image| {
             let inputs = Inputs {
@@ -60,13 +63,13 @@ impl Prepared {
                 if let Ok((draft, verdict)) = decide(&unknown)
                     && !verdict.passed()
                 {
-                    return Ok(Prepared { request, facts, image: unknown, draft, verdict });
+                    return Ok(Prepared { request, facts, image: unknown, preset, draft, verdict });
                 }
                 pull(&request, ctx)?
             }
         };
         let (draft, verdict) = decide(&image)?;
-        Ok(Prepared { request, facts, image, draft, verdict })
+        Ok(Prepared { request, facts, image, preset, draft, verdict })
     }
 
     /// The plan, whether or not the policy lets it pass: what `explain` and `--dry-run` show.
@@ -74,13 +77,14 @@ impl Prepared {
         Plan::new(self.draft.clone(), self.verdict.overridden.clone(), &self.facts)
     }
 
-    /// Refuse, say what cannot be carried out, or become the launcher. Returns the exit status of a refusal.
-    pub fn launch(self, ctx: &Context) -> Result<u8> {
+    /// Refuse, or say what cannot be carried out; nothing has been written then but a refusal's line in the audit log.
+    /// `None`: everything may go on.
+    pub fn refuse(&self, ctx: &Context) -> Result<Option<u8>> {
         if !self.verdict.passed() {
             // Said first: on a full disk the reason is still seen, and the error of the log comes after it.
             policy::render::print(&self.verdict);
             audit::record_refusal(&ctx.paths, &self.draft, &self.verdict)?;
-            return Ok(Kind::Runner.exit_code());
+            return Ok(Some(Kind::Runner.exit_code()));
         }
         if let Some((first, rest)) = self.request.unsupported.split_first() {
             let mut error = Error::runner(first.clone());
@@ -93,38 +97,72 @@ impl Prepared {
         for line in self.verdict.unused_lines() {
             ui::note(&line);
         }
-        let swept = crate::launch::sweep(&ctx.paths)?;
-        // What one container left does not stop the next.
-        swept.stuck.iter().for_each(ui::error);
-        for id in swept.cleaned {
-            ui::note(&format!(
-                "removed what was left of container {}, whose launcher was killed",
-                &id[..id.len().min(12)]
-            ));
-        }
+        Ok(None)
+    }
+
+    /// What is kept of the container. Its notices are said here, once.
+    pub fn record(&self, ctx: &Context) -> Record {
         let plan = self.plan();
         for line in &plan.draft.notices {
             ui::note(line);
         }
-        let host = seccomp::Host::new(&self.facts.kernel, &plan.draft.capabilities.value);
-        let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
-        if plan.draft.apparmor.value == AppArmor::Builtin {
-            crate::apparmor::load(&ctx.paths, &crate::apparmor::profile(&plan.draft))?;
-        }
-        let apparmor = crate::spec::apparmor_profile(&plan.draft, self.facts.apparmor);
-        let held = if plan.draft.asked.rootfs.is_some() {
-            Vec::new()
-        } else {
-            Store::open(&ctx.paths)?.hold_layers(&self.image)?.into_fds()
+        let inputs = Inputs {
+            request: &self.request,
+            image: &self.image,
+            preset: &self.preset,
+            facts: &self.facts,
+            paths: &ctx.paths,
+            host: &ThisHost,
+            id: &self.draft.id,
+            name: &self.draft.name,
         };
-        let digest = plan.digest();
-        audit::record_launch(&ctx.paths, &plan, &digest)?;
-        let mut handoff = Handoff::new(plan, digest, &ctx.paths);
-        handoff.filter = filter;
-        handoff.apparmor = apparmor;
-        handoff.named = self.request.lifecycle.name.is_some();
-        match crate::launch::run(handoff, held)? {}
+        Record {
+            version: Record::VERSION,
+            id: plan.draft.id.clone(),
+            name: plan.draft.name.clone(),
+            created: Stamp::now(),
+            digest: plan.digest(),
+            plan,
+            words: draft::words(&inputs),
+            allow: self.request.own.allow.clone(),
+        }
     }
+}
+
+/// Put in order what killed launchers left behind, and say so.
+pub fn sweep(ctx: &Context) -> Result<()> {
+    let swept = crate::launch::sweep(&ctx.paths)?;
+    // What one container left does not stop the next.
+    swept.stuck.iter().for_each(ui::error);
+    let short = |id: &str| id[..id.len().min(12)].to_owned();
+    for id in swept.cleaned {
+        ui::note(&format!("removed what was left of container {}, whose launcher was killed", short(&id)));
+    }
+    for id in swept.lost {
+        ui::note(&format!("container {} has ended: its supervisor was killed, and the container with it", short(&id)));
+    }
+    Ok(())
+}
+
+/// What a launch needs besides the record: the filter, the profile, the layers' locks. The launch goes to the audit log.
+pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff, Vec<OwnedFd>)> {
+    let plan = &record.plan;
+    let host = seccomp::Host::new(&facts.kernel, &plan.draft.capabilities.value);
+    let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
+    if plan.draft.apparmor.value == AppArmor::Builtin {
+        crate::apparmor::load(&ctx.paths, &crate::apparmor::profile(&plan.draft))?;
+    }
+    let apparmor = crate::spec::apparmor_profile(&plan.draft, facts.apparmor);
+    let held = if plan.draft.asked.rootfs.is_some() {
+        Vec::new()
+    } else {
+        Store::open(&ctx.paths)?.hold(&plan.draft.image.manifest_digest, &plan.draft.image.layers)?.into_fds()
+    };
+    audit::record_launch(&ctx.paths, plan, &record.digest)?;
+    let mut handoff = Handoff::new(record, &ctx.paths);
+    handoff.filter = filter;
+    handoff.apparmor = apparmor;
+    Ok((handoff, held))
 }
 
 fn require_root(facts: &Facts) -> Result<()> {

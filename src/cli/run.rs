@@ -4,11 +4,14 @@ use super::Context;
 use super::flags::{
     ContainerFlags, ImageFlags, IsolationFlags, MountFlags, NetworkFlags, OwnFlags, ProcessFlags, ResourceFlags,
 };
-use super::prepare::Prepared;
+use super::prepare::{self, Prepared};
+use crate::control;
 use crate::error::{Context as _, Error, Kind, Result};
-use crate::plan::explain;
-use crate::request::{Env, OutputFormat, Request};
+use crate::launch::client;
+use crate::plan::{Draft, explain};
+use crate::request::{DetachKeys, Env, OutputFormat, Request, RestartPolicy};
 use std::io::IsTerminal;
+use std::str::FromStr;
 
 // No doc comment: it would replace the verb's line in the help.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
@@ -67,7 +70,57 @@ pub fn run(args: RunArgs, ctx: &Context) -> Result<u8> {
     if own.dry_run || own.print_docker {
         return verdict(&prepared);
     }
-    prepared.launch(ctx).map_err(before_the_command)
+    launch(prepared, ctx).map_err(before_the_command)
+}
+
+/// Refuse, or launch: in the background, in the background with the caller attached, or by becoming the launcher.
+fn launch(prepared: Prepared, ctx: &Context) -> Result<u8> {
+    if let Some(status) = prepared.refuse(ctx)? {
+        return Ok(status);
+    }
+    prepare::sweep(ctx)?;
+    if prepared.request.lifecycle.replace
+        && let Some(name) = &prepared.request.lifecycle.name
+    {
+        super::rm::replace(ctx, name)?;
+    }
+    let detach = prepared.request.lifecycle.detach;
+    let record = prepared.record(ctx);
+    let draft = &record.plan.draft;
+    let (id, wish) = (record.id.clone(), wish(draft)?);
+    // A terminal can be let go of, and a container that restarts outlives its first end: both need a supervisor of their own.
+    let own_supervisor = draft.stdio.tty || draft.restart.value != RestartPolicy::No;
+    let (handoff, held) = prepare::handoff(record, &prepared.facts, ctx)?;
+    if detach {
+        crate::launch::start(handoff, held, control::Streams::default())?;
+        return crate::ui::stdout(&format!("{id}\n")).map(|()| 0);
+    }
+    if own_supervisor {
+        let (ours, theirs) = client::pipes(&wish)?;
+        let connection = crate::launch::start(handoff, held, theirs)?;
+        return Ok(client::follow(&connection, ours, &wish)?.status());
+    }
+    match crate::launch::run(handoff, held)? {}
+}
+
+/// What the caller wants to see of the container.
+fn wish(draft: &Draft) -> Result<client::Wish> {
+    let stdio = &draft.stdio;
+    Ok(client::Wish {
+        stdin: stdio.interactive && stdio.attach_stdin,
+        stdout: stdio.attach_stdout,
+        stderr: stdio.attach_stderr,
+        tty: stdio.tty,
+        sig_proxy: stdio.sig_proxy,
+        detach_keys: detach_keys(stdio.detach_keys.as_deref())?,
+    })
+}
+
+/// `--detach-keys`, else docker's ctrl-p ctrl-q.
+pub fn detach_keys(typed: Option<&str>) -> Result<Vec<u8>> {
+    let typed = typed.unwrap_or("ctrl-p,ctrl-q");
+    let keys = DetachKeys::from_str(typed).map_err(|why| Error::runner(format!("--detach-keys: {why}")))?;
+    Ok(keys.bytes)
 }
 
 /// The store's errors end a management verb with 1; here they kept a command from starting, which is 125.

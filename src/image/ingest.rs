@@ -61,7 +61,12 @@ impl Store {
 
     /// Keep an image and its layers from being removed while the returned descriptors are open, in any process.
     pub fn hold_layers(&self, image: &Image) -> Result<Hold> {
-        layers::hold(&self.blob_path(&Digest::parse(&image.manifest_digest)?), &image.layers)
+        self.hold(&image.manifest_digest, &image.layers)
+    }
+
+    /// The same for an image that a container was made from.
+    pub fn hold(&self, manifest_digest: &str, folders: &[PathBuf]) -> Result<Hold> {
+        layers::hold(&self.blob_path(&Digest::parse(manifest_digest)?), folders)
     }
 
     /// Put an image's manifest (or index) into the index, under a name or without one. The image that had the name before

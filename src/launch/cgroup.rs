@@ -85,6 +85,14 @@ pub fn remove(hierarchies: &[Hierarchy], path: &str, id: &str) -> Result<()> {
     if !is_own(path, id) {
         return Err(Error::runner(format!("refusing to remove the cgroup {path:?}: it is not that of container {id}")));
     }
+    // Of a container that was paused: what is frozen in the v1 hierarchy dies only when it thaws.
+    for hierarchy in hierarchies.iter().filter(|h| !h.v2 && h.controllers.iter().any(|c| c == "freezer")) {
+        let folder = hierarchy.mount.join(path.trim_start_matches('/'));
+        if folder.exists() {
+            kill_members(&folder);
+            std::fs::write(folder.join("freezer.state"), "THAWED").context(|| format!("thaw {}", folder.display()))?;
+        }
+    }
     for hierarchy in hierarchies {
         let folder = hierarchy.mount.join(path.trim_start_matches('/'));
         if folder.exists() {
@@ -106,6 +114,15 @@ pub fn is_populated(path: &str) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether the kernel has killed a process of this group because its memory was used up.
+pub fn oom_killed(group: &Placement) -> bool {
+    let Some(hierarchy) = holding(&group.hierarchies, "memory") else { return false };
+    let file = if hierarchy.v2 { "memory.events" } else { "memory.oom_control" };
+    let folder = hierarchy.mount.join(group.path.trim_start_matches('/'));
+    let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+    text.lines().filter_map(|l| l.strip_prefix("oom_kill ")).any(|n| n.trim() != "0")
 }
 
 /// Whether `path` is the absolute name of a cgroup that is called after the container.

@@ -60,24 +60,39 @@ impl Executor for Confine {
     }
 
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
-        let channel = sys::process::borrow(self.channel);
-        match self.confine_and_wait(spec, channel) {
-            Ok(command) => {
-                let error = command.run(self.init);
-                tell(channel, EXEC_FAILED, &error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes());
-                Err(ExecutorError::Other(error.to_string()))
-            }
-            Err(message) => {
-                tell(channel, FAILED, message.as_bytes());
-                Err(ExecutorError::Other(message))
-            }
-        }
+        let process = spec.process().as_ref().ok_or_else(|| ExecutorError::Other("the spec has no process".into()))?;
+        let args = process.args().as_deref().unwrap_or_default();
+        let command = Command::new(args, process.env().as_deref().unwrap_or_default());
+        Err(ExecutorError::Other(match command {
+            Ok(command) => self.carry_out(&command),
+            Err(message) => self.fail(message),
+        }))
     }
 }
 
 impl Confine {
-    fn confine_and_wait(&self, spec: &Spec, channel: BorrowedFd<'_>) -> Result<Command, String> {
-        let command = Command::new(spec)?;
+    /// Confine this process and execute the command when the launcher says so; returns only what went wrong, which the
+    /// launcher has been told.
+    pub fn carry_out(&self, command: &Command) -> String {
+        match self.confine_and_wait() {
+            Ok(()) => {
+                let error = command.run(self.init);
+                let errno = error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes();
+                tell(sys::process::borrow(self.channel), EXEC_FAILED, &errno);
+                error.to_string()
+            }
+            Err(message) => self.fail(message),
+        }
+    }
+
+    /// Tell the launcher what went wrong.
+    pub fn fail(&self, message: String) -> String {
+        tell(sys::process::borrow(self.channel), FAILED, message.as_bytes());
+        message
+    }
+
+    fn confine_and_wait(&self) -> Result<(), String> {
+        let channel = sys::process::borrow(self.channel);
         sys::process::reset_signals().map_err(|e| format!("reset the signals: {e}"))?;
         sys::process::fresh_keyring().map_err(|e| format!("leave the session keyring: {e}"))?;
         if let Some(label) = &self.selinux {
@@ -102,7 +117,7 @@ impl Confine {
         tell(channel, READY, &[]);
         let mut answer = [0u8; 1];
         match rustix::io::read(channel, &mut answer) {
-            Ok(1) if answer[0] == GO => Ok(command),
+            Ok(1) if answer[0] == GO => Ok(()),
             Ok(_) => Err("the launcher did not let the container go".into()),
             Err(e) => Err(format!("wait for the launcher: {e}")),
         }
@@ -117,7 +132,7 @@ fn tell(channel: BorrowedFd<'_>, tag: u8, payload: &[u8]) {
 }
 
 /// The workload, ready for execve.
-struct Command {
+pub struct Command {
     /// What to try, in order: one path, or one per entry of PATH.
     candidates: Vec<CString>,
     args: Vec<CString>,
@@ -125,11 +140,10 @@ struct Command {
 }
 
 impl Command {
-    fn new(spec: &Spec) -> Result<Command, String> {
-        let process = spec.process().as_ref().ok_or("the spec has no process")?;
-        let args = process.args().as_deref().unwrap_or_default();
-        let env = process.env().as_deref().unwrap_or_default();
-        let name = args.first().ok_or("the spec has no command")?;
+    /// # Errors
+    /// No command, or a word with a NUL byte in it.
+    pub fn new(args: &[String], env: &[String]) -> Result<Command, String> {
+        let name = args.first().ok_or("there is no command")?;
         let c = |text: String| CString::new(text.clone()).map_err(|_| format!("{text:?} has a NUL byte"));
         let candidates = if name.contains('/') {
             vec![c(name.clone())?]

@@ -1,46 +1,77 @@
-//! The last thing the command-line process does: become the launcher.
+//! From the process that parsed the command line to the launcher: become it, or start it in the background.
 
-use super::handoff::Handoff;
+use super::handoff::{Handoff, Starter, seal};
 use super::launcher::{HANDOFF_FD, LAUNCH_ARGUMENT};
-use crate::error::Context;
-use crate::error::{Error, Result};
-use rustix::fd::AsRawFd;
+use crate::control::{self, Answer, Client, Streams};
+use crate::error::{Context, Error, Result};
+use crate::sys;
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+/// Descriptors above the hand-off, in the order: the channel, the streams, the layers' locks.
+const CHANNEL_FD: RawFd = HANDOFF_FD + 1;
+const STREAMS_FD: RawFd = CHANNEL_FD + 1;
+const HELD_FD: RawFd = STREAMS_FD + 3;
+
+fn hold(held: &[OwnedFd]) -> Vec<(BorrowedFd<'_>, RawFd)> {
+    held.iter().zip(HELD_FD..).map(|(fd, to)| (fd.as_fd(), to)).collect()
+}
+
+fn argument() -> Result<CString> {
+    CString::new(LAUNCH_ARGUMENT).context(|| "name the launcher".into())
+}
 
 /// Replace this process by the launcher, which carries the plan out and exits as the container does. Returns only when
 /// that failed.
 ///
 /// `held` are locks on the image's layers; they are inherited and let go when the launcher ends.
 pub fn run(mut handoff: Handoff, held: Vec<OwnedFd>) -> Result<std::convert::Infallible> {
-    let (exe, _form) = crate::sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
-    // The locks move to fixed numbers above the hand-off, everything else closes at exec.
-    let mut kept = Vec::new();
-    for lock in &held {
-        let copy =
-            rustix::io::fcntl_dupfd_cloexec(lock, HANDOFF_FD + 1).context(|| "hold the image's layers".into())?;
-        kept.push(copy);
-    }
-    handoff.held = kept.iter().map(|f| f.as_raw_fd()).collect();
-    let memory = handoff.seal()?;
-    crate::sys::process::cloexec_from(3).context(|| "mark descriptors close-on-exec".into())?;
-    for lock in &kept {
-        rustix::io::fcntl_setfd(lock, rustix::io::FdFlags::empty()).context(|| "hold the image's layers".into())?;
-    }
-    let memory = place(memory)?;
-    let argument = CString::new(LAUNCH_ARGUMENT).context(|| "name the launcher".into())?;
-    let error = crate::sys::exe::exec(&exe, &[c"hardrun", &argument]);
-    drop((memory, kept, held));
+    let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
+    let mut fds = hold(&held);
+    handoff.held = fds.iter().map(|(_, to)| *to).collect();
+    handoff.starter = Starter::Foreground;
+    let memory = seal(&handoff)?;
+    fds.push((memory.as_fd(), HANDOFF_FD));
+    let argument = argument()?;
+    // The executable's own descriptor closes at exec, like everything that is not named.
+    sys::spawn::place(&fds).context(|| "hand the plan to the launcher".into())?;
+    let error = sys::exe::exec(&exe, &[c"hardrun", &argument]);
     Err(Error::runner("start the launcher").because(error))
 }
 
-/// Put the hand-off at its fixed number, open across exec.
-fn place(memory: OwnedFd) -> Result<OwnedFd> {
-    let attempt = || "hand the plan to the launcher".to_string();
-    if memory.as_raw_fd() == HANDOFF_FD {
-        rustix::io::fcntl_setfd(&memory, rustix::io::FdFlags::empty()).context(attempt)?;
-        return Ok(memory);
+/// Start the launcher in a session of its own and wait until the container runs. With `streams`, those see what it does from
+/// its first moment on, and the client that is returned hears of its end.
+///
+/// # Errors
+/// What kept the container from starting.
+pub fn start(mut handoff: Handoff, held: Vec<OwnedFd>, streams: Streams) -> Result<Client> {
+    let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
+    let (ours, theirs) = control::pair()?;
+    let mut fds = hold(&held);
+    handoff.held = fds.iter().map(|(_, to)| *to).collect();
+    let ends = [&streams.stdin, &streams.stdout, &streams.stderr];
+    let mut numbers = [None; 3];
+    for ((number, end), to) in numbers.iter_mut().zip(ends).zip(STREAMS_FD..) {
+        if let Some(end) = end {
+            fds.push((end.as_fd(), to));
+            *number = Some(to);
+        }
     }
-    nix::unistd::dup2(memory.as_raw_fd(), HANDOFF_FD).context(attempt)?;
-    Ok(memory)
+    fds.push((theirs.as_fd(), CHANNEL_FD));
+    handoff.starter = Starter::Background { channel: CHANNEL_FD, streams: numbers };
+    let memory = seal(&handoff)?;
+    fds.push((memory.as_fd(), HANDOFF_FD));
+    let argument = argument()?;
+    sys::spawn::detached(&exe, &[c"hardrun", &argument], &fds, None).context(|| "start the supervisor".into())?;
+    drop(fds);
+    drop((theirs, streams));
+    let client = Client::from_socket(ours);
+    loop {
+        match client.answer()? {
+            Some((Answer::Started, _)) => return Ok(client),
+            Some((Answer::Failed(error), _)) => return Err(error.into_error()),
+            Some(_) => {}
+            None => return Err(Error::runner("the supervisor ended before the container was started")),
+        }
+    }
 }

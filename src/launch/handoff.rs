@@ -1,25 +1,24 @@
-//! What the front hands to the launcher: one sealed memory file, by descriptor.
+//! What one process hands to the next across exec: a sealed memory file, by descriptor.
 
 use crate::error::{Context, Error, Result};
-use crate::plan::Plan;
-use crate::state::Paths;
+use crate::state::{Paths, Record};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// Everything the launcher needs; it reads no configuration, environment or flag of its own.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Handoff {
-    pub plan: Plan,
-    /// Of the plan, as in the audit log.
-    pub digest: String,
+    pub record: Record,
     pub root: PathBuf,
     pub run: PathBuf,
-    /// The caller chose the name: it must be free.
-    pub named: bool,
+    /// The container's folder is there already; else it is made.
+    pub existing: bool,
     /// Compiled seccomp filter; `None` only where the plan says unconfined.
     #[serde(with = "bytes")]
     pub filter: Option<Vec<u8>>,
@@ -27,49 +26,76 @@ pub struct Handoff {
     pub apparmor: Option<String>,
     /// Descriptors of layer locks that were inherited and are held until the launcher ends.
     pub held: Vec<i32>,
+    pub starter: Starter,
+    /// This is another start of a container by its restart policy.
+    pub again: Option<Again>,
+}
+
+/// Who started the launcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Starter {
+    /// The launcher is the process that the caller waits for: its streams are the container's.
+    Foreground,
+    /// Another process, connected by this descriptor, which is told whether the start succeeded. With streams attached
+    /// in this order (descriptors), if it is to see what the container does from its first moment on.
+    Background { channel: i32, streams: [Option<i32>; 3] },
+    /// Nobody any more: a restart.
+    Nobody,
+}
+
+/// What a supervisor keeps from one start to the next. Descriptors cross its exec of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    pub lock: i32,
+    pub listener: i32,
+    /// The host's mount and network namespaces, from which each start sets out.
+    pub mounts: i32,
+    pub network: i32,
 }
 
 impl Handoff {
-    pub fn new(plan: Plan, digest: String, paths: &Paths) -> Handoff {
+    pub fn new(record: Record, paths: &Paths) -> Handoff {
         Handoff {
-            digest,
-            plan,
+            record,
             root: paths.root.clone(),
             run: paths.run.clone(),
-            named: false,
+            existing: false,
             filter: None,
             apparmor: None,
             held: Vec::new(),
+            starter: Starter::Foreground,
+            again: None,
         }
     }
 
     pub fn paths(&self) -> Paths {
         Paths { root: self.root.clone(), run: self.run.clone() }
     }
+}
 
-    /// Write to a sealed memory file that survives exec.
-    pub fn seal(&self) -> Result<OwnedFd> {
-        let attempt = || "hand the plan to the launcher".to_string();
-        let memory = memfd_create("hardrun-plan", MemfdFlags::ALLOW_SEALING).context(attempt)?;
-        let mut file = File::from(memory);
-        let json = serde_json::to_vec(self).context(attempt)?;
-        file.write_all(&json).context(attempt)?;
-        file.rewind().context(attempt)?;
-        fcntl_add_seals(&file, required_seals()).context(attempt)?;
-        Ok(file.into())
-    }
+/// Write to a sealed memory file.
+pub fn seal<T: Serialize>(value: &T) -> Result<OwnedFd> {
+    let attempt = || "hand the plan to the launcher".to_string();
+    let memory = memfd_create("hardrun-plan", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).context(attempt)?;
+    let mut file = File::from(memory);
+    let json = serde_json::to_vec(value).context(attempt)?;
+    file.write_all(&json).context(attempt)?;
+    fcntl_add_seals(&file, required_seals()).context(attempt)?;
+    Ok(file.into())
+}
 
-    /// Read from the descriptor that was inherited.
-    pub fn open(fd: OwnedFd) -> Result<Handoff> {
-        let attempt = || "read the plan that was handed over".to_string();
-        let seals = fcntl_get_seals(&fd).context(attempt)?;
-        if !seals.contains(required_seals()) {
-            return Err(Error::runner(attempt()).hint("the launcher is started by hardrun itself, not by hand"));
-        }
-        let mut json = Vec::new();
-        File::from(fd).read_to_end(&mut json).context(attempt)?;
-        serde_json::from_slice(&json).context(attempt)
+/// Read what was sealed, whatever of it was read before: several processes share the descriptor.
+pub fn open<T: DeserializeOwned>(fd: &OwnedFd) -> Result<T> {
+    let attempt = || "read the plan that was handed over".to_string();
+    let seals = fcntl_get_seals(fd).context(attempt)?;
+    if !seals.contains(required_seals()) {
+        return Err(Error::runner(attempt()).hint("the launcher is started by hardrun itself, not by hand"));
     }
+    let file = File::from(fd.try_clone().context(attempt)?);
+    let mut json = vec![0u8; file.metadata().context(attempt)?.len() as usize];
+    file.read_exact_at(&mut json, 0).context(attempt)?;
+    serde_json::from_slice(&json).context(attempt)
 }
 
 fn required_seals() -> SealFlags {

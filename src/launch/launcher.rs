@@ -1,18 +1,24 @@
 //! The launching process, as one straight line: stage, build, read back, let go, supervise, clean up.
 
 use super::cgroup::{self, Placement};
+use super::connections::Connections;
+use super::enter::Entrance;
 use super::executor::{Confine, EXEC_FAILED, FAILED, GO, READY};
-use super::handoff::Handoff;
-use super::pump::{End, Pump};
+use super::freezer::Freezer;
+use super::handoff::{self, Again, Handoff, Starter};
+use super::health::Health;
+use super::process::{Ended, Init, Signals, start_time};
 use super::readback::{self, Expected};
-use super::record::Record;
-use super::supervisor::{self, Duties, Ended, Init, Signals};
-use super::{cgroup_v1, network, terminal};
+use super::streams::{End, Peer, Streams};
+use super::supervisor::Supervisor;
+use super::{cgroup_v1, network, restart, terminal};
 use crate::audit::{self, Entry};
+use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
-use crate::plan::{DevicePlan, Draft, MountKind, NetworkMode, SeLinux, Sourced, UserNamespace};
+use crate::observe::logs::{LogWriter, Stream};
+use crate::plan::{DevicePlan, Draft, LogDriverPlan, MountKind, SeLinux, Sourced, StdioPlan, UserNamespace};
 use crate::spec::{self, Staged};
-use crate::state::Paths;
+use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
 use crate::storage::idrange::{self, IdRange};
 use crate::storage::{Stage, destination, devices, root};
@@ -37,31 +43,458 @@ const CONFINE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Entry point of the launching process; the return value is its exit status.
 pub fn main() -> u8 {
     sys::process::set_name(c"hardrun");
-    let handoff = match take_over() {
-        Ok(handoff) => handoff,
-        Err(e) => {
-            crate::ui::error(&e);
-            return e.kind.exit_code();
-        }
-    };
-    let status = match launch(&handoff) {
-        Ok(ended) => {
-            if let Some(line) = set_id_refused(&handoff.plan.draft, ended.exit_code()) {
-                crate::ui::note(&line);
-            }
-            ended.exit_code()
-        }
+    match take_over().and_then(|(memory, handoff)| Launcher::new(memory, handoff)) {
+        Ok(launcher) => launcher.main(),
         Err(e) => {
             crate::ui::error(&e);
             e.kind.exit_code()
         }
-    };
-    let exit = Entry::exit(&handoff.plan.draft, &handoff.digest, i32::from(status));
-    if let Err(e) = audit::append(&handoff.paths(), exit) {
-        // The launch is on record; the command's own status matters most to the script.
-        crate::ui::error(&e);
     }
-    status
+}
+
+fn take_over() -> Result<(OwnedFd, Handoff)> {
+    let memory = sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?;
+    let handoff = handoff::open(&memory)?;
+    Ok((memory, handoff))
+}
+
+/// Who waits for the start to succeed, and what of theirs the container is connected to.
+enum Caller {
+    Foreground,
+    Background { channel: OwnedFd, streams: [Option<OwnedFd>; 3] },
+    Nobody,
+}
+
+/// The launching process.
+struct Launcher {
+    handoff: Handoff,
+    /// The hand-off's memory, kept for whoever enters the container.
+    memory: OwnedFd,
+    /// The image's layers, locked.
+    held: Vec<OwnedFd>,
+    caller: Caller,
+    signals: Signals,
+    listener: Option<OwnedFd>,
+    /// Where every start of a container that is started again sets out from.
+    home: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// What became of one start.
+struct Outcome {
+    ended: Ended,
+    connections: Connections,
+}
+
+impl Launcher {
+    fn new(memory: OwnedFd, handoff: Handoff) -> Result<Launcher> {
+        let inherit = |fd: RawFd| sys::process::inherit(fd).context(|| "take over what was handed over".into());
+        let held = handoff.held.iter().map(|fd| inherit(*fd)).collect::<Result<_>>()?;
+        let caller = match handoff.starter {
+            Starter::Foreground => Caller::Foreground,
+            Starter::Nobody => Caller::Nobody,
+            Starter::Background { channel, streams } => {
+                let mut ends = [None, None, None];
+                for (end, number) in ends.iter_mut().zip(streams) {
+                    *end = number.map(inherit).transpose()?;
+                }
+                Caller::Background { channel: inherit(channel)?, streams: ends }
+            }
+        };
+        let (listener, home) = match handoff.again {
+            Some(again) => (Some(inherit(again.listener)?), Some((inherit(again.mounts)?, inherit(again.network)?))),
+            None => (None, None),
+        };
+        let signals = Signals::block()?;
+        Ok(Launcher { handoff, memory, held, caller, signals, listener, home })
+    }
+
+    fn main(mut self) -> u8 {
+        match self.launch() {
+            Ok(status) => status,
+            Err(e) => {
+                let status = e.kind.exit_code();
+                if let Caller::Background { channel, .. } = &self.caller {
+                    // A caller that is gone hears nothing.
+                    let _ = control::send(channel, &Answer::Failed((&e).into()), &[]);
+                } else {
+                    crate::ui::error(&e);
+                }
+                if let Err(e) = self.log_exit(status) {
+                    crate::ui::error(&e);
+                }
+                status
+            }
+        }
+    }
+
+    fn log_exit(&self, status: u8) -> Result<()> {
+        let record = &self.handoff.record;
+        // The launch is on record; the command's own status matters most to the script.
+        audit::append(&self.handoff.paths(), Entry::exit(&record.plan.draft, &record.digest, i32::from(status)))
+    }
+
+    fn launch(&mut self) -> Result<u8> {
+        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        self.set_out()?;
+        let paths = self.handoff.paths();
+        let cidfile = match self.handoff.existing {
+            true => CidFile(None),
+            false => CidFile::create(&self.handoff.record.plan.draft)?,
+        };
+        let folder = match self.folder(&paths) {
+            Ok(folder) => folder,
+            Err(e) => {
+                cidfile.discard();
+                return Err(e);
+            }
+        };
+        let mut status = folder.status()?;
+        let result = self.once(&paths, &folder, &mut status);
+        let draft = &self.handoff.record.plan.draft;
+        if draft.remove && !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
+            cidfile.discard();
+        }
+        match result {
+            Ok(outcome) => self.after(&paths, folder, status, outcome),
+            Err(e) => {
+                if let Err(cleanup) = self.failed(&paths, folder, &mut status, &e) {
+                    crate::ui::error(&cleanup);
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Where a start begins: in the host's namespaces. Whoever will start the container again keeps descriptors of them.
+    fn set_out(&mut self) -> Result<()> {
+        let attempt = || "return to the host's namespaces".to_string();
+        if let Some((mounts, network)) = &self.home {
+            nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS).context(attempt)?;
+            nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).context(attempt)?;
+        } else if restart::may_restart(&self.handoff.record.plan.draft) {
+            let open = |kind: &str| std::fs::File::open(format!("/proc/self/ns/{kind}")).context(attempt);
+            self.home = Some((open("mnt")?.into(), open("net")?.into()));
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, paths: &Paths) -> Result<Folder> {
+        let record = &mut self.handoff.record;
+        if let Some(again) = self.handoff.again {
+            let lock = sys::process::inherit(again.lock).context(|| "take over the container's lock".into())?;
+            return Ok(Folder::inherited(paths, &record.id, lock));
+        }
+        if !self.handoff.existing {
+            return Folder::create(paths, record);
+        }
+        Folder::open(paths, &record.id)?
+            .ok_or_else(|| Error::verb(format!("Container {} is running already, or was just removed", record.name)))
+    }
+
+    /// One start of the container, to its end.
+    fn once(&mut self, paths: &Paths, folder: &Folder, status: &mut Status) -> Result<Outcome> {
+        let own = readback::namespaces("self")?;
+        // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
+        let run = Path::new(Paths::RUN);
+        let mut ids = allocate_ids(&self.handoff.record.plan.draft, run, status.base)?;
+        let stage = Stage::enter(run)?;
+        let draft = &self.handoff.record.plan.draft;
+        let group = cgroup::place(spec::cgroups_path(draft), &draft.resources)?;
+        if let Some(range) = &mut ids {
+            range.note(&group.path)?;
+            root::shift(&folder.path, status.base, range.base)?;
+            status.base = Some(range.base);
+        }
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => control::listen(&folder.path, folder::CONTROL)?,
+        };
+        let mut connections = Connections::new(listener);
+        let id = draft.id.clone();
+        let result = self.carry_out(paths, &stage, folder, status, ids.as_ref(), &own, &group, &mut connections);
+        let cleaned = clean_up(&stage, &group, &id).and_then(|()| ids.map_or(Ok(()), IdRange::release));
+        let ended = match (result, cleaned) {
+            (Ok(ended), Ok(())) => ended,
+            (Ok(ended), Err(e)) => {
+                // The command's own status matters most to the script; the leftovers are named, and swept by the next run.
+                crate::ui::error(&e);
+                ended
+            }
+            (Err(e), Ok(())) => return Err(e),
+            (Err(e), Err(cleanup)) => {
+                crate::ui::error(&cleanup);
+                return Err(e);
+            }
+        };
+        Ok(Outcome { ended, connections })
+    }
+
+    /// The container has ended: say so, remove it, start it again, or leave it.
+    fn after(&mut self, paths: &Paths, folder: Folder, mut status: Status, outcome: Outcome) -> Result<u8> {
+        let Outcome { ended, mut connections } = outcome;
+        let code = ended.exit_code();
+        status.exit_code = i32::from(code);
+        status.finished = Stamp::now();
+        status.pid = 0;
+        status.pid_start = 0;
+        status.execs.clear();
+        status.network = Default::default();
+        // What `rename` and `update` changed meanwhile.
+        let record = folder.record()?;
+        let draft = &record.plan.draft;
+        if let Some(line) = set_id_refused(draft, code).filter(|_| matches!(self.caller, Caller::Foreground)) {
+            crate::ui::note(&line);
+        }
+        if let Err(e) = self.log_exit(code) {
+            crate::ui::error(&e);
+        }
+        if let Some(pause) = restart::pause(draft, &status, code) {
+            status.state = State::Restarting;
+            folder.write_status(&status)?;
+            connections.ended(i32::from(code), "");
+            if restart::wait(pause, &mut self.signals, &mut connections, &mut status)? {
+                status.restart_count += 1;
+                folder.write_status(&status)?;
+                return self.again(record, folder, connections);
+            }
+        }
+        status.state = State::Exited;
+        status.supervisor = 0;
+        let removed = if draft.remove {
+            super::remove::remove(paths, folder, &record, true)
+        } else {
+            folder.write_status(&status)
+        };
+        connections.ended(i32::from(code), &status.error);
+        if let Err(e) = removed {
+            crate::ui::error(&e);
+        }
+        Ok(code)
+    }
+
+    /// Replace this process by a fresh launcher that starts the container once more.
+    fn again(&mut self, record: Record, folder: Folder, connections: Connections) -> Result<u8> {
+        let Some((mounts, network)) = self.home.take() else {
+            return Err(Error::runner("start the container again: the host's namespaces are not known"));
+        };
+        let listener = connections.into_listener();
+        let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
+        let kept = [folder.lock_fd().as_fd(), listener.as_fd(), mounts.as_fd(), network.as_fd()];
+        let mut fds: Vec<_> = kept.into_iter().chain(self.held.iter().map(AsFd::as_fd)).zip(HANDOFF_FD + 1..).collect();
+        let number = |n: usize| HANDOFF_FD + 1 + n as RawFd;
+        let handoff = Handoff {
+            record,
+            existing: true,
+            starter: Starter::Nobody,
+            held: (4..4 + self.held.len()).map(number).collect(),
+            again: Some(Again { lock: number(0), listener: number(1), mounts: number(2), network: number(3) }),
+            ..self.handoff.clone()
+        };
+        let memory = handoff::seal(&handoff)?;
+        fds.push((memory.as_fd(), HANDOFF_FD));
+        sys::spawn::place(&fds).context(|| "hand the plan to the next start".into())?;
+        let error = sys::exe::exec(&exe, &[c"hardrun", c"__launch"]);
+        Err(Error::runner("start the container again").because(error))
+    }
+
+    /// The container never ran: docker keeps it, as created, with the reason.
+    fn failed(&self, paths: &Paths, folder: Folder, status: &mut Status, error: &Error) -> Result<()> {
+        let record = &self.handoff.record;
+        if record.plan.draft.remove {
+            return super::remove::remove(paths, folder, record, true);
+        }
+        status.version = Status::VERSION;
+        status.state = if self.handoff.again.is_some() { State::Exited } else { State::Created };
+        status.exit_code = match error.kind {
+            Kind::NotFound | Kind::CannotInvoke => i32::from(error.kind.exit_code()),
+            // Docker's for a container that could not be set up.
+            _ => 128,
+        };
+        status.error = error.chain().join(": ");
+        status.pid = 0;
+        status.supervisor = 0;
+        status.network = Default::default();
+        folder.write_status(status)
+    }
+
+    /// Build the container, compare it with the plan, let it run, wait for its end.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that this start has made")]
+    fn carry_out(
+        &mut self,
+        paths: &Paths,
+        stage: &Stage,
+        folder: &Folder,
+        status: &mut Status,
+        ids: Option<&IdRange>,
+        own: &readback::Namespaces,
+        group: &Placement,
+        connections: &mut Connections,
+    ) -> Result<Ended> {
+        let handoff = &self.handoff;
+        let plan = &handoff.record.plan;
+        let draft = &plan.draft;
+        let base = ids.map(|r| r.base);
+        let userns = base
+            .map(|base| {
+                let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
+                userns::create(&map, &map).context(|| "make the container's user namespace".into())
+            })
+            .transpose()?;
+        let staged = stage_mounts(handoff, stage, folder, base, userns.as_ref(), group)?;
+        let mut spec = spec::to_oci(plan, &staged)?;
+        let limits = if group.is_own() { take_limits(&mut spec) } else { None };
+        let bundle = stage.folder("bundle")?;
+        let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
+        std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
+
+        let (ours, theirs) = channel()?;
+        let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+            .context(|| "open a descriptor of the launcher".into())?;
+        let executor = Confine {
+            filter: handoff.filter.clone(),
+            landlock: crate::landlock::rules(draft).ok(),
+            selinux: selinux_label(draft),
+            init: draft.process.init.value,
+            drop_after_filter: drop_after_filter(draft)?,
+            channel: theirs.as_raw_fd(),
+            launcher: me.as_raw_fd(),
+        };
+        let mut pipes = Pipes::open(draft, stage, base)?;
+        sys::memory::forget_text();
+        let visit = limits.is_some().then(|| cgroup_v1::enter(group)).transpose()?;
+        let built = build(handoff, &bundle, stage, executor, &mut pipes);
+        if let Some(visit) = visit {
+            visit.leave()?;
+        }
+        let mut container = built?;
+        drop(theirs);
+        let Some(pid) = container.pid() else { return Err(Error::runner("the container has no first process")) };
+        let init = Init::new(pid.as_raw())?;
+        let master = pipes.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
+
+        let guard = KillOnDrop(&init);
+        if let Some(limits) = &limits {
+            cgroup_v1::limit(group, limits)?;
+        }
+        let network = network::set_up(paths, draft, &init, status)?;
+        let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
+        readback::before_start(init.pid, &expected)?;
+        container.start().context(|| "start the container".into())?;
+        await_ready(&ours, &init)?;
+        readback::before_exec(init.pid, &expected)?;
+        if let Some(path) = &draft.pidfile {
+            write_pidfile(path, init.pid)?;
+        }
+        if master.is_some() {
+            own_terminal(init.pid, base, draft)?;
+        }
+        let mut streams = pipes.streams(draft, master.as_ref(), open_log(folder, draft)?)?;
+        let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?)?;
+        let health = self.health(draft, &init)?;
+        let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams);
+
+        rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
+        await_exec(&ours, draft)?;
+        guard.keep();
+        sys::memory::forget_text();
+        started(status, &init, health.as_ref());
+        folder.write_status(status)?;
+        if let Caller::Background { channel, .. } = &self.caller {
+            // A caller that is gone hears nothing.
+            let _ = control::send(channel, &Answer::Started, &[]);
+        }
+        let mut record = self.handoff.record.clone();
+        let supervisor = Supervisor {
+            paths,
+            record: &mut record,
+            folder,
+            status,
+            init: &init,
+            signals: &mut self.signals,
+            connections,
+            streams,
+            master,
+            freezer: Freezer::new(group),
+            health,
+            network,
+            entrance,
+            foreground,
+            execs: Vec::new(),
+        };
+        let ended = supervisor.run();
+        if ended.is_err() {
+            drop(KillOnDrop(&init));
+        }
+        status.oom_killed = cgroup::oom_killed(group);
+        ended
+    }
+
+    fn health(&self, draft: &Draft, init: &Init) -> Result<Option<Health>> {
+        if draft.health.is_none() {
+            return Ok(None);
+        }
+        let attempt = || "prepare the health checks".to_string();
+        let entrance = Entrance::new(self.memory.try_clone().context(attempt)?)?;
+        Health::new(draft, entrance, init.as_fd().try_clone_to_owned().context(attempt)?)
+    }
+}
+
+/// Connect whoever started the container to its streams. Whether that is this process's own caller.
+fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections, streams: &mut Streams) -> bool {
+    match caller {
+        Caller::Nobody => false,
+        Caller::Foreground => {
+            if stdio.attach_stdout {
+                streams.attach_output(Peer::Caller, Stream::Stdout, End::Stdout);
+            }
+            if stdio.attach_stderr {
+                streams.attach_output(Peer::Caller, Stream::Stderr, End::Stderr);
+            }
+            if stdio.interactive && stdio.attach_stdin {
+                streams.attach_input(Peer::Caller, End::Stdin);
+            }
+            true
+        }
+        Caller::Background { channel, streams: ends } => {
+            let Ok(copy) = channel.try_clone() else { return false };
+            let any = ends.iter().any(Option::is_some);
+            let peer = Peer::Connection(connections.adopt(copy, any));
+            if let Some(fd) = ends[0].take() {
+                streams.attach_input(peer, End::Owned(fd));
+            }
+            for (n, stream) in [(1, Stream::Stdout), (2, Stream::Stderr)] {
+                if let Some(fd) = ends[n].take() {
+                    streams.attach_output(peer, stream, End::Owned(fd));
+                }
+            }
+            false
+        }
+    }
+}
+
+fn started(status: &mut Status, init: &Init, health: Option<&Health>) {
+    status.version = Status::VERSION;
+    status.state = State::Running;
+    status.pid = init.pid;
+    status.pid_start = start_time(init.pid).unwrap_or_default();
+    status.supervisor = std::process::id() as i32;
+    status.started = Stamp::now();
+    status.exit_code = 0;
+    status.error.clear();
+    status.oom_killed = false;
+    status.stopped_by_hand = false;
+    status.health = health.map(Health::state);
+}
+
+fn open_log(folder: &Folder, draft: &Draft) -> Result<Option<LogWriter>> {
+    let log = &draft.log.value;
+    match log.driver {
+        LogDriverPlan::None => Ok(None),
+        LogDriverPlan::JsonFile | LogDriverPlan::Local => {
+            Ok(Some(LogWriter::new(&folder.path, log.max_size, log.max_file)))
+        }
+    }
 }
 
 /// What may be behind a failure that the command's own words do not explain: `dpkg` and `tar` say "Operation not
@@ -79,160 +512,27 @@ fn set_id_refused(draft: &Draft, status: u8) -> Option<String> {
     ))
 }
 
-fn take_over() -> Result<Handoff> {
-    Handoff::open(sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?)
-}
-
-fn launch(handoff: &Handoff) -> Result<Ended> {
-    let _held: Vec<OwnedFd> = handoff
-        .held
-        .iter()
-        .map(|fd| sys::process::inherit(*fd).context(|| "take over the layers' locks".into()))
-        .collect::<Result<_>>()?;
-    let mut signals = Signals::block()?;
-    sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let draft = &handoff.plan.draft;
-    let own = readback::namespaces("self")?;
-    let paths = handoff.paths();
-
-    // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
-    let run = Path::new(Paths::RUN);
-    let mut ids = allocate_ids(draft, run)?;
-    let stage = Stage::enter(run)?;
-    let group = cgroup::place(spec::cgroups_path(draft), &draft.resources)?;
-    let name = handoff.named.then_some(draft.name.as_str());
-    let cidfile = CidFile::create(draft)?;
-    let record = match Record::create(&paths, &draft.id, name, &group.path) {
-        Ok(record) => record,
-        Err(e) => {
-            cidfile.discard();
-            return Err(e);
-        }
-    };
-    if let Some(range) = &mut ids {
-        range.note(&group.path)?;
-    }
-
-    let result = carry_out(handoff, &stage, &record, ids.as_ref(), &own, &group, &mut signals);
-    if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
-        cidfile.discard();
-    }
-    let cleaned = clean_up(&stage, record, &group, &draft.id).and_then(|()| ids.map_or(Ok(()), IdRange::release));
-    match (result, cleaned) {
-        (Ok(ended), Ok(())) => Ok(ended),
-        (Ok(ended), Err(e)) => {
-            // The command's own status matters most to the script; the leftovers are named, and swept by the next run.
-            crate::ui::error(&e);
-            Ok(ended)
-        }
-        (Err(e), Ok(())) => Err(e),
-        (Err(e), Err(cleanup)) => {
-            crate::ui::error(&cleanup);
-            Err(e)
-        }
-    }
-}
-
-fn allocate_ids(draft: &Draft, run: &Path) -> Result<Option<IdRange>> {
+/// The range that the container had before, if it is free: then what is in its writable folder needs no care.
+fn allocate_ids(draft: &Draft, run: &Path, before: Option<u32>) -> Result<Option<IdRange>> {
     match draft.namespaces.user.value {
         UserNamespace::Private { .. } => {
             let seed = u32::from_str_radix(&draft.id[..8], 16).context(|| format!("read the id {}", draft.id))?;
+            let seed = before.map_or(seed, idrange::slot_of);
             Ok(Some(idrange::allocate(&run.join("ids"), seed, &cgroup::is_populated)?))
         }
         UserNamespace::Host => Ok(None),
     }
 }
 
-/// Build the container, compare it with the plan, let it run, wait for its end.
-fn carry_out(
-    handoff: &Handoff,
-    stage: &Stage,
-    record: &Record,
-    ids: Option<&IdRange>,
-    own: &readback::Namespaces,
-    group: &Placement,
-    signals: &mut Signals,
-) -> Result<Ended> {
-    let plan = &handoff.plan;
-    let draft = &plan.draft;
-    let base = ids.map(|r| r.base);
-    let userns = base
-        .map(|base| {
-            let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
-            userns::create(&map, &map).context(|| "make the container's user namespace".into())
-        })
-        .transpose()?;
-    let staged = stage_mounts(handoff, stage, record, base, userns.as_ref(), group)?;
-    let mut spec = spec::to_oci(plan, &staged)?;
-    let limits = if group.is_own() { take_limits(&mut spec) } else { None };
-    let bundle = stage.folder("bundle")?;
-    let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
-    std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
+/// Ends a process whose launch failed half-way.
+pub(super) struct KillOnDrop<'a>(pub(super) &'a Init);
 
-    let (ours, theirs) = channel()?;
-    let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
-        .context(|| "open a descriptor of the launcher".into())?;
-    let executor = Confine {
-        filter: handoff.filter.clone(),
-        landlock: crate::landlock::rules(draft).ok(),
-        selinux: selinux_label(draft),
-        init: draft.process.init.value,
-        drop_after_filter: drop_after_filter(draft)?,
-        channel: theirs.as_raw_fd(),
-        launcher: me.as_raw_fd(),
-    };
-    let mut streams = Streams::open(draft, stage, base)?;
-    sys::memory::forget_text();
-    let visit = limits.is_some().then(|| cgroup_v1::enter(group)).transpose()?;
-    let built = build(handoff, &bundle, stage, executor, &mut streams);
-    if let Some(visit) = visit {
-        visit.leave()?;
+impl KillOnDrop<'_> {
+    /// It has been let go.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
     }
-    let mut container = built?;
-    drop(theirs);
-    let Some(pid) = container.pid() else { return Err(Error::runner("the container has no first process")) };
-    let init = Init::new(pid.as_raw())?;
-    let master = streams.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
-
-    let guard = KillOnDrop(&init);
-    if let Some(limits) = &limits {
-        cgroup_v1::limit(group, limits)?;
-    }
-    if draft.namespaces.network.value == NetworkMode::None {
-        network::loopback(init.pid)?;
-    }
-    let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
-    readback::before_start(init.pid, &expected)?;
-    container.start().context(|| "start the container".into())?;
-    await_ready(&ours, &init)?;
-    readback::before_exec(init.pid, &expected)?;
-    if let Some(path) = &draft.pidfile {
-        write_pidfile(path, init.pid)?;
-    }
-    let _raw = if master.is_some() && draft.stdio.interactive { terminal::Raw::enter()? } else { None };
-    if let Some(master) = &master {
-        terminal::copy_size(master);
-        own_terminal(init.pid, base, draft)?;
-    }
-    rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
-    await_exec(&ours, draft)?;
-    std::mem::forget(guard);
-
-    sys::memory::forget_text();
-    let (pumps, stdin) = streams.pumps(draft, master.as_ref())?;
-    let duties = Duties {
-        pumps,
-        stdin,
-        master: master.as_ref(),
-        sig_proxy: draft.stdio.sig_proxy,
-        timeout: draft.timeout.as_ref().map(|t| Duration::from_secs(t.value)),
-    };
-    supervisor::run(&init, signals, duties)
 }
-
-/// Ends a container whose launch failed half-way.
-struct KillOnDrop<'a>(&'a Init);
 
 impl Drop for KillOnDrop<'_> {
     fn drop(&mut self) {
@@ -242,27 +542,21 @@ impl Drop for KillOnDrop<'_> {
     }
 }
 
-fn build(
-    handoff: &Handoff,
-    bundle: &Path,
-    stage: &Stage,
-    executor: Confine,
-    streams: &mut Streams,
-) -> Result<Container> {
+fn build(handoff: &Handoff, bundle: &Path, stage: &Stage, executor: Confine, pipes: &mut Pipes) -> Result<Container> {
     let attempt = || "build the container".to_string();
     let state = stage.folder("state")?;
-    let mut builder = ContainerBuilder::new(handoff.plan.draft.id.clone(), SyscallType::default())
+    let mut builder = ContainerBuilder::new(handoff.record.id.clone(), SyscallType::default())
         .with_executor(executor)
         .with_root_path(state)
         .context(attempt)?
-        .with_console_socket(streams.socket.clone());
-    if let Some(fd) = streams.inside[0].take() {
+        .with_console_socket(pipes.socket.clone());
+    if let Some(fd) = pipes.inside[0].take() {
         builder = builder.with_stdin(fd);
     }
-    if let Some(fd) = streams.inside[1].take() {
+    if let Some(fd) = pipes.inside[1].take() {
         builder = builder.with_stdout(fd);
     }
-    if let Some(fd) = streams.inside[2].take() {
+    if let Some(fd) = pipes.inside[2].take() {
         builder = builder.with_stderr(fd);
     }
     builder
@@ -270,7 +564,7 @@ fn build(
         .context(attempt)?
         .as_init(bundle)
         .with_systemd(false)
-        .with_detach(streams.socket.is_some())
+        .with_detach(pipes.socket.is_some())
         .build()
         .context(attempt)
 }
@@ -278,12 +572,12 @@ fn build(
 fn stage_mounts(
     handoff: &Handoff,
     stage: &Stage,
-    record: &Record,
+    folder: &Folder,
     base: Option<u32>,
     userns: Option<&OwnedFd>,
     group: &Placement,
 ) -> Result<Staged> {
-    let draft = &handoff.plan.draft;
+    let draft = &handoff.record.plan.draft;
     let owner = base.unwrap_or(0);
     let mapped = userns.map(|ns| ns.as_fd());
     let label = match &draft.selinux.value {
@@ -291,7 +585,7 @@ fn stage_mounts(
         SeLinux::Disabled | SeLinux::Unavailable => None,
     };
     let volatile = draft.remove;
-    let rootfs = root::mount_root(stage, &draft.image.layers, mapped, owner, &record.folder, volatile, label)?;
+    let rootfs = root::mount_root(stage, &draft.image.layers, mapped, owner, &folder.path, volatile, label)?;
     root::refuse_redirected(&rootfs)?;
     for mount in &draft.mounts {
         destination::refuse_redirected_mount(&rootfs, &mount.destination, &mount.asked)?;
@@ -354,7 +648,7 @@ fn stage_devices(draft: &Draft, stage: &Stage) -> Result<Vec<PathBuf>> {
 }
 
 /// A pair of connected sockets that keep message boundaries: ours and the container's.
-fn channel() -> Result<(OwnedFd, OwnedFd)> {
+pub(super) fn channel() -> Result<(OwnedFd, OwnedFd)> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "make the hand-shake channel".into())
@@ -370,7 +664,7 @@ fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
     rustix::io::read(channel, buffer).context(attempt)
 }
 
-fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
+pub(super) fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
     let mut buffer = [0u8; 4096];
     match receive(channel, &mut buffer)? {
         n if n >= 1 && buffer[0] == READY => Ok(()),
@@ -385,7 +679,7 @@ fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
 }
 
 /// The channel closes when execve succeeds.
-fn await_exec(channel: &OwnedFd, draft: &Draft) -> Result<()> {
+pub(super) fn await_exec(channel: &OwnedFd, draft: &Draft) -> Result<()> {
     let mut buffer = [0u8; 64];
     match receive(channel, &mut buffer)? {
         0 => Ok(()),
@@ -420,84 +714,78 @@ fn exec_error(draft: &Draft, errno: i32) -> Error {
 }
 
 /// The container's standard streams: ends for inside and for us.
-struct Streams {
+struct Pipes {
     inside: [Option<OwnedFd>; 3],
     outside: [Option<OwnedFd>; 3],
     listener: Option<UnixListener>,
     socket: Option<PathBuf>,
 }
 
-impl Streams {
+impl Pipes {
     /// Pipes, never the caller's own descriptors: a terminal or file of the caller's inside the container could be read,
     /// truncated or reconfigured from there. The pipes belong to the container's user, so that /dev/stdout can be reopened.
-    fn open(draft: &Draft, stage: &Stage, base: Option<u32>) -> Result<Streams> {
-        let mut streams =
-            Streams { inside: [None, None, None], outside: [None, None, None], listener: None, socket: None };
+    fn open(draft: &Draft, stage: &Stage, base: Option<u32>) -> Result<Pipes> {
+        let mut pipes = Pipes { inside: [None, None, None], outside: [None, None, None], listener: None, socket: None };
         if draft.stdio.tty {
             let path = stage.path("console.sock");
             let attempt = || "make the console socket".to_string();
-            streams.listener = Some(UnixListener::bind(&path).context(attempt)?);
-            streams.socket = Some(path);
-            return Ok(streams);
+            pipes.listener = Some(UnixListener::bind(&path).context(attempt)?);
+            pipes.socket = Some(path);
+            return Ok(pipes);
         }
-        let attached =
-            [draft.stdio.interactive && draft.stdio.attach_stdin, draft.stdio.attach_stdout, draft.stdio.attach_stderr];
         let user = &draft.process.user.value;
-        let base = base.unwrap_or(0);
-        for (n, attached) in attached.into_iter().enumerate() {
-            let attempt = || "make the container's standard streams".to_string();
-            if !attached && n == 0 {
+        let owner = (base.unwrap_or(0) + user.uid, base.unwrap_or(0) + user.gid);
+        for n in 0..3 {
+            if n == 0 && !draft.stdio.interactive {
+                let attempt = || "make the container's standard streams".to_string();
                 // Inside it is replaced by the container's own, opened for reading.
-                streams.inside[n] = Some(std::fs::File::open("/dev/null").context(attempt)?.into());
+                pipes.inside[n] = Some(std::fs::File::open("/dev/null").context(attempt)?.into());
                 continue;
             }
-            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
-            rustix::fs::fchown(
-                &read,
-                Some(rustix::fs::Uid::from_raw(base + user.uid)),
-                Some(rustix::fs::Gid::from_raw(base + user.gid)),
-            )
-            .context(attempt)?;
-            let (inside, outside) = if n == 0 { (read, write) } else { (write, read) };
-            rustix::io::ioctl_fionbio(&outside, true).context(attempt)?;
-            streams.inside[n] = Some(inside);
-            streams.outside[n] = Some(outside);
+            let (inside, outside) = pipe_for(n, owner)?;
+            pipes.inside[n] = Some(inside);
+            pipes.outside[n] = Some(outside);
         }
-        Ok(streams)
+        Ok(pipes)
     }
 
-    /// Who moves which bytes, and which of them feeds stdin.
-    fn pumps(&mut self, draft: &Draft, master: Option<&OwnedFd>) -> Result<(Vec<Pump>, Option<usize>)> {
-        let mut pumps = Vec::new();
-        let mut stdin = None;
+    /// Our ends, as the supervisor serves them.
+    fn streams(&mut self, draft: &Draft, master: Option<&OwnedFd>, log: Option<LogWriter>) -> Result<Streams> {
+        let mut streams = Streams::new(log);
+        // Docker's StdinOnce: with -d nobody's leaving closes the input.
+        let once = draft.stdio.attach_stdin;
         if let Some(master) = master {
             let copy = || master.try_clone().context(|| "hold the container's terminal".into());
             rustix::io::ioctl_fionbio(master, true).context(|| "hold the container's terminal".into())?;
-            pumps.push(Pump::new(End::Owned(copy()?), End::Stdout));
-            if draft.stdio.interactive && draft.stdio.attach_stdin {
-                stdin = Some(pumps.len());
-                pumps.push(Pump::new(End::Stdin, End::Owned(copy()?)));
+            streams.add_output(Stream::Stdout, copy()?);
+            if draft.stdio.interactive {
+                // A terminal has no end that could be closed.
+                streams.set_input(copy()?, false);
             }
-            return Ok((pumps, stdin));
+            return Ok(streams);
         }
-        let outputs = [(1, draft.stdio.attach_stdout, End::Stdout), (2, draft.stdio.attach_stderr, End::Stderr)];
-        for (n, attached, caller) in outputs {
-            let Some(fd) = self.outside[n].take() else { continue };
-            // What nobody is attached to is thrown away, not refused: the command must not notice.
-            let to = if attached { caller } else { End::Owned(discard()?) };
-            pumps.push(Pump::new(End::Owned(fd), to));
+        for (n, stream) in [(1, Stream::Stdout), (2, Stream::Stderr)] {
+            if let Some(fd) = self.outside[n].take() {
+                streams.add_output(stream, fd);
+            }
         }
         if let Some(fd) = self.outside[0].take() {
-            stdin = Some(pumps.len());
-            pumps.push(Pump::new(End::Stdin, End::Owned(fd)));
+            streams.set_input(fd, once);
         }
-        Ok((pumps, stdin))
+        Ok(streams)
     }
 }
 
-fn discard() -> Result<OwnedFd> {
-    let null = std::fs::File::options().write(true).open("/dev/null");
-    Ok(null.context(|| "open /dev/null for streams that nobody is attached to".into())?.into())
+/// A pipe for standard stream `n`, the end for inside first. It belongs to `owner` of the host, so that it can be opened again by name
+/// inside; our end does not block.
+pub(super) fn pipe_for(n: usize, owner: (u32, u32)) -> Result<(OwnedFd, OwnedFd)> {
+    let attempt = || "make the standard streams".to_string();
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
+    let (uid, gid) = (rustix::fs::Uid::from_raw(owner.0), rustix::fs::Gid::from_raw(owner.1));
+    rustix::fs::fchown(&read, Some(uid), Some(gid)).context(attempt)?;
+    let (inside, outside) = if n == 0 { (read, write) } else { (write, read) };
+    rustix::io::ioctl_fionbio(&outside, true).context(attempt)?;
+    Ok((inside, outside))
 }
 
 /// Give the container's terminal to its user, as runc does, so that a program may open it again by name.
@@ -519,7 +807,7 @@ fn take_limits(spec: &mut Spec) -> Option<LinuxResources> {
 
 /// What the launch adds to the planned capabilities, in the order in which it can be dropped: CAP_SETPCAP is what dropping
 /// from the bounding set takes.
-fn drop_after_filter(draft: &Draft) -> Result<Vec<caps::Capability>> {
+pub(super) fn drop_after_filter(draft: &Draft) -> Result<Vec<caps::Capability>> {
     let (planned, launched) = (spec::sets(draft), spec::sets_at_launch(draft));
     let extra = spec::FOR_THE_FILTER
         .into_iter()
@@ -527,7 +815,7 @@ fn drop_after_filter(draft: &Draft) -> Result<Vec<caps::Capability>> {
     extra.map(|name| name.parse().context(|| format!("unknown capability {name}"))).collect()
 }
 
-fn selinux_label(draft: &Draft) -> Option<String> {
+pub(super) fn selinux_label(draft: &Draft) -> Option<String> {
     match &draft.selinux.value {
         SeLinux::Labels { process, .. } => Some(process.clone()),
         SeLinux::Disabled | SeLinux::Unavailable => None,
@@ -575,9 +863,7 @@ impl CidFile {
     }
 }
 
-fn clean_up(stage: &Stage, record: Record, group: &Placement, id: &str) -> Result<()> {
+fn clean_up(stage: &Stage, group: &Placement, id: &str) -> Result<()> {
     let cgroups = cgroup::remove(&group.hierarchies, &group.path, id);
-    let left = stage.leave();
-    let removed = record.remove();
-    cgroups.and(left).and(removed)
+    cgroups.and(stage.leave())
 }

@@ -7,19 +7,33 @@
 
 mod cgroup;
 mod cgroup_v1;
+pub mod client;
+mod connections;
+mod credentials;
+mod enter;
+mod enter_cgroup;
+pub mod exec;
 mod executor;
+mod freezer;
 mod front;
 mod handoff;
+mod health;
 mod init;
 mod launcher;
 mod network;
-mod pump;
+mod poll;
+mod process;
 mod readback;
-mod record;
+mod remove;
+mod restart;
+mod streams;
 mod supervisor;
-mod terminal;
+pub mod terminal;
+mod update;
 
-pub use front::run;
+pub use front::{run, start};
 pub use handoff::Handoff;
 pub use launcher::{LAUNCH_ARGUMENT, main as launch};
-pub use record::sweep;
+pub use network::Attached;
+pub use process::Signals;
+pub use remove::{Swept, remove, sweep};

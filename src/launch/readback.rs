@@ -62,6 +62,47 @@ pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     differences.done()
 }
 
+/// Another process of a running container, confined and waiting: what the plan (with this process in it) says, and for the rest what
+/// the first process, `init`, has.
+pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespaces) -> Result<()> {
+    let mut differences = Differences::default();
+    let group = Placement { path: String::new(), hierarchies: Vec::new(), held: Vec::new() };
+    let expected = Expected { plan, base, group: &group, apparmor: None, own };
+    check_maps(pid, &expected, &mut differences)?;
+    check_status(pid, &expected, true, &mut differences)?;
+    check_selinux(pid, &expected, &mut differences)?;
+    let (ours, theirs) = (namespaces(&pid.to_string())?, namespaces(&init.to_string())?);
+    for kind in KINDS {
+        differences.compare(&format!("the container's {kind} namespace"), theirs.get(kind), ours.get(kind));
+    }
+    for file in ["cgroup", "oom_score_adj"] {
+        let of = |pid: i32| read(format!("/proc/{pid}/{file}"));
+        differences.compare(&format!("the container's {file}"), of(init)?, of(pid)?);
+    }
+    let filters = |pid: i32| -> Result<String> {
+        let text = read(format!("/proc/{pid}/status"))?;
+        Ok(text.lines().filter(|l| l.starts_with("Seccomp")).collect::<Vec<_>>().join(" "))
+    };
+    differences.compare("the container's seccomp filters", filters(init)?, filters(pid)?);
+    differences.done()
+}
+
+/// First host id of the user namespace of process `init`; `None` where the plan has no namespace of its own.
+pub fn base(init: i32, plan: &Plan) -> Result<Option<u32>> {
+    if plan.draft.namespaces.user.value == UserNamespace::Host {
+        return Ok(None);
+    }
+    let text = read(format!("/proc/{init}/uid_map"))?;
+    let base = text.split_whitespace().nth(1).and_then(|n| n.parse().ok());
+    base.map(Some).ok_or_else(|| Error::runner(format!("the user namespace of process {init} has no map")))
+}
+
+/// Namespaces that process `init` has in common with us.
+pub fn shared_with(init: i32, own: &Namespaces) -> Result<BTreeSet<&'static str>> {
+    let theirs = namespaces(&init.to_string())?;
+    Ok(KINDS.into_iter().filter(|kind| theirs.get(kind) == own.get(kind)).collect())
+}
+
 #[derive(Debug, Default)]
 struct Differences(Vec<String>);
 

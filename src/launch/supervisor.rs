@@ -1,235 +1,390 @@
-//! From the word to go to the exit status: moves bytes, passes signals on, waits. No polling, no threads.
+//! From the word to go to the container's end: moves bytes, passes signals on, answers commands, checks the health, waits.
+//! No polling, no threads: without work there is no wake-up.
 
-use super::pump::Pump;
-use super::terminal;
-use crate::error::{Context, Error, Result};
+use super::connections::Connections;
+use super::freezer::Freezer;
+use super::health::Health;
+use super::network::Network;
+use super::poll::{Poller, Token};
+use super::process::{Ended, Init, Signals};
+use super::streams::{End, Peer, Streams};
+use super::{terminal, update};
+use crate::control::{Answer, Ask};
+use crate::error::{Error, Result};
+use crate::observe::logs::Stream;
+use crate::plan::{Draft, HealthAction};
+use crate::request::RestartPolicy;
+use crate::state::{Folder, Paths, Record, State, Status};
 use crate::ui;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::Pid;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Ctrl-C or TERM so often, and the container is killed: pid 1 ignores what it has no handler for.
 const PATIENCE: u32 = 3;
+/// How long a reader over a connection may take for what a container wrote before it ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Seconds for the stop signal where neither a flag, a preset nor the plan says.
+const FOR_EVER: i64 = -1;
 
-/// Signals that the launcher receives through a descriptor from its first moment on, so that none is lost.
-pub struct Signals {
-    fd: SignalFd,
-}
-
-impl Signals {
-    /// Block everything that can be blocked and passed on.
-    pub fn block() -> Result<Signals> {
-        let attempt = || "take charge of the signals".to_string();
-        let mut set = SigSet::all();
-        for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
-        {
-            set.remove(fault);
-        }
-        set.thread_block().context(attempt)?;
-        // Blocked first: none of them ends the launcher.
-        crate::sys::process::hear_interrupts().context(attempt)?;
-        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(attempt)?;
-        Ok(Signals { fd })
-    }
-}
-
-/// How a container ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    Exited(u8),
-    Signaled(i32),
-}
-
-impl Ended {
-    /// Docker's: the command's own status, or 128 plus the signal's number.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Ended::Exited(code) => code,
-            Ended::Signaled(signal) => (128 + signal) as u8,
-        }
-    }
-}
-
-/// The container's first process, by a descriptor that cannot be reused.
-pub struct Init {
-    pub pid: i32,
-    pidfd: OwnedFd,
-}
-
-impl Init {
-    pub fn new(pid: i32) -> Result<Init> {
-        let attempt = || "watch the container's first process".to_string();
-        let number = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::runner(attempt()))?;
-        Ok(Init { pid, pidfd: pidfd_open(number, PidfdFlags::empty()).context(attempt)? })
-    }
-
-    pub fn kill(&self) {
-        // A process that has ended already is what was wanted.
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
-    }
-
-    /// Its status, if it has ended; reaps it.
-    pub fn ended(&self, block: bool) -> Result<Option<Ended>> {
-        let flags = if block { WaitPidFlag::WEXITED } else { WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG };
-        match waitid(Id::PIDFd(self.pidfd.as_fd()), flags).context(|| "wait for the container".into())? {
-            WaitStatus::Exited(_, code) => Ok(Some(Ended::Exited(code as u8))),
-            WaitStatus::Signaled(_, signal, _) => Ok(Some(Ended::Signaled(signal as i32))),
-            _ => Ok(None),
-        }
-    }
-}
-
-/// What the supervisor does beside waiting.
-pub struct Duties<'a> {
-    pub pumps: Vec<Pump>,
-    /// Index of the pump that feeds the container's stdin.
-    pub stdin: Option<usize>,
+/// Everything about a running container.
+pub struct Supervisor<'a> {
+    pub paths: &'a Paths,
+    pub record: &'a mut Record,
+    pub folder: &'a Folder,
+    pub status: &'a mut Status,
+    pub init: &'a Init,
+    pub signals: &'a mut Signals,
+    pub connections: &'a mut Connections,
+    pub streams: Streams,
     /// Master of the container's terminal.
-    pub master: Option<&'a OwnedFd>,
-    pub sig_proxy: bool,
-    pub timeout: Option<Duration>,
+    pub master: Option<OwnedFd>,
+    pub freezer: Freezer<'a>,
+    pub health: Option<Health>,
+    pub network: Network,
+    /// What `exec` needs: the hand-off and the mount namespace.
+    pub entrance: super::enter::Entrance,
+    /// The caller's own streams are the container's.
+    pub foreground: bool,
+    /// Commands that `exec` has started, by the connection that they came by.
+    pub execs: Vec<(u64, String)>,
 }
 
-/// Supervise until the container has ended and its output has been delivered.
-pub fn run(init: &Init, signals: &mut Signals, mut duties: Duties<'_>) -> Result<Ended> {
-    let deadline = duties.timeout.map(|t| Instant::now() + t);
-    let mut ended = None;
-    let mut interrupts = 0;
-    let mut timed_out = false;
-    loop {
-        if ended.is_some() && duties.pumps.iter().all(Pump::done) {
-            break;
-        }
-        let ready = wait(init, signals, &duties, ended.is_some(), deadline.filter(|_| !timed_out))?;
-        if ready.signals {
-            handle_signals(init, signals, &duties, &mut interrupts)?;
-        }
-        for (pump, ready) in duties.pumps.iter_mut().zip(&ready.pumps) {
-            if *ready {
-                pump.step();
+/// When something has to happen though nothing is ready.
+#[derive(Default)]
+struct Deadlines {
+    /// `--timeout`
+    limit: Option<Instant>,
+    /// A stop was asked for; then the container is killed.
+    kill: Option<Instant>,
+    /// The container has ended; readers that do not read are left behind.
+    readers: Option<Instant>,
+}
+
+impl Supervisor<'_> {
+    fn draft(&self) -> &Draft {
+        &self.record.plan.draft
+    }
+
+    /// Supervise until the container has ended and its output has been delivered.
+    pub fn run(mut self) -> Result<Ended> {
+        let mut deadlines = Deadlines {
+            limit: self.draft().timeout.as_ref().map(|t| Instant::now() + Duration::from_secs(t.value)),
+            ..Deadlines::default()
+        };
+        let mut ended = None;
+        let mut interrupts = 0;
+        loop {
+            if ended.is_some() && (self.streams.done() || self.give_up_on_readers(&deadlines)) {
+                break;
             }
-        }
-        if ready.exit && ended.is_none() {
-            ended = init.ended(false)?;
-            if ended.is_some() {
-                // Nobody is left to read; what the container wrote still comes out.
-                if let Some(n) = duties.stdin {
-                    duties.pumps.swap_remove(n);
-                    duties.stdin = None;
+            let ready = self.wait(ended.is_some(), &deadlines)?;
+            if ready.contains(&Token::Signals) {
+                self.handle_signals(&mut interrupts)?;
+            }
+            self.streams.step(&ready);
+            if ready.contains(&Token::Listener) {
+                self.connections.accept()?;
+            }
+            for token in &ready {
+                if let Token::Connection(id) = token {
+                    self.serve(*id, &mut deadlines)?;
                 }
             }
+            if let Some(network) = self.network.get_mut() {
+                network.step(&ready_network(&ready));
+            }
+            self.check_health(&ready, &mut deadlines)?;
+            if ready.contains(&Token::Exit) && ended.is_none() {
+                ended = self.init.ended(false)?;
+                if ended.is_some() {
+                    self.streams.close_input();
+                    self.health = None;
+                    deadlines.readers = Some(Instant::now() + LAST_WORDS);
+                }
+            }
+            if ended.is_none() {
+                self.keep_time(&mut deadlines);
+            }
         }
-        if deadline.is_some_and(|d| Instant::now() >= d) && ended.is_none() && !timed_out {
-            timed_out = true;
+        self.streams.finish_log();
+        if let Err(e) = self.freezer.clean_up() {
+            ui::error(&e);
+        }
+        if let Some(e) = self.streams.log_error() {
+            ui::error(&Error::runner("write the container's log").because(e));
+        }
+        ended.ok_or_else(|| Error::runner("the container's end was lost"))
+    }
+
+    fn give_up_on_readers(&self, deadlines: &Deadlines) -> bool {
+        deadlines.readers.is_some_and(|d| Instant::now() >= d) && self.streams.only_connections_pending()
+    }
+
+    fn wait(&self, ended: bool, deadlines: &Deadlines) -> Result<Vec<Token>> {
+        let mut poller = Poller::default();
+        poller.add(Token::Signals, PollFd::new(self.signals, PollFlags::IN));
+        if !ended {
+            poller.add(Token::Exit, PollFd::new(self.init, PollFlags::IN));
+        }
+        self.connections.poll(&mut poller);
+        self.streams.poll(&mut poller);
+        let mut until = [deadlines.limit.filter(|_| !ended), deadlines.kill.filter(|_| !ended), deadlines.readers]
+            .into_iter()
+            .flatten()
+            .min();
+        if let Some(health) = self.health.as_ref().filter(|_| !ended) {
+            health.poll(&mut poller);
+            until = until.into_iter().chain(health.next()).min();
+        }
+        if let Some(network) = self.network.get() {
+            for (n, fd) in network.fds().into_iter().enumerate() {
+                poller.add(Token::Network(n), fd);
+            }
+            until = until.into_iter().chain(network.next_timeout()).min();
+        }
+        poller.wait(until)
+    }
+
+    fn keep_time(&mut self, deadlines: &mut Deadlines) {
+        let now = Instant::now();
+        if deadlines.limit.is_some_and(|d| now >= d) {
+            deadlines.limit = None;
             ui::warn("the time limit (--timeout) has passed, killing the container");
-            init.kill();
+            self.kill();
+        }
+        if deadlines.kill.is_some_and(|d| now >= d) {
+            deadlines.kill = None;
+            self.kill();
         }
     }
-    ended.ok_or_else(|| Error::runner("the container's end was lost"))
-}
 
-struct Ready {
-    signals: bool,
-    exit: bool,
-    pumps: Vec<bool>,
-}
-
-fn wait(init: &Init, signals: &Signals, duties: &Duties<'_>, ended: bool, deadline: Option<Instant>) -> Result<Ready> {
-    let mut fds = vec![PollFd::new(&signals.fd, PollFlags::IN)];
-    if !ended {
-        fds.push(PollFd::new(&init.pidfd, PollFlags::IN));
+    /// A frozen process takes no signal but this one, and dies only when it thaws.
+    fn kill(&mut self) {
+        self.init.kill();
+        self.thaw();
     }
-    let fixed = fds.len();
-    let mut owners = Vec::new();
-    for (n, pump) in duties.pumps.iter().enumerate() {
-        if let Some(fd) = pump.poll() {
-            owners.push(n);
-            fds.push(fd);
+
+    fn thaw(&mut self) {
+        if self.status.state == State::Paused {
+            match self.freezer.thaw() {
+                Ok(()) => self.status.state = State::Running,
+                Err(e) => ui::error(&e),
+            }
+            self.write_status();
         }
     }
-    let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-    let left = left.map(|d| Timespec { tv_sec: d.as_secs() as i64, tv_nsec: i64::from(d.subsec_nanos()) });
-    match poll(&mut fds, left.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => {}
-        Err(e) => return Err(e).context(|| "wait for the container".into()),
-    }
-    let happened = |n: usize| !fds[n].revents().is_empty();
-    let mut pumps = vec![false; duties.pumps.len()];
-    for (k, n) in owners.iter().enumerate() {
-        pumps[*n] = happened(fixed + k);
-    }
-    Ok(Ready { signals: happened(0), exit: !ended && happened(1), pumps })
-}
 
-fn handle_signals(init: &Init, signals: &mut Signals, duties: &Duties<'_>, interrupts: &mut u32) -> Result<()> {
-    while let Some(info) = signals.fd.read_signal().context(|| "read a signal".into())? {
-        let number = info.ssi_signo as i32;
-        match number {
-            libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG => {}
-            libc::SIGWINCH => {
-                if let Some(master) = duties.master {
-                    terminal::copy_size(master);
+    fn note_execs(&mut self) {
+        self.status.execs = self.execs.iter().map(|(_, id)| id.clone()).collect();
+        self.write_status();
+    }
+
+    /// What cannot be written does not end the container; the command that asks next sees the old state.
+    fn write_status(&self) {
+        if let Err(e) = self.folder.write_status(self.status) {
+            ui::error(&e);
+        }
+    }
+
+    fn handle_signals(&mut self, interrupts: &mut u32) -> Result<()> {
+        while let Some(number) = self.signals.next()? {
+            let terminal = self.master.is_some();
+            match number {
+                libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH => {}
+                libc::SIGTTIN | libc::SIGTTOU if !terminal => {}
+                // Nobody's terminal: a supervisor of its own is told to stop as the system goes down.
+                libc::SIGTERM | libc::SIGINT | libc::SIGHUP if !self.foreground => {
+                    let stop = self.draft().process.stop_signal.value;
+                    self.init.send(stop);
                 }
-            }
-            libc::SIGTTIN | libc::SIGTTOU if duties.master.is_none() => {}
-            _ if !duties.sig_proxy => {
-                if matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT) {
-                    ui::note(kept_back(duties.master.is_some()));
-                    init.kill();
+                _ if !self.foreground => {}
+                _ if !self.draft().stdio.sig_proxy => {
+                    if matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT) {
+                        ui::note("signals are not passed on (--sig-proxy=false): killing the container");
+                        self.kill();
+                    }
                 }
-            }
-            _ => {
-                forward(init, number);
-                if matches!(number, libc::SIGINT | libc::SIGTERM) {
-                    *interrupts += 1;
-                    if *interrupts == PATIENCE {
-                        ui::note(&format!("{PATIENCE} interrupts had no effect, killing the container"));
-                        init.kill();
+                _ => {
+                    self.signal(number);
+                    if matches!(number, libc::SIGINT | libc::SIGTERM) {
+                        *interrupts += 1;
+                        if *interrupts == PATIENCE {
+                            ui::note(&format!("{PATIENCE} interrupts had no effect, killing the container"));
+                            self.kill();
+                        }
                     }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    /// Send a signal as `kill` does: one that is meant to end the container counts as a stop by hand.
+    fn signal(&mut self, number: i32) {
+        if number == libc::SIGKILL || number == self.draft().process.stop_signal.value {
+            self.status.stopped_by_hand = true;
+        }
+        if number == libc::SIGKILL { self.kill() } else { self.init.send(number) }
+    }
+
+    /// Answer what a connection asks.
+    fn serve(&mut self, id: u64, deadlines: &mut Deadlines) -> Result<()> {
+        loop {
+            let (ask, fds) = match self.connections.question(id) {
+                Ok(Some(question)) => question,
+                Ok(None) | Err(false) => return Ok(()),
+                Err(true) => {
+                    self.streams.detach(Peer::Connection(id));
+                    if self.execs.iter().any(|(connection, _)| *connection == id) {
+                        self.execs.retain(|(connection, _)| *connection != id);
+                        self.note_execs();
+                    }
+                    return Ok(());
+                }
+            };
+            match ask {
+                Ask::Attach { stdin, stdout, stderr } => {
+                    let result = self.attach(id, [stdin, stdout, stderr], fds);
+                    self.connections.wait(id);
+                    self.connections.result(id, result);
+                }
+                Ask::Resize { rows, columns } => {
+                    let result = terminal::resize(self.master.as_ref(), rows, columns);
+                    self.connections.result(id, result);
+                }
+                Ask::Signal { number } => {
+                    self.signal(number);
+                    self.connections.result(id, Ok(()));
+                }
+                Ask::Stop { signal, seconds } => {
+                    self.connections.wait(id);
+                    self.stop(signal, seconds, deadlines);
+                }
+                Ask::Pause => {
+                    let result = self.pause();
+                    self.connections.result(id, result);
+                }
+                Ask::Unpause => {
+                    let result = self.unpause();
+                    self.connections.result(id, result);
+                }
+                Ask::Wait => self.connections.wait(id),
+                Ask::Enter => {
+                    let answer = Answer::Entrance { pid: self.init.pid };
+                    let (handoff, mounts) = (self.entrance.handoff.as_fd(), self.entrance.mounts.as_fd());
+                    self.connections.answer(id, &answer, &[handoff, mounts, self.init.as_fd()]);
+                }
+                Ask::Update { resources, restart } => {
+                    let result = self.update(*resources, restart);
+                    self.connections.result(id, result);
+                }
+                Ask::Rename { name } => {
+                    let result = self.rename(name);
+                    self.connections.result(id, result);
+                }
+                Ask::Exec { id: exec } => {
+                    self.execs.push((id, exec));
+                    self.note_execs();
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, id: u64, wanted: [bool; 3], fds: Vec<OwnedFd>) -> Result<()> {
+        let peer = Peer::Connection(id);
+        if wanted.iter().filter(|w| **w).count() != fds.len() {
+            return Err(Error::verb("attach: the streams that were named did not come along"));
+        }
+        let mut fds = fds.into_iter();
+        for (n, _) in wanted.into_iter().enumerate().filter(|(_, wanted)| *wanted) {
+            let Some(fd) = fds.next() else { continue };
+            match n {
+                0 => self.streams.attach_input(peer, End::Owned(fd)),
+                1 => self.streams.attach_output(peer, Stream::Stdout, End::Owned(fd)),
+                _ => self.streams.attach_output(peer, Stream::Stderr, End::Owned(fd)),
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) {
+        let process = &self.draft().process;
+        let number = signal.unwrap_or(process.stop_signal.value);
+        let seconds = seconds.unwrap_or(process.stop_timeout.value);
+        self.status.stopped_by_hand = true;
+        self.write_status();
+        self.thaw();
+        self.init.send(number);
+        if seconds > FOR_EVER {
+            let at = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+            // Of two stops the more impatient counts.
+            deadlines.kill = Some(deadlines.kill.map_or(at, |d| d.min(at)));
+        }
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        if self.status.state == State::Paused {
+            return Err(Error::verb(format!("Container {} is already paused", self.record.id)));
+        }
+        self.freezer.freeze()?;
+        self.status.state = State::Paused;
+        self.write_status();
+        Ok(())
+    }
+
+    fn unpause(&mut self) -> Result<()> {
+        if self.status.state != State::Paused {
+            return Err(Error::verb(format!("Container {} is not paused", self.record.id)));
+        }
+        self.freezer.thaw()?;
+        self.status.state = State::Running;
+        self.write_status();
+        Ok(())
+    }
+
+    fn update(&mut self, resources: crate::plan::ResourcesPlan, restart: Option<RestartPolicy>) -> Result<()> {
+        update::apply(self.freezer.group, &resources)?;
+        let draft = &mut self.record.plan.draft;
+        draft.resources = resources;
+        if let Some(policy) = restart {
+            draft.restart = crate::plan::Sourced::flag(policy, "update --restart");
+        }
+        self.folder.write_record(self.record)
+    }
+
+    fn rename(&mut self, name: String) -> Result<()> {
+        crate::state::names::take(self.paths, &name, &self.record.id)?;
+        let old = std::mem::replace(&mut self.record.name, name.clone());
+        self.record.plan.draft.name = name;
+        self.folder.write_record(self.record)?;
+        crate::state::names::release(self.paths, &old, &self.record.id)
+    }
+
+    fn check_health(&mut self, ready: &[Token], deadlines: &mut Deadlines) -> Result<()> {
+        let paused = self.status.state == State::Paused;
+        let Some(health) = self.health.as_mut() else { return Ok(()) };
+        let Some(now) = health.step(ready.contains(&Token::Health), paused)? else { return Ok(()) };
+        let was = self.status.health.replace(now);
+        self.write_status();
+        let became = self.status.health.as_ref().map(|h| h.status.as_str());
+        if became == Some("unhealthy") && was.map(|h| h.status).as_deref() != Some("unhealthy") {
+            match self.draft().health.as_ref().map(|h| h.value.on_failure) {
+                Some(HealthAction::Kill) => self.kill(),
+                // The restart policy does the rest.
+                Some(HealthAction::Restart) => {
+                    self.stop(None, None, deadlines);
+                    self.status.stopped_by_hand = false;
+                }
+                Some(HealthAction::Stop) => self.stop(None, None, deadlines),
+                Some(HealthAction::None) | None => {}
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Why a signal ends the container instead of reaching the command. Docker switches --sig-proxy off under a terminal, and
-/// then nobody has given the flag: the line must not name it.
-fn kept_back(terminal: bool) -> &'static str {
-    match terminal {
-        true => "with -t signals come from the terminal's keys, not from outside: killing the container",
-        false => "signals are not passed on (--sig-proxy=false): killing the container",
-    }
-}
-
-fn forward(init: &Init, number: i32) {
-    // The process has not been reaped (only `run` does that), so its number is still its own. Real-time signals have no
-    // name in nix, hence the raw number.
-    match Signal::try_from(number) {
-        Ok(signal) => drop(kill(Pid::from_raw(init.pid), signal)),
-        Err(_) => crate::sys::process::kill(init.pid, number),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_signal_that_is_kept_back_is_explained_by_the_flag_that_was_given() {
-        assert!(kept_back(false).contains("--sig-proxy=false"));
-        assert!(kept_back(true).contains("-t") && !kept_back(true).contains("--sig-proxy"));
-    }
-
-    #[test]
-    fn statuses_are_dockers() {
-        assert_eq!(Ended::Exited(7).exit_code(), 7);
-        assert_eq!(Ended::Signaled(libc::SIGKILL).exit_code(), 137);
-        assert_eq!(Ended::Signaled(libc::SIGTERM).exit_code(), 143);
-    }
+fn ready_network(ready: &[Token]) -> Vec<usize> {
+    let number = |t: &Token| if let Token::Network(n) = t { Some(*n) } else { None };
+    ready.iter().filter_map(number).collect()
 }

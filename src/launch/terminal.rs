@@ -44,16 +44,36 @@ pub fn copy_size(master: impl AsFd) {
     }
 }
 
+/// Give the container's terminal this size.
+pub fn resize(master: Option<&OwnedFd>, rows: u16, columns: u16) -> Result<()> {
+    let Some(master) = master else { return Ok(()) };
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(master, size).context(|| "resize the container's terminal".into())
+}
+
+/// The size of the terminal that the caller sits at.
+pub fn size() -> Option<(u16, u16)> {
+    [rustix::stdio::stdout(), rustix::stdio::stdin(), rustix::stdio::stderr()]
+        .into_iter()
+        .find_map(|fd| tcgetwinsize(fd).ok())
+        .map(|size| (size.ws_row, size.ws_col))
+}
+
 /// Receive the master of the container's terminal from libcontainer's console socket.
 pub fn receive_master(listener: &UnixListener) -> Result<OwnedFd> {
+    let (connection, _) = listener.accept().context(|| "receive the container's terminal".into())?;
+    receive_descriptor(&connection)
+}
+
+/// Receive one descriptor over a socket.
+pub fn receive_descriptor(connection: impl AsFd) -> Result<OwnedFd> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     let attempt = || "receive the container's terminal".to_string();
-    let (connection, _) = listener.accept().context(attempt)?;
     let mut name = [0u8; 64];
     let mut slices = [IoSliceMut::new(&mut name)];
     let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
-    let message = recvmsg::<()>(connection.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
-        .context(attempt)?;
+    let socket = connection.as_fd().as_raw_fd();
+    let message = recvmsg::<()>(socket, &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC).context(attempt)?;
     for control in message.cmsgs().context(attempt)? {
         if let ControlMessageOwned::ScmRights(fds) = control
             && let Some(fd) = fds.first()
@@ -62,4 +82,40 @@ pub fn receive_master(listener: &UnixListener) -> Result<OwnedFd> {
         }
     }
     Err(Error::runner(attempt()).hint("no descriptor came with the message"))
+}
+
+/// Make a terminal inside a container that this process has entered, connect the standard streams to it and send its master
+/// over `channel`. `user` owns it.
+///
+/// /dev belongs to the container, which may have put anything there: the folder is entered without following links, and has to
+/// be a devpts whose ptmx is the kernel's (CVE-2025-52565).
+pub fn make_inside(channel: &OwnedFd, user: u32) -> std::io::Result<()> {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, fstatfs, major, minor, openat, openat2};
+    const DEVPTS: i64 = 0x1cd1;
+    const PTMX: (u32, u32) = (5, 2);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder =
+        openat2(CWD, "/dev/pts", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS)?;
+    if fstatfs(&folder)?.f_type != DEVPTS {
+        return Err(std::io::Error::other("/dev/pts is no devpts"));
+    }
+    let master =
+        openat(&folder, "ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let number = fstat(&master)?.st_rdev;
+    if (major(number), minor(number)) != PTMX {
+        return Err(std::io::Error::other("/dev/pts/ptmx is not the kernel's"));
+    }
+    rustix::pty::unlockpt(&master)?;
+    let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
+    let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+    rustix::fs::fchown(&slave, Some(rustix::fs::Uid::from_raw(user)), None)?;
+    rustix::process::ioctl_tiocsctty(&slave)?;
+    for n in 0..3 {
+        crate::sys::spawn::dup_to(&slave, n)?;
+    }
+    let numbers = [master.as_raw_fd()];
+    let slices = [std::io::IoSlice::new(b"pty")];
+    sendmsg::<()>(channel.as_raw_fd(), &slices, &[ControlMessage::ScmRights(&numbers)], MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
 }

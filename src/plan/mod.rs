@@ -99,8 +99,18 @@ pub struct Asked {
     /// Namespaces of something that is not a container of hardrun's, as typed: `--network ns:/proc/7/ns/net`,
     /// `--pid container:web` where `web` belongs to another engine.
     pub foreign_namespaces: Vec<String>,
+    /// What runs is another process of a container that runs.
+    pub exec: Option<AskedExec>,
     /// Registry `host[:port]` that would be spoken to over plain HTTP or without checking its certificate.
     pub insecure_registry: Option<String>,
+}
+
+/// What `exec` asked for beyond what the container has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedExec {
+    pub privileged: bool,
+    /// Root where the container's own process is another user: `-u root`, as typed.
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,6 +18,8 @@ pub static RULES: &[Rule] = &[
     own_state::RULE,
     // Rights.
     privileged::RULE,
+    exec_privileged::RULE,
+    exec_root::RULE,
     dangerous_capability::RULE,
     new_privileges::RULE,
     privileged_group::RULE,

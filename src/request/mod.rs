@@ -41,6 +41,7 @@ mod user;
 
 pub use add_host::AddHost;
 pub use capability::CapName;
+pub use container_name::parse_name;
 pub use cpus::Cpus;
 pub use detach_keys::DetachKeys;
 pub use device::{DeviceKind, DeviceRequest};
@@ -56,6 +57,7 @@ pub use network::{NetworkSpec, NetworkTarget};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
 pub use pull_policy::PullPolicy;
+pub use resolve::environment;
 pub use restart::RestartPolicy;
 pub use secret::Secret;
 pub use security_opt::SecurityOpt;

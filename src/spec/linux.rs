@@ -2,11 +2,13 @@
 
 use super::Staged;
 use crate::error::{Context, Error, Result};
-use crate::plan::{BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, SeLinux, Sourced, UserNamespace};
+use crate::plan::{
+    BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, ResourcesPlan, SeLinux, Sourced, UserNamespace,
+};
 use oci_spec::runtime::{
     Linux, LinuxBlockIo, LinuxBlockIoBuilder, LinuxBuilder, LinuxCpu, LinuxCpuBuilder, LinuxDevice, LinuxDeviceBuilder,
     LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemory, LinuxMemoryBuilder, LinuxNamespace,
-    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
+    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPids, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
     LinuxThrottleDevice, LinuxThrottleDeviceBuilder, LinuxWeightDeviceBuilder,
 };
 use std::collections::HashMap;
@@ -62,7 +64,9 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
         }
     }
     match &wanted.network.value {
-        NetworkMode::None => list.push(namespace(LinuxNamespaceType::Network, None)?),
+        NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_) => {
+            list.push(namespace(LinuxNamespaceType::Network, None)?)
+        }
         NetworkMode::Host => {}
         other => {
             return Err(Error::runner(format!("network {other:?} is not available yet")).hint("use --network none"));
@@ -82,23 +86,44 @@ fn namespace(kind: LinuxNamespaceType, path: Option<&Path>) -> Result<LinuxNames
     builder.build().context(|| format!("describe the {kind} namespace"))
 }
 
+/// The limits alone, for a container that runs; its devices stay as they are.
+pub fn limits(resources: &ResourcesPlan) -> Result<LinuxResources> {
+    let attempt = || "describe the resources".to_string();
+    let mut builder = LinuxResourcesBuilder::default().memory(memory(resources, false)?).cpu(cpu(resources)?);
+    if let Some(pids) = pids(resources)? {
+        builder = builder.pids(pids);
+    }
+    if let Some(block) = block_io(resources)? {
+        builder = builder.block_io(block);
+    }
+    let mut limits = builder.build().context(attempt)?;
+    limits.set_devices(None);
+    Ok(limits)
+}
+
+fn pids(wanted: &ResourcesPlan) -> Result<Option<LinuxPids>> {
+    let Some(pids) = &wanted.pids else { return Ok(None) };
+    let limit = if pids.value <= 0 { -1 } else { pids.value };
+    LinuxPidsBuilder::default().limit(limit).build().map(Some).context(|| "describe the resources".into())
+}
+
 fn resources(draft: &Draft) -> Result<LinuxResources> {
     let wanted = &draft.resources;
     let attempt = || "describe the resources".to_string();
-    let mut builder =
-        LinuxResourcesBuilder::default().devices(device_rules(draft)?).memory(memory(draft)?).cpu(cpu(draft)?);
-    if let Some(pids) = &wanted.pids {
-        let limit = if pids.value <= 0 { -1 } else { pids.value };
-        builder = builder.pids(LinuxPidsBuilder::default().limit(limit).build().context(attempt)?);
+    let mut builder = LinuxResourcesBuilder::default()
+        .devices(device_rules(draft)?)
+        .memory(memory(wanted, draft.asked.oom_kill_disable)?)
+        .cpu(cpu(wanted)?);
+    if let Some(pids) = pids(wanted)? {
+        builder = builder.pids(pids);
     }
-    if let Some(block) = block_io(draft)? {
+    if let Some(block) = block_io(wanted)? {
         builder = builder.block_io(block);
     }
     builder.build().context(attempt)
 }
 
-fn memory(draft: &Draft) -> Result<LinuxMemory> {
-    let wanted = &draft.resources;
+fn memory(wanted: &ResourcesPlan, oom_kill_disable: bool) -> Result<LinuxMemory> {
     let mut builder = LinuxMemoryBuilder::default();
     if let Some(v) = &wanted.memory {
         builder = builder.limit(v.value);
@@ -112,14 +137,13 @@ fn memory(draft: &Draft) -> Result<LinuxMemory> {
     if let Some(v) = &wanted.memory_swappiness {
         builder = builder.swappiness(v.value);
     }
-    if draft.asked.oom_kill_disable {
+    if oom_kill_disable {
         builder = builder.disable_oom_killer(true);
     }
     builder.build().context(|| "describe the memory limits".into())
 }
 
-fn cpu(draft: &Draft) -> Result<LinuxCpu> {
-    let wanted = &draft.resources;
+fn cpu(wanted: &ResourcesPlan) -> Result<LinuxCpu> {
     let mut builder = LinuxCpuBuilder::default();
     if let Some(v) = &wanted.cpu_quota {
         builder = builder.quota(v.value);
@@ -145,8 +169,7 @@ fn cpu(draft: &Draft) -> Result<LinuxCpu> {
     builder.build().context(|| "describe the cpu limits".into())
 }
 
-fn block_io(draft: &Draft) -> Result<Option<LinuxBlockIo>> {
-    let wanted = &draft.resources;
+fn block_io(wanted: &ResourcesPlan) -> Result<Option<LinuxBlockIo>> {
     let lists =
         [&wanted.blkio_weight_device, &wanted.read_bps, &wanted.write_bps, &wanted.read_iops, &wanted.write_iops];
     if wanted.blkio_weight.is_none() && lists.iter().all(|l| l.is_empty()) {

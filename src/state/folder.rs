@@ -35,7 +35,7 @@ impl Folder {
     ///
     /// # Errors
     /// Docker's conflict where the name is taken.
-    pub fn create(paths: &Paths, record: &Record) -> Result<Folder> {
+    pub fn create(paths: &Paths, record: &mut Record) -> Result<Folder> {
         let parent = paths.containers();
         let attempt = || format!("make the container's folder in {}", parent.display());
         make_private(&parent).context(attempt)?;
@@ -51,7 +51,14 @@ impl Folder {
                 return Err(e);
             }
         };
-        if let Err(e) = super::names::take(paths, &record.name, &record.id) {
+        let mut taken = super::names::take(paths, &record.name, &record.id);
+        if taken.is_err() && !record.words.named {
+            // A name that nobody chose gives way; with the id in it, it is free.
+            record.name = format!("{}_{}", record.name, &record.id[..6]);
+            record.plan.draft.name.clone_from(&record.name);
+            taken = super::names::take(paths, &record.name, &record.id).and_then(|()| folder.write_record(record));
+        }
+        if let Err(e) = taken {
             folder.remove_files()?;
             return Err(e);
         }
@@ -211,6 +218,11 @@ pub fn read_status(folder: &Path) -> Result<Status> {
     Ok(status)
 }
 
+/// Whether there is a status: a container that is being started for the first time has none.
+pub fn has_status(folder: &Path) -> bool {
+    folder.join(STATUS).exists()
+}
+
 /// Whether there is a record at all: a crash before the first one was complete leaves an empty file or none.
 pub fn has_record(folder: &Path) -> bool {
     std::fs::metadata(folder.join(RECORD)).is_ok_and(|m| m.len() > 0)
@@ -267,7 +279,7 @@ mod tests {
     fn the_lock_tells_who_lives_and_asking_takes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
-        let folder = Folder::create(&paths, &testkit::record("a", "web")).unwrap();
+        let folder = Folder::create(&paths, &mut testkit::record("a", "web")).unwrap();
         let path = folder.path.clone();
         assert!(is_alive(&path).unwrap() && is_alive(&path).unwrap());
         assert!(Folder::open_now(&path).unwrap().is_none());
@@ -285,10 +297,14 @@ mod tests {
     fn a_taken_name_leaves_no_folder() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
-        let first = Folder::create(&paths, &testkit::record("a", "web")).unwrap();
-        let error = Folder::create(&paths, &testkit::record("b", "web")).unwrap_err();
+        let first = Folder::create(&paths, &mut testkit::record("a", "web")).unwrap();
+        let error = Folder::create(&paths, &mut testkit::record("b", "web")).unwrap_err();
         assert!(error.message.contains("\"/web\" is already in use by container"), "{error}");
         assert_eq!(std::fs::read_dir(paths.containers()).unwrap().count(), 1);
+        let mut unnamed = testkit::record("c", "web");
+        unnamed.words.named = false;
+        let second = Folder::create(&paths, &mut unnamed).unwrap();
+        assert_eq!((unnamed.name.as_str(), second.record().unwrap().name.as_str()), ("web_c00000", "web_c00000"));
         drop(first);
     }
 
@@ -296,8 +312,8 @@ mod tests {
     fn a_newer_format_is_not_guessed_at() {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
-        let record = Record { version: Record::VERSION + 1, ..testkit::record("a", "web") };
-        let folder = Folder::create(&paths, &record).unwrap();
+        let mut record = Record { version: Record::VERSION + 1, ..testkit::record("a", "web") };
+        let folder = Folder::create(&paths, &mut record).unwrap();
         assert!(folder.record().unwrap_err().message.contains("version 2"));
     }
 }

@@ -138,7 +138,7 @@ mod tests {
     fn names_ids_and_beginnings_of_ids() {
         let (_dir, paths) = store();
         for (id, name) in [("aa", "web"), ("ab", "db")] {
-            Folder::create(&paths, &testkit::record(id, name)).unwrap();
+            Folder::create(&paths, &mut testkit::record(id, name)).unwrap();
         }
         let (aa, ab) = (testkit::id("aa"), testkit::id("ab"));
         for (reference, id) in [("web", &aa), ("/web", &aa), (aa.as_str(), &aa), ("ab", &ab), ("db", &ab)] {
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_a_killed_supervisor_left_is_not_believed() {
         let (_dir, paths) = store();
-        let folder = Folder::create(&paths, &testkit::record("aa", "web")).unwrap();
+        let folder = Folder::create(&paths, &mut testkit::record("aa", "web")).unwrap();
         let running = Status { version: 1, state: State::Running, pid: 1, supervisor: 1, ..Status::default() };
         folder.write_status(&running).unwrap();
         assert!(find(&paths, "web").unwrap().is_running());

@@ -65,6 +65,8 @@ pub struct Words {
     pub uts_mode: String,
     pub userns_mode: String,
     pub cgroupns_mode: String,
+    /// The caller chose the name.
+    pub named: bool,
     pub hostname_typed: bool,
     pub mac_address: String,
     pub publish_all: bool,

@@ -21,7 +21,7 @@ pub fn record(start: &str, name: &str) -> Record {
         created: Stamp::default(),
         digest: plan.digest(),
         plan,
-        words: Words::default(),
+        words: Words { named: true, ..Words::default() },
         allow: vec![],
     }
 }

@@ -16,6 +16,11 @@ const FIRST: u32 = 0x7000_0000;
 const END: u32 = 0x7FFE_0000;
 const SLOTS: u32 = (END - FIRST) / SIZE;
 
+/// The slot of a range by its first id.
+pub fn slot_of(base: u32) -> u32 {
+    base.saturating_sub(FIRST) / SIZE
+}
+
 /// A range of host ids, held as long as this value lives.
 #[derive(Debug)]
 pub struct IdRange {

@@ -7,6 +7,7 @@ pub mod destination;
 pub mod devices;
 pub mod idrange;
 pub mod root;
+pub mod shift;
 pub mod stage;
 pub mod volumes;
 

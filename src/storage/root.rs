@@ -37,11 +37,17 @@ pub fn mount_root(
     }
     let (upper, work) = (writable.join("upper"), writable.join("work"));
     for folder in [&upper, &work] {
-        std::fs::DirBuilder::new().mode(0o700).create(folder).context(|| format!("make {}", folder.display()))?;
+        match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+            // Of a container that has run before: what it wrote is there.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            made => made.context(|| format!("make {}", folder.display()))?,
+        }
         chown(folder, Some(owner), Some(owner)).context(|| format!("give {} to the container", folder.display()))?;
     }
-    std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(mode & 0o7777))
-        .context(|| format!("set the mode of {}", upper.display()))?;
+    if std::fs::read_dir(&upper).is_ok_and(|mut d| d.next().is_none()) {
+        std::fs::set_permissions(&upper, std::fs::Permissions::from_mode(mode & 0o7777))
+            .context(|| format!("set the mode of {}", upper.display()))?;
+    }
 
     let root = stage.folder("root")?;
     // Relative names keep the option string short: the working folder is the one that holds the layers.
@@ -69,6 +75,15 @@ pub fn mount_root(
     }
     mounted?;
     Ok(root)
+}
+
+/// Give what a container wrote under another range of ids to its new range: another container has the old one just now.
+/// Nothing is done where both are the same. `folder` holds `upper`; ids outside the old range stay.
+pub fn shift(folder: &Path, from: Option<u32>, to: u32) -> Result<()> {
+    let Some(from) = from.filter(|from| *from != to) else { return Ok(()) };
+    let shift = super::shift::Shift { from, to, size: super::idrange::SIZE };
+    let folders = ["upper", "work"].map(|name| folder.join(name));
+    folders.iter().filter(|path| path.exists()).try_for_each(|path| shift.apply(path))
 }
 
 /// Mount some layers, read-only, on `at`: the root of another image inside a container.

@@ -7,6 +7,7 @@ pub mod mounts;
 pub mod net;
 pub mod process;
 pub mod seccomp;
+pub mod spawn;
 pub mod userns;
 
 use std::io;

@@ -33,11 +33,10 @@ const SURNAMES: [&str; 32] = [
     "noether", "pascal", "perlman", "ritchie", "shannon", "snyder", "thompson", "turing", "wilkes", "wing", "wozniak",
 ];
 
-/// `adjective_surname`; `attempt` above 0 adds a digit, for when the name is taken.
-pub fn random_name(attempt: u32) -> Result<String> {
-    let [a, b, c] = random::<3>()?;
-    let name = format!("{}_{}", ADJECTIVES[usize::from(a) % 32], SURNAMES[usize::from(b) % 32]);
-    Ok(if attempt == 0 { name } else { format!("{name}{}", c % 10) })
+/// `adjective_surname`. Where it is taken, a part of the container's id is added when the container is made.
+pub fn random_name() -> Result<String> {
+    let [a, b] = random::<2>()?;
+    Ok(format!("{}_{}", ADJECTIVES[usize::from(a) % 32], SURNAMES[usize::from(b) % 32]))
 }
 
 #[cfg(test)]
@@ -51,8 +50,7 @@ mod tests {
         assert!(id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
         assert_ne!(id, new_id().unwrap());
         let (adjective, surname) =
-            random_name(0).map(|n| n.split_once('_').map(|(a, s)| (a.to_owned(), s.to_owned()))).unwrap().unwrap();
+            random_name().map(|n| n.split_once('_').map(|(a, s)| (a.to_owned(), s.to_owned()))).unwrap().unwrap();
         assert!(ADJECTIVES.contains(&adjective.as_str()) && SURNAMES.contains(&surname.as_str()));
-        assert!(random_name(1).unwrap().ends_with(|c: char| c.is_ascii_digit()));
     }
 }

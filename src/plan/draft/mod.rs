@@ -221,6 +221,7 @@ fn asked(request: &Request) -> Asked {
         gidmaps: isolation.gidmap.iter().map(|m| m.typed.clone()).collect(),
         group_add: request.process.group_add.clone(),
         foreign_namespaces: isolation::foreign_namespaces(request),
+        exec: None,
         // Known only when a registry is spoken to; a pull has its own check.
         insecure_registry: None,
     }

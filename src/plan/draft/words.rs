@@ -83,6 +83,7 @@ pub fn words(inputs: &Inputs<'_>) -> Words {
             Some(UsernsMode::Host) => "host".into(),
             _ => String::new(),
         },
+        named: request.lifecycle.name.is_some(),
         hostname_typed: request.process.hostname.is_some(),
         mac_address: n.networks.first().and_then(|s| s.mac.clone()).unwrap_or_default(),
         publish_all: n.publish_all,

@@ -13,6 +13,8 @@ pub mod device_cgroup_rule;
 pub mod engine_data;
 pub mod engine_socket;
 pub mod env_host;
+pub mod exec_privileged;
+pub mod exec_root;
 pub mod foreign_container;
 pub mod gpus;
 pub mod host_cgroupns;

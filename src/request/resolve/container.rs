@@ -71,21 +71,14 @@ pub fn resolve(flags: ContainerFlags, request: &mut Request, env: &Env, notes: &
         let flag = if log_opt.is_empty() { "--log-driver" } else { "--log-opt" };
         Error::runner(format!("{flag}: {why}"))
     })?;
-    if lifecycle.log.driver.as_deref().is_some_and(|d| d != "none") || !lifecycle.log.opts.is_empty() {
-        notes.notice("--log-driver and --log-opt do nothing in the foreground: the output goes to the caller");
-    }
     let restarts = lifecycle.restart.filter(|policy| *policy != RestartPolicy::No);
     if lifecycle.remove_image {
         notes.unsupported("--rmi is not carried out: run 'hardrun rmi' afterwards");
-    }
-    if lifecycle.replace {
-        notes.notice("--replace does nothing: a container in the foreground leaves no other one of its name behind");
     }
     if restarts.is_some() {
         if lifecycle.remove {
             return Err(Error::runner("conflicting options: cannot specify both --restart and --rm"));
         }
-        notes.unsupported("--restart is not carried out yet: use --restart no, or a systemd unit");
     }
     Ok(())
 }
@@ -113,9 +106,10 @@ fn check_health(health: &HealthRequest, notes: &mut Notes) -> Result<()> {
     if *disable && settings {
         return Err(Error::runner("--no-healthcheck conflicts with --health-* options"));
     }
-    // podman's way to switch the image's check off.
-    if settings && cmd.as_deref() != Some("none") {
-        notes.unsupported("--health-* is not carried out yet: run without it");
+    if startup_cmd.is_some() {
+        notes.unsupported(
+            "--health-startup-cmd is not carried out: --health-start-period gives a container time to start",
+        );
     }
     Ok(())
 }

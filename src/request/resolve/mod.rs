@@ -15,6 +15,8 @@ use super::{Env, Request};
 use crate::cli::RunArgs;
 use crate::error::{Error, Kind, Result};
 
+pub use process::environment;
+
 /// What resolving says besides the values.
 #[derive(Debug, Default)]
 struct Notes {

@@ -57,9 +57,6 @@ pub fn resolve(flags: ProcessFlags, request: &mut Request, env: &Env, notes: &mu
     if request.lifecycle.detach && !attach.is_empty() {
         return Err(Error::new(Kind::UsageClient, "conflicting options: cannot specify both --attach and --detach"));
     }
-    if request.lifecycle.detach {
-        notes.unsupported("-d is not carried out yet: run it in the foreground");
-    }
 
     let process = &mut request.process;
     process.interactive = switch("-i, --interactive", interactive)?.unwrap_or(false);
@@ -147,7 +144,11 @@ fn zone(word: &str) -> std::result::Result<String, String> {
 }
 
 /// Env files in order, then the words, as docker's client puts them.
-fn environment(words: Vec<String>, files: Vec<String>, env: &Env) -> Result<Vec<EnvSetting>> {
+/// Env files first, then the words: a later one wins.
+///
+/// # Errors
+/// A file that cannot be read, a name that is none.
+pub fn environment(words: Vec<String>, files: Vec<String>, env: &Env) -> Result<Vec<EnvSetting>> {
     let mut settings = Vec::new();
     for file in files {
         let bytes = super::reader::read_file("--env-file", &file, env)?;

@@ -1,0 +1,59 @@
+//! `hardrun create`
+
+use super::Context;
+use super::prepare::{self, Prepared};
+use super::run::{self, RunArgs};
+use crate::error::{Error, Kind, Result};
+use crate::state::{Folder, State, Status};
+use std::io::Write;
+
+// No doc comment: it would replace the verb's line in the help.
+#[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
+pub struct Args {
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+impl Args {
+    pub fn words(&self) -> &RunArgs {
+        &self.run
+    }
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    let request = run::resolve(args.run)?;
+    run::check_cidfile(&request)?;
+    let prepared = Prepared::new(request, ctx)?;
+    if let Some(status) = prepared.refuse(ctx)? {
+        return Ok(status);
+    }
+    prepare::sweep(ctx)?;
+    if prepared.request.lifecycle.replace
+        && let Some(name) = &prepared.request.lifecycle.name
+    {
+        super::rm::replace(ctx, name)?;
+    }
+    let cidfile = prepared.request.lifecycle.cidfile.clone();
+    let mut record = prepared.record(ctx);
+    // Its layers must be there when it is started: from now on the record keeps them.
+    let _held = if record.plan.draft.asked.rootfs.is_some() {
+        None
+    } else {
+        let image = &record.plan.draft.image;
+        Some(crate::image::store::Store::open(&ctx.paths)?.hold(&image.manifest_digest, &image.layers)?)
+    };
+    let folder = Folder::create(&ctx.paths, &mut record).map_err(|e| Error { kind: Kind::Verb, ..e })?;
+    folder.write_status(&Status { version: Status::VERSION, state: State::Created, ..Status::default() })?;
+    if let Some(path) = cidfile {
+        write_cidfile(&path, &record.id)?;
+    }
+    crate::ui::stdout(&format!("{}\n", record.id)).map(|()| 0)
+}
+
+fn write_cidfile(path: &std::path::Path, id: &str) -> Result<()> {
+    use crate::error::Context as _;
+    let attempt = || format!("write --cidfile {}", path.display());
+    let mut file = std::fs::File::options().write(true).create_new(true).open(path).context(attempt)?;
+    file.write_all(id.as_bytes()).context(attempt)
+}

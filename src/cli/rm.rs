@@ -1,0 +1,135 @@
+//! `hardrun rm` and `rename`
+
+use super::{Context, prepare, stop};
+use crate::control::{Ask, Client};
+use crate::error::{Error, Kind, Result};
+use crate::state::{Container, Folder, State, lookup, names};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Kill a container that runs
+    #[arg(short, long)]
+    force: bool,
+    /// Remove the container's anonymous volumes too
+    #[arg(short, long)]
+    volumes: bool,
+    /// Remove a link (there are none)
+    #[arg(short, long)]
+    link: bool,
+    /// Containers
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RenameArgs {
+    /// Container
+    #[arg(value_name = "CONTAINER")]
+    container: String,
+    /// Its new name
+    #[arg(value_name = "NEW_NAME")]
+    name: String,
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    prepare::sweep(ctx)?;
+    if args.link {
+        return Err(Error::verb("there are no links between containers to remove").hint("use a network with aliases"));
+    }
+    let mut status = 0;
+    for name in &args.containers {
+        match remove(ctx, name, args.force, args.volumes) {
+            Ok(true) => crate::ui::stdout(&format!("{name}\n"))?,
+            // As docker: with -f a container that is not there is said, and is no failure.
+            Ok(false) => {}
+            Err(e) => {
+                crate::ui::error(&e);
+                status = 1;
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// Whether it was there.
+fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool> {
+    let id = match lookup::id_of(&ctx.paths, name) {
+        Ok(id) => id,
+        Err(e) if force && e.message.starts_with("No such container") => {
+            crate::ui::error(&e);
+            return Ok(false);
+        }
+        Err(e) => return Err(e),
+    };
+    match lookup::find(&ctx.paths, &id) {
+        Ok(container) if container.alive && container.status.state.is_up() => end(&container, force)?,
+        Ok(_) => {}
+        // Its record is damaged: it can still be removed.
+        Err(e) if !force => return Err(e.hint("remove it with -f")),
+        Err(_) => {}
+    }
+    let Some(folder) = Folder::open(&ctx.paths, &id)? else {
+        // Removed by its own supervisor (--rm), or by somebody else.
+        return match ctx.paths.containers().join(&id).exists() {
+            true => Err(Error::verb(format!("container {name} is being started or stopped just now"))),
+            false => Ok(true),
+        };
+    };
+    let verb = |e: Error| Error { kind: Kind::Verb, ..e };
+    match folder.record() {
+        Ok(record) => crate::launch::remove(&ctx.paths, folder, &record, volumes).map_err(verb)?,
+        Err(_) => folder.remove(&ctx.paths).map_err(verb)?,
+    }
+    Ok(true)
+}
+
+fn end(container: &Container, force: bool) -> Result<()> {
+    if !force {
+        let (what, how) = match container.status.state {
+            State::Paused => {
+                ("paused", "Unpause and then stop the container before attempting removal or force remove")
+            }
+            State::Restarting => ("restarting", "Stop the container before attempting removal or force remove"),
+            _ => ("running", "Stop the container before attempting removal or force remove"),
+        };
+        return Err(Error::verb(format!("You cannot remove a {what} container {}. {how}", container.id())));
+    }
+    let Some(client) = Client::connect(&container.folder)? else { return Ok(()) };
+    // Both: a kill at once, and the word that no restart is wanted.
+    client.send(&Ask::Stop { signal: Some(libc::SIGKILL), seconds: Some(0) })?;
+    stop::ended(&client).map(drop)
+}
+
+/// `--replace`: a container of that name goes first.
+pub fn replace(ctx: &Context, name: &str) -> Result<()> {
+    if names::holder(&ctx.paths, name).is_none() {
+        return Ok(());
+    }
+    remove(ctx, name, true, true).map(drop)
+}
+
+pub fn rename(args: RenameArgs, ctx: &Context) -> Result<u8> {
+    prepare::sweep(ctx)?;
+    let container = lookup::find(&ctx.paths, &args.container)?;
+    let name = crate::request::parse_name(args.name.trim_start_matches('/'))
+        .map_err(Error::verb)?
+        .ok_or_else(|| Error::verb("Neither old nor new names may be empty"))?;
+    if name == container.record.name {
+        return Err(Error::verb("Renaming a container with the same name as its current name"));
+    }
+    let verb = |e: Error| Error { kind: Kind::Verb, ..e };
+    if container.alive
+        && let Some(client) = Client::connect(&container.folder)?
+    {
+        return client.ask(&Ask::Rename { name }).map(|_| 0).map_err(verb);
+    }
+    let Some(folder) = Folder::open(&ctx.paths, container.id())? else {
+        return Err(Error::verb(format!("container {} is being started or removed just now", args.container)));
+    };
+    let mut record = folder.record()?;
+    names::take(&ctx.paths, &name, &record.id).map_err(verb)?;
+    let old = std::mem::replace(&mut record.name, name.clone());
+    record.plan.draft.name = name;
+    folder.write_record(&record)?;
+    names::release(&ctx.paths, &old, &record.id).map(|()| 0)
+}

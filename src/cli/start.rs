@@ -1,0 +1,92 @@
+//! `hardrun start`
+
+use super::{Context, prepare, run};
+use crate::control;
+use crate::error::{Error, Kind, Result};
+use crate::facts::Facts;
+use crate::launch::client::{self, Wish};
+use crate::policy;
+use crate::state::{Container, Record, State, lookup};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Attach stdout and stderr, and pass signals on
+    #[arg(short, long)]
+    attach: bool,
+    /// Attach stdin
+    #[arg(short, long)]
+    interactive: bool,
+    /// Keys that detach from the container
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Containers
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    prepare::sweep(ctx)?;
+    if !args.attach && !args.interactive {
+        let started = |name: &str| start(ctx, &lookup::find(&ctx.paths, name)?, control::Streams::default()).map(drop);
+        let status = super::each::print(&args.containers, started)?;
+        if status != 0 {
+            crate::ui::warn("not every container was started");
+        }
+        return Ok(status);
+    }
+    let [name] = args.containers.as_slice() else {
+        return Err(Error::verb("you cannot start and attach multiple containers at once"));
+    };
+    let container = lookup::find(&ctx.paths, name)?;
+    let stdio = &container.record.plan.draft.stdio;
+    let wish = Wish {
+        stdin: args.interactive && stdio.interactive,
+        stdout: true,
+        stderr: true,
+        tty: stdio.tty,
+        sig_proxy: !stdio.tty,
+        detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
+    };
+    if container.is_running() {
+        return super::attach::attach(&container, &wish);
+    }
+    let (ours, theirs) = client::pipes(&wish)?;
+    match start(ctx, &container, theirs)? {
+        Some(connection) => Ok(client::follow(&connection, ours, &wish)?.status()),
+        None => Ok(0),
+    }
+}
+
+/// Start a container in the background. `None`: it runs already, which docker is content with.
+///
+/// # Errors
+/// A rule that refuses the plan today, or what keeps it from starting; docker's exit code for both is 1.
+pub fn start(ctx: &Context, container: &Container, streams: control::Streams) -> Result<Option<control::Client>> {
+    match container.status.state {
+        State::Paused if container.alive => {
+            return Err(Error::verb("cannot start a paused container, try unpause instead"));
+        }
+        state if container.alive && state.is_up() => return Ok(None),
+        _ => {}
+    }
+    let facts = Facts::gather(&ctx.paths)?;
+    let record = container.record.clone();
+    judge(ctx, &record, &facts)?;
+    let (mut handoff, held) = prepare::handoff(record, &facts, ctx)?;
+    handoff.existing = true;
+    let started = crate::launch::start(handoff, held, streams);
+    started.map(Some).map_err(|e| Error { kind: Kind::Verb, ..e })
+}
+
+/// What was let pass when the container was created is judged again: rules, or this host, may have changed since.
+fn judge(ctx: &Context, record: &Record, facts: &Facts) -> Result<()> {
+    let draft = &record.plan.draft;
+    let verdict = policy::judge(draft, facts, &record.allow)?;
+    if verdict.passed() {
+        return Ok(());
+    }
+    policy::render::print(&verdict);
+    crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;
+    Err(Error::verb(format!("container {} is not started: rules refuse it", record.name))
+        .hint("create it anew, with the overrides that are named above"))
+}

@@ -1,0 +1,121 @@
+//! What is asked of a supervisor and what it answers.
+
+use crate::error::{Error, Kind};
+use crate::plan::ResourcesPlan;
+use crate::request::RestartPolicy;
+use serde::{Deserialize, Serialize};
+
+/// A question. Questions on one connection are answered in order, but for those that wait for the container's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask")]
+pub enum Ask {
+    /// Connect streams; the caller's ends come as descriptors, in this order. Answered by `Done`, and by `Ended` when the
+    /// container has ended and all of its output has been delivered.
+    Attach {
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+    },
+    /// The size of the caller's terminal.
+    Resize {
+        rows: u16,
+        columns: u16,
+    },
+    /// Send a signal to the first process.
+    Signal {
+        number: i32,
+    },
+    /// The stop signal, and a kill after `seconds` (negative: never). `None`: as the plan says. Answered by `Ended`.
+    Stop {
+        signal: Option<i32>,
+        seconds: Option<i64>,
+    },
+    Pause,
+    Unpause,
+    /// Answered by `Ended`.
+    Wait,
+    /// What a process needs to enter the container. Answered by `Entrance`, with descriptors: the hand-off, the supervisor's
+    /// mount namespace, a pidfd of the first process.
+    Enter,
+    /// New limits and another restart policy.
+    Update {
+        resources: Box<ResourcesPlan>,
+        restart: Option<RestartPolicy>,
+    },
+    /// The record was renamed by the caller, who holds no lock: the supervisor writes it.
+    Rename {
+        name: String,
+    },
+    /// A command that `exec` has started, known as long as the connection lasts.
+    Exec {
+        id: String,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub enum Answer {
+    Done,
+    /// The container's first process runs its command.
+    Started,
+    Ended {
+        code: i32,
+        error: String,
+    },
+    Entrance {
+        pid: i32,
+    },
+    Failed(WireError),
+}
+
+/// An [`Error`] on its way from one process to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireError {
+    exit: u8,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl From<&Error> for WireError {
+    fn from(e: &Error) -> Self {
+        let mut chain = e.chain();
+        let message = chain.remove(0);
+        WireError { exit: e.kind.exit_code(), message, causes: chain, hint: e.hint.clone() }
+    }
+}
+
+/// The causes, outermost first.
+#[derive(Debug)]
+struct Cause(String, Option<Box<Cause>>);
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.1.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl WireError {
+    /// The error as the other side met it.
+    pub fn into_error(self) -> Error {
+        let wire = self;
+        let kind = [Kind::CannotInvoke, Kind::NotFound, Kind::Verb]
+            .into_iter()
+            .find(|k| k.exit_code() == wire.exit)
+            .unwrap_or(Kind::Runner);
+        let cause = wire.causes.into_iter().rev().fold(None, |inner, text| Some(Box::new(Cause(text, inner))));
+        let mut error = Error::new(kind, wire.message);
+        if let Some(cause) = cause {
+            error.source = Some(cause);
+        }
+        error.hint = wire.hint;
+        error
+    }
+}

@@ -1,0 +1,123 @@
+//! Messages with descriptors over a SEQPACKET socket.
+
+use crate::error::{Context, Error, Result};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// Longest message in bytes.
+const LIMIT: usize = 64 * 1024;
+/// Most descriptors in a message.
+const DESCRIPTORS: usize = 4;
+/// Connections that wait to be accepted: a burst of commands is answered late, not refused.
+const BACKLOG: i32 = 128;
+
+/// A pair of connected sockets.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .context(|| "make a channel to the supervisor".into())
+}
+
+fn socket(flags: SocketFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags | SocketFlags::CLOEXEC, None)
+}
+
+/// The address of `name` in `folder`. A socket's address holds 108 bytes, and a folder may be deeper than that, so it goes by a
+/// descriptor of the folder, which the caller keeps until the address has been used.
+fn address(folder: &Path, name: &str) -> std::io::Result<(OwnedFd, SocketAddrUnix)> {
+    let held = openat(CWD, folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", held.as_raw_fd()))?;
+    Ok((held, address))
+}
+
+/// Listen on `name` in `folder`; what a killed supervisor left there is replaced.
+pub fn listen(folder: &Path, name: &str) -> Result<OwnedFd> {
+    let attempt = || format!("listen on {}", folder.join(name).display());
+    match std::fs::remove_file(folder.join(name)) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context(attempt),
+        _ => {}
+    }
+    let (_held, address) = address(folder, name).context(attempt)?;
+    let fd = socket(SocketFlags::NONBLOCK).context(attempt)?;
+    rustix::net::bind(&fd, &address).context(attempt)?;
+    rustix::net::listen(&fd, BACKLOG).context(attempt)?;
+    Ok(fd)
+}
+
+pub(super) fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
+    let (_held, address) = address(folder, name)?;
+    let fd = socket(SocketFlags::empty())?;
+    rustix::net::connect(&fd, &address)?;
+    Ok(fd)
+}
+
+/// The next connection, if there is one.
+pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
+    match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => Ok(None),
+        Err(e) => Err(e).context(|| "accept a connection".into()),
+    }
+}
+
+/// Send one message.
+pub fn send<T: Serialize>(socket: impl AsFd, message: &T, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+    let attempt = || "send a message to the other side".to_string();
+    let json = serde_json::to_vec(message).context(attempt)?;
+    if json.len() > LIMIT {
+        return Err(Error::runner(attempt()).because(format!("it has {} bytes", json.len())));
+    }
+    let numbers: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let control: &[ControlMessage<'_>] = if numbers.is_empty() { &[] } else { &rights };
+    let slices = [IoSlice::new(&json)];
+    // Without NOSIGNAL a side that has gone would end the other.
+    sendmsg::<()>(socket.as_fd().as_raw_fd(), &slices, control, MsgFlags::MSG_NOSIGNAL, None).context(attempt)?;
+    Ok(())
+}
+
+/// Receive one message. `None`: the other side has gone, or (on a socket that does not block) nothing is there yet; the flag tells
+/// which.
+pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Received<T>> {
+    let attempt = || "read a message of the other side".to_string();
+    let mut buffer = vec![0u8; LIMIT];
+    let mut slices = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!([RawFd; DESCRIPTORS]);
+    let number = socket.as_fd().as_raw_fd();
+    let (length, descriptors) = loop {
+        let message = match recvmsg::<()>(number, &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
+            Ok(message) => message,
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(nix::errno::Errno::EAGAIN) => return Ok(Received::Nothing),
+            Err(nix::errno::Errno::ECONNRESET) => return Ok(Received::Gone),
+            Err(e) => return Err(e).context(attempt),
+        };
+        let mut owned = Vec::new();
+        for control in message.cmsgs().context(attempt)? {
+            if let ControlMessageOwned::ScmRights(fds) = control {
+                for fd in fds {
+                    owned.push(crate::sys::process::inherit(fd).context(attempt)?);
+                }
+            }
+        }
+        break (message.bytes, owned);
+    };
+    if length == 0 {
+        return Ok(Received::Gone);
+    }
+    let message = serde_json::from_slice(&buffer[..length]).context(attempt)?;
+    Ok(Received::Message(message, descriptors))
+}
+
+/// What was there to receive.
+#[derive(Debug)]
+pub enum Received<T> {
+    Message(T, Vec<OwnedFd>),
+    Nothing,
+    Gone,
+}

@@ -1,0 +1,117 @@
+//! The commands that are connected to the supervisor.
+
+use crate::control::{self, Answer, Ask, Received};
+use crate::error::{Error, Result};
+use rustix::event::{PollFd, PollFlags};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::poll::{Poller, Token};
+
+/// Most connections at once: descriptors are limited, and a caller that opens more waits in the listener's queue.
+const MOST: usize = 256;
+
+/// One connection.
+struct Connection {
+    id: u64,
+    socket: OwnedFd,
+    /// It is told when the container has ended.
+    waits: bool,
+}
+
+/// The listener and everybody who came.
+pub struct Connections {
+    listener: OwnedFd,
+    open: Vec<Connection>,
+    next: u64,
+}
+
+impl Connections {
+    pub fn new(listener: OwnedFd) -> Connections {
+        Connections { listener, open: Vec::new(), next: 1 }
+    }
+
+    /// The next start serves who comes.
+    pub fn into_listener(self) -> OwnedFd {
+        self.listener
+    }
+
+    /// Take in a socket that is connected already; it is told about the end.
+    pub fn adopt(&mut self, socket: OwnedFd, waits: bool) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.open.push(Connection { id, socket, waits });
+        id
+    }
+
+    pub fn poll<'a>(&'a self, poller: &mut Poller<'a>) {
+        if self.open.len() < MOST {
+            poller.add(Token::Listener, PollFd::new(&self.listener, PollFlags::IN));
+        }
+        for connection in &self.open {
+            poller.add(Token::Connection(connection.id), PollFd::new(&connection.socket, PollFlags::IN));
+        }
+    }
+
+    /// Take in whoever waits at the door.
+    pub fn accept(&mut self) -> Result<()> {
+        while self.open.len() < MOST {
+            let Some(socket) = control::accept(&self.listener)? else { return Ok(()) };
+            self.adopt(socket, false);
+        }
+        Ok(())
+    }
+
+    /// The next question of a connection. `Err(true)`: it has gone; `Err(false)`: nothing is there.
+    pub fn question(&mut self, id: u64) -> Result<Option<(Ask, Vec<OwnedFd>)>, bool> {
+        let Some(at) = self.open.iter().position(|c| c.id == id) else { return Err(true) };
+        match control::receive::<Ask>(&self.open[at].socket) {
+            Ok(Received::Message(ask, fds)) => Ok(Some((ask, fds))),
+            Ok(Received::Nothing) => Err(false),
+            // What cannot be understood is answered, and the connection given up: a newer command, perhaps.
+            Err(e) => {
+                self.answer(id, &Answer::Failed((&e).into()), &[]);
+                self.open.retain(|c| c.id != id);
+                Err(true)
+            }
+            Ok(Received::Gone) => {
+                self.open.retain(|c| c.id != id);
+                Err(true)
+            }
+        }
+    }
+
+    /// Answer. Whoever has gone meanwhile misses it.
+    pub fn answer(&mut self, id: u64, answer: &Answer, fds: &[BorrowedFd<'_>]) {
+        let Some(connection) = self.open.iter().find(|c| c.id == id) else { return };
+        if control::send(&connection.socket, answer, fds).is_err() {
+            self.open.retain(|c| c.id != id);
+        }
+    }
+
+    pub fn result(&mut self, id: u64, result: Result<()>) {
+        match result {
+            Ok(()) => self.answer(id, &Answer::Done, &[]),
+            Err(e) => self.fail(id, &e),
+        }
+    }
+
+    pub fn fail(&mut self, id: u64, error: &Error) {
+        self.answer(id, &Answer::Failed(error.into()), &[]);
+    }
+
+    /// Tell this connection when the container has ended.
+    pub fn wait(&mut self, id: u64) {
+        if let Some(connection) = self.open.iter_mut().find(|c| c.id == id) {
+            connection.waits = true;
+        }
+    }
+
+    /// The container has ended: tell whoever waits, and let everybody go.
+    pub fn ended(&mut self, code: i32, error: &str) {
+        let answer = Answer::Ended { code, error: error.to_owned() };
+        for connection in self.open.drain(..).filter(|c| c.waits) {
+            // Whoever has gone misses it.
+            let _ = control::send(&connection.socket, &answer, &[]);
+        }
+    }
+}

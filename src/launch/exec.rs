@@ -1,0 +1,421 @@
+//! `exec`: another process in a container that runs, confined exactly as its first one.
+//!
+//! libcontainer's tenant builder is not used: of the namespaces that it joins, the user namespace is missing (0.7.0), and it loses
+//! the filter, limits and umask. The order is that of runc's and crun's: cgroup, limits, all namespaces in one call by the
+//! pidfd of the first process, a child in its pid namespace, credentials; then hardrun's own executor, the same that confines the
+//! first process, and a look at the result before the word to go.
+
+use super::enter::Entrance;
+use super::executor::{Command, Confine, GO};
+use super::handoff::{self, Handoff};
+use super::launcher::{await_exec, await_ready, channel, selinux_label};
+use super::poll::{Poller, Token};
+use super::process::{Ended, Init, Signals};
+use super::streams::{End, Peer, Streams};
+use super::{credentials, readback, terminal};
+use crate::control::{Answer, Ask, Client};
+use crate::error::{Context, Error, Kind, Result};
+use crate::observe::logs::Stream;
+use crate::plan::{Draft, Plan, UserPlan};
+use crate::sys;
+use rustix::event::{PollFd, PollFlags};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+/// First argument of the process that `exec` becomes. Not a verb: it is of no use by hand.
+pub const EXEC_ARGUMENT: &str = "__exec";
+/// Descriptors of that process.
+const REQUEST_FD: RawFd = 3;
+const HANDOFF_FD: RawFd = 4;
+const MOUNTS_FD: RawFd = 5;
+const INIT_FD: RawFd = 6;
+/// The connection to the supervisor that `exec` came by: while it is open, the supervisor knows of the process.
+const CONTROL_FD: RawFd = 7;
+/// Of a process in the background: whoever waits to hear that it was started.
+const REPORT_FD: RawFd = 8;
+
+/// What to start. Everything else is as for the container's first process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    pub args: Vec<String>,
+    /// `KEY=value`
+    pub env: Vec<String>,
+    pub cwd: String,
+    pub user: UserPlan,
+    pub tty: bool,
+    pub stdin: bool,
+    /// Output is thrown away, and nobody waits.
+    pub detached: bool,
+    /// Granted capabilities, as in the plan; with `--privileged` all.
+    pub capabilities: BTreeSet<String>,
+    /// Keys that let go of a terminal; empty: none.
+    pub detach_keys: Vec<u8>,
+    /// Descriptors that came along besides.
+    pub control: bool,
+    pub report: bool,
+}
+
+/// How to get into a container: what its supervisor hands out.
+pub struct Way<'a> {
+    pub handoff: &'a OwnedFd,
+    pub mounts: &'a OwnedFd,
+    pub init: &'a OwnedFd,
+    /// The connection to the supervisor.
+    pub control: Option<&'a OwnedFd>,
+}
+
+impl<'a> Way<'a> {
+    fn descriptors(&self, request: &'a OwnedFd) -> Vec<(BorrowedFd<'a>, RawFd)> {
+        let mut fds = vec![
+            (request.as_fd(), REQUEST_FD),
+            (self.handoff.as_fd(), HANDOFF_FD),
+            (self.mounts.as_fd(), MOUNTS_FD),
+            (self.init.as_fd(), INIT_FD),
+        ];
+        fds.extend(self.control.map(|c| (c.as_fd(), CONTROL_FD)));
+        fds
+    }
+}
+
+impl ExecRequest {
+    /// A health check: the container's own user, folder and environment.
+    pub fn check(draft: &Draft, args: Vec<String>) -> ExecRequest {
+        ExecRequest {
+            id: String::new(),
+            args,
+            env: draft.process.env.iter().map(|e| e.value.clone()).collect(),
+            cwd: draft.process.cwd.value.clone(),
+            user: draft.process.user.value.clone(),
+            tty: false,
+            stdin: false,
+            detached: false,
+            capabilities: draft.capabilities.value.clone(),
+            detach_keys: Vec::new(),
+            control: false,
+            report: false,
+        }
+    }
+
+    /// The container's draft with this process in the place of its first one.
+    fn draft(&self, of: &Draft) -> Draft {
+        let mut draft = of.clone();
+        draft.process.user.value = self.user.clone();
+        draft.process.cwd.value = self.cwd.clone();
+        draft.process.args.value = self.args.clone();
+        draft.capabilities.value = self.capabilities.clone();
+        draft.process.init.value = false;
+        draft
+    }
+}
+
+/// Become the process that carries a request out; returns only when that failed.
+pub fn become_exec(request: &ExecRequest, way: &Way<'_>) -> Result<std::convert::Infallible> {
+    let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
+    let memory = handoff::seal(&ExecRequest { control: way.control.is_some(), ..request.clone() })?;
+    sys::spawn::place(&way.descriptors(&memory)).context(|| "hand the request over".into())?;
+    let error = sys::exe::exec(&exe, &[c"hardrun", c"__exec"]);
+    Err(Error::runner("start the process that enters the container").because(error))
+}
+
+/// Start a process that carries a request out in the background, and wait until it has.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn start(request: &ExecRequest, way: &Way<'_>) -> Result<()> {
+    let (ours, theirs) = crate::control::pair()?;
+    let request = ExecRequest { control: way.control.is_some(), report: true, ..request.clone() };
+    let memory = handoff::seal(&request)?;
+    let mut fds = way.descriptors(&memory);
+    fds.push((theirs.as_fd(), REPORT_FD));
+    spawn(&fds, None)?;
+    drop(theirs);
+    match Client::from_socket(ours).answer()? {
+        Some((Answer::Failed(error), _)) => Err(error.into_error()),
+        Some(_) => Ok(()),
+        None => Err(Error::runner("the process ended before its command was started")),
+    }
+}
+
+fn spawn(fds: &[(BorrowedFd<'_>, RawFd)], output: Option<&OwnedFd>) -> Result<i32> {
+    let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
+    sys::spawn::detached(&exe, &[c"hardrun", c"__exec"], fds, output.map(AsFd::as_fd))
+        .context(|| "start the process that enters the container".into())
+}
+
+/// Start a health check from the supervisor.
+pub fn spawn_check(request: &ExecRequest, entrance: &Entrance, init: &OwnedFd, output: &OwnedFd) -> Result<i32> {
+    let memory = handoff::seal(request)?;
+    let way = Way { handoff: &entrance.handoff, mounts: &entrance.mounts, init, control: None };
+    spawn(&way.descriptors(&memory), Some(output))
+}
+
+/// Entry point of the process that enters; the return value is its exit status.
+pub fn main() -> u8 {
+    sys::process::set_name(c"hardrun-exec");
+    match take_over().and_then(|entry| entry.main()) {
+        Ok(status) => status,
+        Err(e) => {
+            crate::ui::error(&e);
+            e.kind.exit_code()
+        }
+    }
+}
+
+/// Everything about one `exec`.
+struct Entry {
+    request: ExecRequest,
+    handoff: Handoff,
+    /// Keeps the container's supervisor's mounts for as long as the process runs.
+    _mounts: OwnedFd,
+    init: OwnedFd,
+    control: Option<Client>,
+    report: Option<OwnedFd>,
+}
+
+fn take_over() -> Result<Entry> {
+    let attempt = || "take over the request".to_string();
+    let inherit = |fd| sys::process::inherit(fd).context(attempt);
+    let request: ExecRequest = handoff::open(&inherit(REQUEST_FD)?)?;
+    let control = request.control.then(|| inherit(CONTROL_FD)).transpose()?.map(Client::from_socket);
+    let report = request.report.then(|| inherit(REPORT_FD)).transpose()?;
+    Ok(Entry {
+        request,
+        handoff: handoff::open(&inherit(HANDOFF_FD)?)?,
+        _mounts: inherit(MOUNTS_FD)?,
+        init: inherit(INIT_FD)?,
+        control,
+        report,
+    })
+}
+
+impl Entry {
+    fn main(&self) -> Result<u8> {
+        let mut signals = Signals::block()?;
+        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        match (self.carry_out(&mut signals), &self.report) {
+            (Err(e), Some(report)) => {
+                // A caller that is gone hears nothing.
+                let _ = crate::control::send(report, &Answer::Failed((&e).into()), &[]);
+                Ok(e.kind.exit_code())
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn carry_out(&self, signals: &mut Signals) -> Result<u8> {
+        let plan = &self.handoff.record.plan;
+        let request = &self.request;
+        let draft = request.draft(&plan.draft);
+        let init = self.init_pid()?;
+        let own = readback::namespaces("self")?;
+        let base = self.base(init)?;
+        let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
+        let mut ends = Ends::make(request, base)?;
+        let (ours, theirs) = channel()?;
+        let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
+            .context(|| "open a descriptor of the entering process".into())?;
+        let confine = Confine {
+            filter: self.handoff.filter.clone(),
+            landlock: crate::landlock::rules(&draft).ok(),
+            selinux: selinux_label(&draft),
+            init: false,
+            drop_after_filter: super::launcher::drop_after_filter(&draft)?,
+            channel: theirs.as_raw_fd(),
+            launcher: me.as_raw_fd(),
+        };
+        let shared = readback::shared_with(init, &own)?;
+        let steps = credentials::Steps {
+            draft: &draft,
+            base,
+            apparmor: self.handoff.apparmor.as_deref(),
+            init: self.init.as_fd(),
+            shared: &shared,
+        };
+        steps.check_limits()?;
+        let visit = super::enter_cgroup::join(init)?;
+        let entered = sys::spawn::inside(
+            || steps.before_namespaces(),
+            || {
+                let said = match steps.become_root().and_then(|()| ends.inside()).and_then(|()| steps.inside()) {
+                    Ok(()) => confine.carry_out(&command),
+                    Err(message) => confine.fail(message),
+                };
+                drop(said);
+                i32::from(Kind::Runner.exit_code())
+            },
+        )
+        .context(|| "enter the container".into());
+        visit.leave(entered.as_ref().ok().copied())?;
+        let pid = entered?;
+        drop(theirs);
+        ends.close_inside();
+        let process = Init::new(pid)?;
+        let guard = super::launcher::KillOnDrop(&process);
+        await_ready(&ours, &process)?;
+        let master = ends.receive_master()?;
+        readback::exec(pid, init, &Plan { draft: draft.clone(), ..plan.clone() }, base, &own)?;
+        rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
+        await_exec(&ours, &draft)?;
+        guard.keep();
+        if let Some(control) = &self.control {
+            // The supervisor may be about to end: the process inside ends with it.
+            let _ = control.send(&Ask::Exec { id: request.id.clone() });
+        }
+        if let Some(report) = &self.report {
+            let _ = crate::control::send(report, &Answer::Started, &[]);
+        }
+        self.supervise(&process, signals, ends, master)
+    }
+
+    /// The first process by its number, which is that of the pidfd as long as it lives.
+    fn init_pid(&self) -> Result<i32> {
+        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.init.as_raw_fd()))
+            .context(|| "look at the container's first process".into())?;
+        let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse::<i32>().ok());
+        pid.filter(|p| *p > 0)
+            .ok_or_else(|| Error::new(Kind::Verb, format!("Container {} is not running", self.handoff.record.id)))
+    }
+
+    /// First host id of the container's user namespace.
+    fn base(&self, init: i32) -> Result<Option<u32>> {
+        readback::base(init, &self.handoff.record.plan)
+    }
+
+    fn supervise(&self, process: &Init, signals: &mut Signals, mut ends: Ends, master: Option<OwnedFd>) -> Result<u8> {
+        let request = &self.request;
+        let mut streams = Streams::default();
+        let _raw = match &master {
+            Some(_) if request.stdin => terminal::Raw::enter()?,
+            _ => None,
+        };
+        if let Some(master) = &master {
+            terminal::copy_size(master);
+            let copy = || master.try_clone().context(|| "hold the process's terminal".into());
+            rustix::io::ioctl_fionbio(master, true).context(|| "hold the process's terminal".into())?;
+            streams.add_output(Stream::Stdout, copy()?);
+            streams.attach_output(Peer::Caller, Stream::Stdout, End::Stdout);
+            if request.stdin {
+                streams.set_input(copy()?, false);
+                streams.set_detach_keys(request.detach_keys.clone());
+                streams.attach_input(Peer::Caller, End::Stdin);
+            }
+        } else {
+            ends.wire(&mut streams, request);
+        }
+        let mut ended = None;
+        loop {
+            if ended.is_some() && streams.done() {
+                break;
+            }
+            let mut poller = Poller::default();
+            poller.add(Token::Signals, PollFd::new(&*signals, PollFlags::IN));
+            if ended.is_none() {
+                poller.add(Token::Exit, PollFd::new(process, PollFlags::IN));
+            }
+            streams.poll(&mut poller);
+            let ready = poller.wait(None)?;
+            if ready.contains(&Token::Signals) {
+                while let Some(number) = signals.next()? {
+                    match number {
+                        libc::SIGWINCH => drop(master.as_ref().map(terminal::copy_size)),
+                        libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
+                        number => process.send(number),
+                    }
+                }
+            }
+            streams.step(&ready);
+            if streams.detached() {
+                crate::ui::note("read escape sequence: the process goes on");
+                return Ok(0);
+            }
+            if ready.contains(&Token::Exit) && ended.is_none() {
+                ended = process.ended(false)?;
+                if ended.is_some() {
+                    streams.close_input();
+                    // Something that it left in the background may hold the pipes for as long as it likes.
+                    streams.end_when_empty();
+                }
+            }
+        }
+        ended.map(Ended::exit_code).ok_or_else(|| Error::runner("the process's end was lost"))
+    }
+}
+
+/// The standard streams of the process: pipes, or a terminal of the container's own.
+struct Ends {
+    inside: [Option<OwnedFd>; 3],
+    outside: [Option<OwnedFd>; 3],
+    /// The master of a terminal that is made inside comes back over this.
+    master: Option<(OwnedFd, OwnedFd)>,
+    /// Inside.
+    user: u32,
+}
+
+impl Ends {
+    fn make(request: &ExecRequest, base: Option<u32>) -> Result<Ends> {
+        let user = request.user.uid;
+        let mut ends = Ends { inside: [None, None, None], outside: [None, None, None], master: None, user };
+        let base = base.unwrap_or(0);
+        let owner = (base + user, base + request.user.gid);
+        if request.tty {
+            ends.master = Some(channel()?);
+            return Ok(ends);
+        }
+        for n in 0..3 {
+            let attempt = || "make the process's standard streams".to_string();
+            if (n == 0 && !request.stdin) || request.detached {
+                let null = std::fs::File::options().read(n == 0).write(n != 0).open("/dev/null").context(attempt)?;
+                ends.inside[n] = Some(null.into());
+                continue;
+            }
+            let (inside, outside) = super::launcher::pipe_for(n, owner)?;
+            ends.inside[n] = Some(inside);
+            ends.outside[n] = Some(outside);
+        }
+        Ok(ends)
+    }
+
+    /// In the child, inside the container's mount namespace.
+    fn inside(&self) -> Result<(), String> {
+        if let Some((_, theirs)) = &self.master {
+            return terminal::make_inside(theirs, self.user)
+                .map_err(|e| format!("make a terminal in the container: {e}"));
+        }
+        for (n, fd) in self.inside.iter().enumerate() {
+            if let Some(fd) = fd {
+                sys::spawn::dup_to(fd, n as RawFd).map_err(|e| format!("connect stream {n}: {e}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close_inside(&mut self) {
+        self.inside = [None, None, None];
+    }
+
+    fn receive_master(&mut self) -> Result<Option<OwnedFd>> {
+        match self.master.take() {
+            Some((ours, theirs)) => {
+                drop(theirs);
+                terminal::receive_descriptor(&ours).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn wire(&mut self, streams: &mut Streams, request: &ExecRequest) {
+        for (n, stream, to) in [(1, Stream::Stdout, End::Stdout), (2, Stream::Stderr, End::Stderr)] {
+            if let Some(fd) = self.outside[n].take() {
+                streams.add_output(stream, fd);
+                streams.attach_output(Peer::Caller, stream, to);
+            }
+        }
+        if let Some(fd) = self.outside[0].take().filter(|_| request.stdin) {
+            streams.set_input(fd, true);
+            streams.attach_input(Peer::Caller, End::Stdin);
+        }
+    }
+}

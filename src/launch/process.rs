@@ -1,0 +1,132 @@
+//! The container's first process and the supervisor's own signals.
+
+use crate::error::{Context, Error, Result};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Signals that the launcher receives through a descriptor from its first moment on, so that none is lost.
+pub struct Signals {
+    fd: SignalFd,
+}
+
+impl Signals {
+    /// Block everything that can be blocked and passed on.
+    pub fn block() -> Result<Signals> {
+        let attempt = || "take charge of the signals".to_string();
+        let mut set = SigSet::all();
+        for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE, Signal::SIGABRT, Signal::SIGTRAP]
+        {
+            set.remove(fault);
+        }
+        set.thread_block().context(attempt)?;
+        // Blocked first: none of them ends the launcher.
+        crate::sys::process::hear_interrupts().context(attempt)?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).context(attempt)?;
+        Ok(Signals { fd })
+    }
+
+    /// The number of the next one that has come.
+    pub fn next(&mut self) -> Result<Option<i32>> {
+        let info = self.fd.read_signal().context(|| "read a signal".into())?;
+        Ok(info.map(|i| i.ssi_signo as i32))
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Exited(u8),
+    Signaled(i32),
+}
+
+impl Ended {
+    /// Docker's: the command's own status, or 128 plus the signal's number.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Ended::Exited(code) => code,
+            Ended::Signaled(signal) => (128 + signal) as u8,
+        }
+    }
+}
+
+/// A child by a descriptor that cannot be reused.
+pub struct Init {
+    pub pid: i32,
+    pidfd: OwnedFd,
+}
+
+impl Init {
+    pub fn new(pid: i32) -> Result<Init> {
+        let attempt = || "watch the container's first process".to_string();
+        let number = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::runner(attempt()))?;
+        Ok(Init { pid, pidfd: pidfd_open(number, PidfdFlags::empty()).context(attempt)? })
+    }
+
+    pub fn kill(&self) {
+        // A process that has ended already is what was wanted.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+    }
+
+    /// Send any signal.
+    pub fn send(&self, number: i32) {
+        // The process has not been reaped (only `ended` does that), so its number is still its own. Real-time signals have
+        // no name in nix, hence the raw number.
+        match Signal::try_from(number) {
+            Ok(signal) => drop(kill(Pid::from_raw(self.pid), signal)),
+            Err(_) => crate::sys::process::kill(self.pid, number),
+        }
+    }
+
+    /// Its status, if it has ended; reaps it.
+    pub fn ended(&self, block: bool) -> Result<Option<Ended>> {
+        let flags = if block { WaitPidFlag::WEXITED } else { WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG };
+        match waitid(Id::PIDFd(self.pidfd.as_fd()), flags).context(|| "wait for the container".into())? {
+            WaitStatus::Exited(_, code) => Ok(Some(Ended::Exited(code as u8))),
+            WaitStatus::Signaled(_, signal, _) => Ok(Some(Ended::Signaled(signal as i32))),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl AsFd for Init {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`: clock ticks from boot to the process's start. With the number it names a process for good.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_dockers() {
+        assert_eq!(Ended::Exited(7).exit_code(), 7);
+        assert_eq!(Ended::Signaled(libc::SIGKILL).exit_code(), 137);
+        assert_eq!(Ended::Signaled(libc::SIGTERM).exit_code(), 143);
+    }
+
+    #[test]
+    fn a_process_has_a_start_time() {
+        let own = start_time(std::process::id() as i32).unwrap();
+        assert!(own > 0);
+        assert_eq!(start_time(i32::MAX), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! Containers go: by `--rm`, by `rm`, and what killed launchers left.
+
+use super::cgroup;
+use crate::error::{Error, Kind, Result};
+use crate::plan::MountKind;
+use crate::state::{Folder, Paths, Record, folder, lookup};
+use std::path::Path;
+use std::time::Duration;
+
+/// Remove a container whose lock is held: its name, its files and, with `volumes`, its anonymous volumes that nobody else uses.
+pub fn remove(paths: &Paths, folder: Folder, record: &Record, volumes: bool) -> Result<()> {
+    let anonymous: Vec<_> = record
+        .plan
+        .draft
+        .mounts
+        .iter()
+        .filter_map(|m| match &m.kind {
+            MountKind::Volume { source, name: None, .. } if volumes => Some(source.clone()),
+            _ => None,
+        })
+        .collect();
+    folder.remove(paths)?;
+    if anonymous.is_empty() {
+        return Ok(());
+    }
+    let used = used_volumes(paths)?;
+    let mut first = Ok(());
+    for source in anonymous.iter().filter(|s| !used.contains(*s)) {
+        let whole = source.parent().unwrap_or(source);
+        let removed = crate::image::remove_path(whole).map_err(|e| Error { kind: Kind::Runner, ..e });
+        first = first.and(removed);
+    }
+    first
+}
+
+/// Folders of volumes that some container has mounted, or will.
+fn used_volumes(paths: &Paths) -> Result<Vec<std::path::PathBuf>> {
+    let (containers, _) = lookup::all(paths)?;
+    let sources = containers.iter().flat_map(|c| c.record.plan.draft.mounts.iter()).filter_map(|m| match &m.kind {
+        MountKind::Volume { source, .. } => Some(source.clone()),
+        _ => None,
+    });
+    Ok(sources.collect())
+}
+
+/// What [`sweep`] did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Ids of containers of which nothing is left.
+    pub cleaned: Vec<String>,
+    /// Ids of containers whose supervisor was killed: they are kept, and have ended.
+    pub lost: Vec<String>,
+    /// Folders that could not be removed. Nothing runs in them.
+    pub stuck: Vec<Error>,
+}
+
+/// Put in order what launchers that were killed left behind: processes, cgroups, files.
+///
+/// A folder whose lock can be taken has no launcher any more. Mounts need no care: they went with its namespace.
+///
+/// # Errors
+/// A left-over process or cgroup that does not go away: its host ids are free for the next container to get.
+pub fn sweep(paths: &Paths) -> Result<Swept> {
+    let mut swept = Swept::default();
+    let parent = paths.containers();
+    let entries = match std::fs::read_dir(&parent) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(swept),
+        Err(e) => {
+            return Err(Error::runner(format!("look for left-over containers in {}", parent.display())).because(e));
+        }
+    };
+    for entry in entries {
+        let path = entry
+            .map_err(|e| Error::runner(format!("look for left-over containers in {}", parent.display())).because(e))?
+            .path();
+        if !being_made(&path) {
+            sweep_one(paths, &path, &mut swept)?;
+        }
+    }
+    Ok(swept)
+}
+
+fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
+    // Looked at before anything is taken: the living, and those that have ended in order, are most of them.
+    let status = folder::read_status(path);
+    let up = status.as_ref().is_ok_and(|s| s.state.is_up());
+    let whole = folder::has_record(path);
+    let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    let record = folder::read_record(path);
+    let remove = record.as_ref().is_ok_and(|r| r.plan.draft.remove);
+    // A container that was to be removed at its end and never got a status was on its way to its first start; one that was
+    // created to be started later has one.
+    if whole && !hidden && !up && (!remove || folder::has_status(path)) {
+        return Ok(());
+    }
+    let Some(folder) = Folder::open_now(path)? else { return Ok(()) };
+    let id = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+    // From the record alone where there is one; a folder without is one that a crash left before it was complete.
+    let group = match &record {
+        Ok(record) => crate::spec::cgroups_path(&record.plan.draft),
+        Err(_) => format!("/{}/{id}", crate::spec::CGROUP_PARENT),
+    };
+    let group = if cgroup::is_own(&group, &id) { group } else { format!("/{}/{id}", crate::spec::CGROUP_PARENT) };
+    cgroup::remove(&cgroup::of_host()?, &group, &id)?;
+    match record {
+        Ok(_) if !remove && !hidden => {
+            let mut status = folder.status()?;
+            status.lost();
+            folder.write_status(&status)?;
+            swept.lost.push(id);
+        }
+        // Written by a newer version, perhaps: it is not ours to judge.
+        Err(e) if whole && !hidden => swept.stuck.push(e),
+        Ok(record) => done(super::remove::remove(paths, folder, &record, true), path, id, swept),
+        Err(_) => done(folder.remove(paths), path, id, swept),
+    }
+    Ok(())
+}
+
+fn done(removed: Result<()>, path: &Path, id: String, swept: &mut Swept) {
+    match removed {
+        Ok(()) => swept.cleaned.push(id),
+        // Another command was faster.
+        Err(_) if !path.exists() => {}
+        Err(e) => swept.stuck.push(e),
+    }
+}
+
+/// A hidden folder is about to be locked by the one who made it; it is a leftover only after a while. So is the folder of a `--rm`
+/// container whose launcher has not taken its lock yet: none, for that folder is made by the launcher itself.
+fn being_made(folder: &Path) -> bool {
+    let hidden = folder.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+    let age = folder.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+    hidden && age.is_none_or(|age| age < Duration::from_secs(60))
+}

@@ -1,0 +1,3 @@
+//! What is seen of containers from outside: logs, lists, docker-shaped views.
+
+pub mod logs;
