@@ -16,7 +16,7 @@ use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::logs::{LogWriter, Stream};
-use crate::plan::{DevicePlan, Draft, LogDriverPlan, MountKind, SeLinux, Sourced, StdioPlan, UserNamespace};
+use crate::plan::{DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace};
 use crate::spec::{self, Staged};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
@@ -335,13 +335,15 @@ impl Launcher {
         let plan = &handoff.record.plan;
         let draft = &plan.draft;
         let base = ids.map(|r| r.base);
-        let userns = base
-            .map(|base| {
-                let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
-                userns::create(&map, &map).context(|| "make the container's user namespace".into())
-            })
-            .transpose()?;
-        let staged = stage_mounts(handoff, stage, folder, base, userns.as_ref(), group)?;
+        let mut holder = base.map(|base| hold_namespaces(draft, base)).transpose()?;
+        let mut staged = stage_mounts(handoff, stage, folder, base, holder.as_ref().map(|h| &h.user), group)?;
+        let netns = match &mut holder {
+            Some(holder) if has_network(draft) => {
+                Some(holder.network().context(|| "make the container's network namespace".into())?)
+            }
+            _ => None,
+        };
+        staged.network = netns.as_ref().map(userns::inherited_path);
         let mut spec = spec::to_oci(plan, &staged)?;
         let limits = if group.is_own() { take_limits(&mut spec) } else { None };
         let bundle = stage.folder("bundle")?;
@@ -368,7 +370,7 @@ impl Launcher {
             visit.leave()?;
         }
         let mut container = built?;
-        drop(theirs);
+        drop((theirs, netns, holder));
         let Some(pid) = container.pid() else { return Err(Error::runner("the container has no first process")) };
         let init = Init::new(pid.as_raw())?;
         let master = pipes.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
@@ -377,7 +379,7 @@ impl Launcher {
         if let Some(limits) = &limits {
             cgroup_v1::limit(group, limits)?;
         }
-        let network = network::set_up(paths, draft, &init, status)?;
+        let network = network::set_up(paths, draft, &init, staged.network.is_some(), status)?;
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
         readback::before_start(init.pid, &expected)?;
         container.start().context(|| "start the container".into())?;
@@ -524,6 +526,21 @@ fn allocate_ids(draft: &Draft, run: &Path, before: Option<u32>) -> Result<Option
     }
 }
 
+/// Whether the container has a network namespace of its own.
+fn has_network(draft: &Draft) -> bool {
+    matches!(draft.namespaces.network.value, NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_))
+}
+
+/// The namespaces that the container joins: made early, for the kernel is slow at it.
+fn hold_namespaces(draft: &Draft, base: u32) -> Result<userns::Holder> {
+    let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
+    let made = match has_network(draft) {
+        true => userns::Holder::with_network(&map, &map),
+        false => userns::Holder::user_only(&map, &map),
+    };
+    made.context(|| "make the container's user namespace".into())
+}
+
 /// Ends a process whose launch failed half-way.
 pub(super) struct KillOnDrop<'a>(pub(super) &'a Init);
 
@@ -636,6 +653,7 @@ fn stage_mounts(
         mounts,
         devices,
         userns: userns.map(userns::path),
+        network: None,
         cgroup2: group.hierarchies.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })

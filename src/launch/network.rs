@@ -41,10 +41,11 @@ impl Drop for Network {
     }
 }
 
-/// Set the network of a container up that waits to be started.
-pub fn set_up(_paths: &Paths, draft: &Draft, init: &Init, _status: &mut Status) -> Result<Network> {
+/// Set the network of a container up that waits to be started. `prepared`: its namespace was made before, loopback is up in it.
+pub fn set_up(_paths: &Paths, draft: &Draft, init: &Init, prepared: bool, _status: &mut Status) -> Result<Network> {
     match &draft.namespaces.network.value {
-        NetworkMode::None => loopback(init).map(|()| Network(None)),
+        NetworkMode::None if !prepared => loopback(init).map(|()| Network(None)),
+        NetworkMode::None => Ok(Network(None)),
         NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Bridge | NetworkMode::Named(_) => {
             Ok(Network(None))
         }

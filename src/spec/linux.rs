@@ -65,7 +65,7 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
     }
     match &wanted.network.value {
         NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_) => {
-            list.push(namespace(LinuxNamespaceType::Network, None)?)
+            list.push(namespace(LinuxNamespaceType::Network, staged.network.as_deref())?)
         }
         NetworkMode::Host => {}
         other => {

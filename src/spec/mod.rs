@@ -27,6 +27,8 @@ pub struct Staged {
     pub devices: Option<Vec<PathBuf>>,
     /// Path of the user namespace to join.
     pub userns: Option<PathBuf>,
+    /// Path of the network namespace to join, where the container has one of its own that was made before.
+    pub network: Option<PathBuf>,
     /// cgroup v2 is mounted on the host, so the container can have a read-only view of its own.
     pub cgroup2: bool,
     /// AppArmor profile to enter; `None` where the kernel has no AppArmor, for libcontainer fails on any value there.
@@ -41,6 +43,7 @@ impl Staged {
             mounts: plan.draft.mounts.iter().map(mounts::printed_source).collect(),
             devices: None,
             userns: None,
+            network: None,
             cgroup2: false,
             apparmor: apparmor_profile(&plan.draft, plan.draft.apparmor.value != AppArmor::Unavailable),
         }

@@ -2,8 +2,9 @@
 
 use super::check;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 /// One line of an id map: `inside outside count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,33 +18,101 @@ fn render(maps: &[IdMap]) -> String {
     maps.iter().map(|m| format!("{} {} {}\n", m.inside, m.outside, m.count)).collect()
 }
 
-/// Make a user namespace with these maps and return a descriptor of it. The child that it is made in never runs
-/// anything: it waits in the kernel until it is killed.
+/// Make a user namespace with these maps and return a descriptor of it. The child that it is made in waits in the kernel
+/// until it is killed.
 ///
 /// # Errors
 /// `EPERM`/`ENOSPC` where user namespaces are switched off (`user.max_user_namespaces`), `EINVAL` for overlapping maps.
 pub fn create(uids: &[IdMap], gids: &[IdMap]) -> io::Result<OwnedFd> {
-    let flags = (libc::CLONE_NEWUSER | libc::SIGCHLD) as libc::c_long;
-    // SAFETY: without CLONE_VM and with a null stack this is fork(2) with a namespace flag; the child below only makes
-    // async-signal-safe system calls and never returns into Rust code.
-    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
-    if pid == 0 {
-        // SAFETY: plain system calls. PDEATHSIG makes sure that the child does not outlive a killed parent.
-        unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
-            loop {
-                libc::pause();
-            }
+    Ok(Holder::user_only(uids, gids)?.user)
+}
+
+/// A user namespace and the child that it was made in, which can make a network namespace that belongs to it meanwhile:
+/// the kernel takes half a millisecond for one, and the caller has other things to do.
+///
+/// The caller must have one thread, for the child goes on with Rust code. When this value goes, the child does.
+#[derive(Debug)]
+pub struct Holder {
+    pub user: OwnedFd,
+    child: Child,
+}
+
+impl Holder {
+    /// As [`create`], and set the child to work. [`Holder::network`] waits for it.
+    pub fn with_network(uids: &[IdMap], gids: &[IdMap]) -> io::Result<Holder> {
+        let mut holder = Holder::user_only(uids, gids)?;
+        // Only now: the owner of what sysfs shows of the network is looked up in the map when it is made.
+        holder.child.channel.write_all(&[0])?;
+        Ok(holder)
+    }
+
+    /// As [`create`], for a caller that asks the child for nothing.
+    pub fn user_only(uids: &[IdMap], gids: &[IdMap]) -> io::Result<Holder> {
+        let child = Child::new()?;
+        let user = write_maps(child.pid, uids, gids)?;
+        Ok(Holder { user, child })
+    }
+
+    /// The network namespace, with loopback up.
+    pub fn network(&mut self) -> io::Result<OwnedFd> {
+        let mut errno = [0u8; 4];
+        self.child.channel.read_exact(&mut errno)?;
+        match i32::from_le_bytes(errno) {
+            0 => Ok(File::open(format!("/proc/{}/ns/net", self.child.pid))?.into()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
-    let pid = pid as libc::pid_t;
-    let made = write_maps(pid, uids, gids);
-    // SAFETY: `pid` is our own child and has not been waited for, so the number cannot have been reused.
-    unsafe {
-        libc::kill(pid, libc::SIGKILL);
-        libc::waitpid(pid, std::ptr::null_mut(), 0);
+}
+
+/// A process in a new user namespace, killed and reaped when the value goes.
+#[derive(Debug)]
+struct Child {
+    pid: libc::pid_t,
+    channel: UnixStream,
+}
+
+impl Child {
+    fn new() -> io::Result<Child> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let flags = (libc::CLONE_NEWUSER | libc::SIGCHLD) as libc::c_long;
+        // SAFETY: without CLONE_VM and with a null stack this is fork(2) with a namespace flag; the caller has one thread,
+        // and the child never returns.
+        let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+        if pid == 0 {
+            drop(ours);
+            work(theirs);
+        }
+        Ok(Child { pid: pid as libc::pid_t, channel: ours })
     }
-    made
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // SAFETY: `pid` is our own child and has not been waited for, so the number cannot have been reused.
+        unsafe {
+            libc::kill(self.pid, libc::SIGKILL);
+            libc::waitpid(self.pid, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+/// The child's life: wait for the word, make the network, wait for the end. A parent that dies closes the channel.
+fn work(mut channel: UnixStream) -> ! {
+    let mut word = [0u8];
+    if super::process::die_with_parent().is_ok() && channel.read_exact(&mut word).is_ok() {
+        let made = make_network().map_or_else(|e| e.raw_os_error().unwrap_or(libc::EIO), |()| 0);
+        if channel.write_all(&made.to_le_bytes()).is_ok() {
+            // Nothing more is said: this returns when the parent is gone.
+            let _ = channel.read(&mut word);
+        }
+    }
+    // SAFETY: ends the process at once; what the parent would do at its own exit is the parent's.
+    unsafe { libc::_exit(0) }
+}
+
+fn make_network() -> io::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+    super::net::loopback_up()
 }
 
 fn write_maps(pid: libc::pid_t, uids: &[IdMap], gids: &[IdMap]) -> io::Result<OwnedFd> {
@@ -54,6 +123,12 @@ fn write_maps(pid: libc::pid_t, uids: &[IdMap], gids: &[IdMap]) -> io::Result<Ow
         map.write_all(render(maps).as_bytes())?;
     }
     Ok(ns.into())
+}
+
+/// A path under which a process that was forked from this one can open what it inherited, whatever its ids and its
+/// namespaces are: as long as /proc is this one's.
+pub fn inherited_path(ns: &OwnedFd) -> std::path::PathBuf {
+    format!("/proc/self/fd/{}", ns.as_raw_fd()).into()
 }
 
 /// A path under which another process of ours can open the namespace while this one lives.
