@@ -381,9 +381,12 @@ impl Launcher {
         }
         let network = network::set_up(paths, draft, &init, staged.network.is_some(), status)?;
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
-        readback::before_start(init.pid, &expected)?;
+        // The container's process confines itself while its state is read; then it waits for the word to go.
         container.start().context(|| "start the container".into())?;
+        let as_built = readback::as_built(init.pid, &expected);
+        // A process that has failed is gone, and its own reason is the better one.
         await_ready(&ours, &init)?;
+        as_built?;
         readback::before_exec(init.pid, &expected)?;
         if let Some(path) = &draft.pidfile {
             write_pidfile(path, init.pid)?;

@@ -42,22 +42,21 @@ pub fn namespaces(pid: &str) -> Result<Namespaces> {
         .collect()
 }
 
-/// Everything that is final before the filter is loaded, except what only the loaded filter shows.
-pub fn before_start(pid: i32, expected: &Expected<'_>) -> Result<()> {
+/// Everything that is final when the container is built: the process itself may be confining itself meanwhile.
+pub fn as_built(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
     check_namespaces(pid, expected, &mut differences)?;
     check_maps(pid, expected, &mut differences)?;
-    check_status(pid, expected, false, &mut differences)?;
     check_mounts(pid, expected, &mut differences)?;
     check_labels(pid, expected, &mut differences)?;
     check_cgroup(pid, expected, &mut differences)?;
     differences.done()
 }
 
-/// Once more, when the container's process is confined and waits for the word to go.
+/// What the process has made of itself, when it is confined and waits for the word to go.
 pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
-    check_status(pid, expected, true, &mut differences)?;
+    check_status(pid, expected, &mut differences)?;
     check_selinux(pid, expected, &mut differences)?;
     differences.done()
 }
@@ -161,7 +160,7 @@ fn check_maps(pid: i32, expected: &Expected<'_>, differences: &mut Differences) 
     Ok(())
 }
 
-fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: &mut Differences) -> Result<()> {
+fn check_status(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let text = read(format!("/proc/{pid}/status"))?;
     let status: HashMap<&str, &str> =
         text.lines().filter_map(|l| l.split_once(':')).map(|(k, v)| (k, v.trim())).collect();
@@ -182,7 +181,7 @@ fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: 
     }
     differences.compare("supplementary groups", groups, found);
 
-    let sets = if confined { spec::sets(draft) } else { spec::sets_at_launch(draft) };
+    let sets = spec::sets(draft);
     for (name, set) in [
         ("CapInh", &sets.inheritable),
         ("CapPrm", &sets.permitted),
@@ -195,10 +194,8 @@ fn check_status(pid: i32, expected: &Expected<'_>, confined: bool, differences: 
     let bit = |on: bool| if on { "1" } else { "0" };
     differences.compare("no_new_privs", bit(draft.process.no_new_privileges.value), field("NoNewPrivs"));
     differences.compare("umask", format!("{:04o}", draft.process.umask.value), field("Umask").to_owned());
-    if confined {
-        let filtered = crate::seccomp::has_filter(&draft.seccomp);
-        differences.compare("seccomp mode", if filtered { "2" } else { "0" }, field("Seccomp"));
-    }
+    let filtered = crate::seccomp::has_filter(&draft.seccomp);
+    differences.compare("seccomp mode", if filtered { "2" } else { "0" }, field("Seccomp"));
     Ok(())
 }
 
