@@ -21,7 +21,7 @@ use crate::spec::{self, Staged};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
 use crate::storage::idrange::{self, IdRange};
-use crate::storage::{Stage, destination, devices, root};
+use crate::storage::{Stage, destination, devices, files, root};
 use crate::sys::{self, userns};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
@@ -651,9 +651,11 @@ fn stage_mounts(
         None => None,
     };
     root::make_workdir(&rootfs, &draft.process.cwd.value, owner)?;
+    let placed = files::place(&rootfs, &draft.mounts, &mounts, owner)?;
     Ok(Staged {
         root: rootfs,
         mounts,
+        placed,
         devices,
         userns: userns.map(userns::path),
         network: None,

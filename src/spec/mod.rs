@@ -22,6 +22,8 @@ pub struct Staged {
     pub root: PathBuf,
     /// One staged source per entry of the plan's mounts; `None` where libcontainer makes the mount itself.
     pub mounts: Vec<Option<PathBuf>>,
+    /// One answer per entry of the plan's mounts: it lies on the root already.
+    pub placed: Vec<bool>,
     /// One staged node per entry of the plan's devices, to be bound; `None` where libcontainer makes nodes of its own, which
     /// takes the host's user namespace.
     pub devices: Option<Vec<PathBuf>>,
@@ -41,6 +43,7 @@ impl Staged {
         Staged {
             root: "rootfs".into(),
             mounts: plan.draft.mounts.iter().map(mounts::printed_source).collect(),
+            placed: vec![false; plan.draft.mounts.len()],
             devices: None,
             userns: None,
             network: None,

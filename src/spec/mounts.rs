@@ -55,8 +55,10 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     if draft.namespaces.ipc.value == Namespace::Host && !planned("/dev/shm") {
         mounts.push(build("/dev/shm", "bind", "/dev/shm".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?);
     }
-    for (mount, source) in draft.mounts.iter().zip(&staged.mounts) {
-        mounts.push(planned_mount(mount, source.as_ref())?);
+    for ((mount, source), placed) in draft.mounts.iter().zip(&staged.mounts).zip(&staged.placed) {
+        if !placed {
+            mounts.push(planned_mount(mount, source.as_ref())?);
+        }
     }
     for (device, source) in draft.devices.iter().zip(staged.devices.iter().flatten()) {
         // Not nodev: it is a device that was asked for, and nothing but it is mounted.

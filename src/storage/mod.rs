@@ -5,6 +5,7 @@ pub mod binds;
 mod copyup;
 pub mod destination;
 pub mod devices;
+pub mod files;
 pub mod idrange;
 pub mod root;
 pub mod shift;

@@ -64,3 +64,11 @@ pub fn attach(mount: impl AsFd, target: &Path) -> io::Result<()> {
     rustix::mount::move_mount(mount.as_fd(), "", rustix::fs::CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     Ok(())
 }
+
+/// Attach a detached mount at what `target` is a descriptor of.
+pub fn attach_to(mount: impl AsFd, target: impl AsFd) -> io::Result<()> {
+    use rustix::mount::MoveMountFlags;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount.as_fd(), "", target.as_fd(), "", flags)?;
+    Ok(())
+}
