@@ -345,7 +345,7 @@ impl Launcher {
         };
         staged.network = netns.as_ref().map(userns::inherited_path);
         let mut spec = spec::to_oci(plan, &staged)?;
-        let limits = if group.is_own() { take_limits(&mut spec) } else { None };
+        let limits = trim(&mut spec, draft, group);
         let bundle = stage.folder("bundle")?;
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
@@ -819,11 +819,16 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
         .context(|| "give the terminal to the container's user".into())
 }
 
-/// The limits out of the spec: libcontainer then sets none, and needs no cgroup hierarchy.
-fn take_limits(spec: &mut Spec) -> Option<LinuxResources> {
+/// Take out of the spec what libcontainer is not to do: masks over nothing, and, where the launcher places the container
+/// itself, the limits, which are returned.
+fn trim(spec: &mut Spec, draft: &Draft, group: &Placement) -> Option<LinuxResources> {
     let mut linux = spec.linux().clone()?;
-    let limits = linux.resources().clone();
-    linux.set_resources(None);
+    spec::leave_out_empty(draft, &mut linux);
+    let mut limits = None;
+    if group.is_own() {
+        limits = linux.resources().clone();
+        linux.set_resources(None);
+    }
     spec.set_linux(Some(linux));
     limits
 }
