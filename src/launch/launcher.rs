@@ -345,7 +345,7 @@ impl Launcher {
         };
         staged.network = netns.as_ref().map(userns::inherited_path);
         let mut spec = spec::to_oci(plan, &staged)?;
-        let limits = trim(&mut spec, draft, group);
+        let limits = trim(&mut spec, draft, group, stage)?;
         let bundle = stage.folder("bundle")?;
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
@@ -586,7 +586,7 @@ fn build(handoff: &Handoff, bundle: &Path, stage: &Stage, executor: Confine, pip
         .with_systemd(false)
         .with_detach(pipes.socket.is_some())
         .build()
-        .context(attempt)
+        .map_err(|e| Error::runner(attempt()).because(cgroup_v1::reason(stage, &e)))
 }
 
 fn stage_mounts(
@@ -821,16 +821,17 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
 
 /// Take out of the spec what libcontainer is not to do: masks over nothing, and, where the launcher places the container
 /// itself, the limits, which are returned.
-fn trim(spec: &mut Spec, draft: &Draft, group: &Placement) -> Option<LinuxResources> {
-    let mut linux = spec.linux().clone()?;
+fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Result<Option<LinuxResources>> {
+    let Some(mut linux) = spec.linux().clone() else { return Ok(None) };
     spec::leave_out_empty(draft, &mut linux);
     let mut limits = None;
     if group.is_own() {
         limits = linux.resources().clone();
         linux.set_resources(None);
+        cgroup_v1::decoy(stage, &mut linux)?;
     }
     spec.set_linux(Some(linux));
-    limits
+    Ok(limits)
 }
 
 /// What the launch adds to the planned capabilities, in the order in which it can be dropped: CAP_SETPCAP is what dropping
