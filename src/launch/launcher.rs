@@ -199,7 +199,7 @@ fn carry_out(
     if let Some(limits) = &limits {
         cgroup_v1::limit(group, limits)?;
     }
-    if draft.namespaces.network.value == NetworkMode::None {
+    if matches!(draft.namespaces.network.value, NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_)) {
         network::loopback(init.pid)?;
     }
     let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };

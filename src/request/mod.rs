@@ -12,6 +12,7 @@ mod detach_keys;
 mod device;
 mod device_rule;
 mod duration;
+mod egress;
 mod env;
 mod env_file;
 mod golang;
@@ -46,6 +47,7 @@ pub use detach_keys::DetachKeys;
 pub use device::{DeviceKind, DeviceRequest};
 pub use device_rule::DeviceRule;
 pub use duration::GoDuration;
+pub use egress::Egress;
 pub use env::{Env, EnvSetting};
 pub use golang::parse_bool;
 pub use gpus::GpuRequest;
@@ -319,6 +321,9 @@ pub struct NetworkRequest {
     pub links: Vec<String>,
     /// DOCKER_HOST of the caller where it is plain `tcp://` (no DOCKER_TLS_VERIFY).
     pub docker_host_plain_tcp: Option<String>,
+    /// `--egress`; empty: not given.
+    pub egress: Vec<Egress>,
+    pub host_access: bool,
 }
 
 /// Health check settings, carried for the record.

@@ -62,10 +62,13 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
         }
     }
     match &wanted.network.value {
-        NetworkMode::None => list.push(namespace(LinuxNamespaceType::Network, None)?),
+        NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_) => {
+            list.push(namespace(LinuxNamespaceType::Network, None)?);
+        }
         NetworkMode::Host => {}
-        other => {
-            return Err(Error::runner(format!("network {other:?} is not available yet")).hint("use --network none"));
+        NetworkMode::Container(name) => {
+            return Err(Error::runner(format!("cannot join the network namespace of {name}"))
+                .hint("joining another container's namespace is not available yet"));
         }
     }
     if let UserNamespace::Private { .. } = wanted.user.value {
