@@ -8,6 +8,7 @@ pub mod facts;
 pub mod image;
 pub mod landlock;
 pub mod launch;
+pub mod net;
 pub mod plan;
 pub mod policy;
 pub mod preset;

@@ -54,7 +54,7 @@ pub use gpus::GpuRequest;
 pub use idmap::IdMap;
 pub use log_opt::LogDriver;
 pub use mount::{BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path};
-pub use network::{NetworkSpec, NetworkTarget};
+pub use network::{NetworkSpec, NetworkTarget, is_network_name};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
 pub use pull_policy::PullPolicy;
