@@ -9,6 +9,7 @@ pub mod facts;
 pub mod image;
 pub mod landlock;
 pub mod launch;
+pub mod net;
 pub mod observe;
 pub mod plan;
 pub mod policy;

@@ -129,6 +129,21 @@ fn namespaces(t: &mut Table, plan: &Plan) {
         NetworkMode::Named(name) => format!("its own, on network {name}"),
     };
     t.asked("network", &n.network, network, "bridge docker0, with the other containers and a way out");
+    let p = &plan.draft.network;
+    if let Some(egress) = &p.egress {
+        let to: Vec<String> = egress.value.iter().map(ToString::to_string).collect();
+        let to = if to.is_empty() { "nowhere".to_owned() } else { format!("to {} only", to.join(", ")) };
+        t.put("outgoing traffic", to, &egress.source, "anywhere");
+    }
+    if p.host_access {
+        let source = Source::Flag("--allow-host-access".into());
+        t.put("services of the host", "can be reached", &source, "can be reached");
+    }
+    for port in &p.publish {
+        let source = Source::Flag("--publish".into());
+        let docker = if port.host_ip.is_none() { "on every address of the host" } else { "the same" };
+        t.put("published port", port.to_string(), &source, docker);
+    }
 }
 
 fn namespace(ns: &Namespace) -> String {

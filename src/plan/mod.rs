@@ -15,6 +15,7 @@ pub use sourced::{Source, Sourced};
 use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 /// What would run.
@@ -119,9 +120,39 @@ pub struct Published {
     pub host_ip: Option<String>,
     /// `None`: an ephemeral port.
     pub host_port: Option<u16>,
+    /// Any free port from `host_port` to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port_last: Option<u16>,
     pub container_port: u16,
     /// tcp, udp or sctp.
     pub protocol: String,
+}
+
+impl fmt::Display for Published {
+    /// `127.0.0.1:8080->80/tcp`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host_ip.as_deref() {
+            Some(ip) if ip.contains(':') => write!(f, "[{ip}]:")?,
+            ip => write!(f, "{}:", ip.unwrap_or("127.0.0.1"))?,
+        }
+        match (self.host_port, self.host_port_last) {
+            (Some(first), Some(last)) => write!(f, "{first}-{last}")?,
+            (Some(port), None) => write!(f, "{port}")?,
+            (None, _) => f.write_str("any")?,
+        }
+        write!(f, "->{}/{}", self.container_port, self.protocol)
+    }
+}
+
+impl fmt::Display for EgressRule {
+    /// As it was typed, but for the length of a single address.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.to, self.port) {
+            (EgressTo::Net(net), Some(port)) if net.contains(':') => write!(f, "[{net}]:{port}"),
+            (EgressTo::Net(to) | EgressTo::Name(to), Some(port)) => write!(f, "{to}:{port}"),
+            (EgressTo::Net(to) | EgressTo::Name(to), None) => f.write_str(to),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -445,11 +476,53 @@ pub struct BlkioDevice {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NetworkPlan {
-    /// Lines for /etc/hosts: (name, address).
+    /// Lines for /etc/hosts: (name, address). `host-gateway` stands for the gateway of the first network, known at launch.
     pub hosts: Vec<(String, String)>,
+    /// Networks to join, in order; the first is eth0. Empty where the container has no bridge.
+    pub endpoints: Vec<EndpointPlan>,
+    /// Ports to publish. Where `host_port` is none, whichever is free.
+    pub publish: Vec<Published>,
+    /// Where outgoing traffic may go; `None`: anywhere. An empty list: nowhere.
+    pub egress: Option<Sourced<Vec<EgressRule>>>,
+    /// The container may reach services of the host and ports that others publish on it.
+    pub host_access: bool,
+    /// Name servers as asked for with `--dns`; empty: those that the host uses when the container starts.
     pub dns: Vec<String>,
     pub dns_search: Vec<String>,
     pub dns_options: Vec<String>,
+}
+
+/// One network that the container joins, and as what.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EndpointPlan {
+    /// Name or id of the network.
+    pub network: String,
+    /// Names besides the container's own, on this network only.
+    pub aliases: Vec<String>,
+    pub ip: Option<String>,
+    pub ip6: Option<String>,
+    /// Six bytes of hexadecimal with colons.
+    pub mac: Option<String>,
+    /// Of several networks the one with the highest number is the way out; the first of equals.
+    pub gw_priority: i64,
+}
+
+/// One `--egress`: a destination, and the port where it is limited to one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EgressRule {
+    pub to: EgressTo,
+    /// Of TCP, UDP and SCTP alike; `None`: any port and protocol.
+    pub port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EgressTo {
+    /// An address or a network: `192.0.2.0/24`, `2001:db8::7/128`.
+    Net(String),
+    /// A name, lower case, without a dot at the end: whatever addresses it has when it is looked up.
+    Name(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

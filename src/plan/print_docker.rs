@@ -103,9 +103,26 @@ fn namespaces(l: &mut Line, plan: &Plan) {
         NetworkMode::Container(name) => format!("container:{name}"),
         NetworkMode::Named(name) => name.clone(),
     };
-    l.with("--network", network);
-    for p in &plan.draft.asked.publish {
-        let host = p.host_port.map(|n| n.to_string()).unwrap_or_default();
+    match plan.draft.network.endpoints.as_slice() {
+        [] => l.with("--network", network),
+        endpoints => {
+            for e in endpoints {
+                let mut words = vec![format!("name={}", e.network)];
+                words.extend(e.aliases.iter().map(|a| format!("alias={a}")));
+                words.extend(e.ip.iter().map(|ip| format!("ip={ip}")));
+                words.extend(e.ip6.iter().map(|ip| format!("ip6={ip}")));
+                words.extend(e.mac.iter().map(|mac| format!("mac-address={mac}")));
+                let plain = words.len() == 1;
+                l.with("--network", if plain { e.network.clone() } else { words.join(",") });
+            }
+        }
+    }
+    for p in &plan.draft.network.publish {
+        let host = match (p.host_port, p.host_port_last) {
+            (Some(first), Some(last)) => format!("{first}-{last}"),
+            (Some(port), None) => port.to_string(),
+            (None, _) => String::new(),
+        };
         let ip = p.host_ip.as_deref().unwrap_or("127.0.0.1");
         l.with("-p", format!("{ip}:{host}:{}/{}", p.container_port, p.protocol));
     }
@@ -226,6 +243,13 @@ fn cannot(plan: &Plan) -> Vec<String> {
     if !hidden.is_empty() {
         add(&format!("hiding files inside a bound folder: {}", hidden.join(" ")));
     }
+    if let Some(egress) = &d.network.egress {
+        let to: Vec<String> = egress.value.iter().map(ToString::to_string).collect();
+        add(&format!("limiting outgoing traffic: {}", if to.is_empty() { "none".into() } else { to.join(" ") }));
+    }
+    if !d.network.endpoints.is_empty() && !d.network.host_access {
+        add("keeping containers from services of the host, from other bridges and from cloud metadata");
+    }
     if let Some(t) = &d.timeout {
         add(&format!("a time limit: put `timeout {}` before it", t.value));
     }
@@ -256,7 +280,7 @@ mod tests {
             ["--cap-drop", "ALL"],
             ["--cap-add", "CHOWN"],
             ["--security-opt", "no-new-privileges"],
-            ["--network", "none"],
+            ["--network", "bridge"],
             ["--pids-limit", "2048"],
             ["--mount", "type=bind,src=/usr,dst=/u,readonly,bind-propagation=rprivate"],
             ["--entrypoint", "/entry"],

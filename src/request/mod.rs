@@ -12,6 +12,7 @@ mod detach_keys;
 mod device;
 mod device_rule;
 mod duration;
+mod egress;
 mod env;
 mod env_file;
 mod golang;
@@ -47,13 +48,14 @@ pub use detach_keys::DetachKeys;
 pub use device::{DeviceKind, DeviceRequest};
 pub use device_rule::DeviceRule;
 pub use duration::GoDuration;
+pub use egress::Egress;
 pub use env::{Env, EnvSetting};
 pub use golang::parse_bool;
 pub use gpus::GpuRequest;
 pub use idmap::IdMap;
 pub use log_opt::LogDriver;
 pub use mount::{BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path};
-pub use network::{NetworkSpec, NetworkTarget};
+pub use network::{NetworkSpec, NetworkTarget, is_network_name};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
 pub use pull_policy::PullPolicy;
@@ -321,6 +323,9 @@ pub struct NetworkRequest {
     pub links: Vec<String>,
     /// DOCKER_HOST of the caller where it is plain `tcp://` (no DOCKER_TLS_VERIFY).
     pub docker_host_plain_tcp: Option<String>,
+    /// `--egress`; empty: not given.
+    pub egress: Vec<Egress>,
+    pub host_access: bool,
 }
 
 /// Health check settings, carried for the record.

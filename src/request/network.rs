@@ -38,9 +38,10 @@ impl NetworkTarget {
             _ => match name.strip_prefix("container:") {
                 Some("") => return Err("invalid container format container:<name|id>".into()),
                 Some(container) => NetworkTarget::Container(container.to_owned()),
-                None => NetworkTarget::Named(super::mount::volume_name(name).map_err(|_| {
-                    format!("invalid network name {name:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
-                })?),
+                None if is_network_name(name) => NetworkTarget::Named(name.to_owned()),
+                None => {
+                    return Err(format!("invalid network name {name:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"));
+                }
             },
         })
     }
@@ -109,6 +110,13 @@ impl FromStr for NetworkSpec {
         spec.target = NetworkTarget::parse(&name)?;
         Ok(spec)
     }
+}
+
+/// docker's rule for names of networks; unlike a volume's one letter will do.
+pub fn is_network_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.len() <= 200
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// docker's test: a word, `=`, a word, somewhere in the text.

@@ -54,12 +54,25 @@ impl PortRange {
 }
 
 impl PortSpec {
+    /// What to carry out: one entry a container port.
+    pub fn wanted(&self) -> Vec<Published> {
+        let mut all = self.published();
+        if self.container.len() == 1
+            && let Some(range) = self.host.filter(|r| r.len() > 1)
+        {
+            all.truncate(1);
+            all[0].host_port_last = Some(range.end);
+        }
+        all
+    }
+
     /// One entry a port. Where one container port may get any host port of a range, every port of the range is listed: a
     /// rule has to judge them all.
     pub fn published(&self) -> Vec<Published> {
         let entry = |host_port: Option<u16>, container_port: u16| Published {
             host_ip: self.host_ip.map(|ip| ip.to_string()),
             host_port,
+            host_port_last: None,
             container_port,
             protocol: self.protocol.to_string(),
         };

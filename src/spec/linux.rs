@@ -82,11 +82,12 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
     }
     match &wanted.network.value {
         NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_) => {
-            list.push(namespace(LinuxNamespaceType::Network, staged.network.as_deref())?)
+            list.push(namespace(LinuxNamespaceType::Network, staged.network.as_deref())?);
         }
         NetworkMode::Host => {}
-        other => {
-            return Err(Error::runner(format!("network {other:?} is not available yet")).hint("use --network none"));
+        NetworkMode::Container(name) => {
+            return Err(Error::runner(format!("cannot join the network namespace of {name}"))
+                .hint("joining another container's namespace is not available yet"));
         }
     }
     if let UserNamespace::Private { .. } = wanted.user.value {

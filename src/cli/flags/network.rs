@@ -5,17 +5,21 @@ super::flags! {
     pub struct NetworkFlags, "Network" {
         /// Add a line to /etc/hosts: HOST:IP
         add_host: List("add-host", "list");
+        /// Let the container reach services of the host and ports published on it
+        allow_host_access: Switch("allow-host-access");
         /// DNS server
         dns: List("dns", "list");
         /// DNS option
         dns_option: List("dns-option", "list" | "dns-opt");
         /// DNS search domain
         dns_search: List("dns-search", "list");
+        /// Limit outgoing traffic to HOST[:PORT], NETWORK[:PORT] or NAME[:PORT]; none: nowhere
+        egress: List("egress", "list");
         /// Name a port in the container's metadata
         expose: List("expose", "list");
-        /// IPv4 address on a user network
+        /// IPv4 address on a network
         ip: Text("ip", "string");
-        /// IPv6 address on a user network
+        /// IPv6 address on a network
         ip6: Text("ip6", "string");
         /// Link to another container (deprecated)
         link: List("link", "list");

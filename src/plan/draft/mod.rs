@@ -20,12 +20,12 @@ pub use id::{new_id, random_name};
 pub use paths::{MASKED as MASKED_PATHS, READONLY as READONLY_PATHS};
 pub use words::words;
 
-use super::{Asked, Draft, ImagePlan, Published, RootPlan, Source, Sourced, StdioPlan};
+use super::{Asked, Draft, ImagePlan, RootPlan, Source, Sourced, StdioPlan};
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::image::store::Image;
 use crate::preset::{Key, Preset};
-use crate::request::{Protocol, Request};
+use crate::request::{PortSpec, Request};
 use crate::state::Paths;
 
 /// Everything that decides about one container.
@@ -66,7 +66,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let hostname = network::hostname(&inputs, &namespaces)?;
     let user = process::user(&inputs, &namespaces)?;
     let resources = resources::resolve(&inputs, &mut notices)?;
-    let network = network::resolve(&inputs, &namespaces)?;
+    let network = network::resolve(&inputs, &namespaces, &mut notices)?;
     let root = RootPlan { readonly: readonly(&inputs)? };
     let mut mounts = mounts::resolve(&inputs, &resources, &user, &mut notices)?;
     network::files(&inputs, &namespaces, &hostname, &network, &root, &mut mounts)?;
@@ -202,7 +202,7 @@ fn asked(request: &Request) -> Asked {
         cap_add_all: isolation.cap_add.iter().any(|c| c.is_all()),
         gpus: isolation.gpus.as_ref().map(|g| g.typed.clone()),
         publish_all: network.publish_all,
-        publish: network.publish.iter().flat_map(published).collect(),
+        publish: network.publish.iter().flat_map(PortSpec::published).collect(),
         cgroup_parent: resources.cgroup_parent.clone(),
         oom_kill_disable: resources.oom_kill_disable,
         env_host: request.process.env_host,
@@ -225,24 +225,6 @@ fn asked(request: &Request) -> Asked {
         // Known only when a registry is spoken to; a pull has its own check.
         insecure_registry: None,
     }
-}
-
-/// A range of ports, one by one.
-fn published(spec: &crate::request::PortSpec) -> Vec<Published> {
-    let one_to_one = spec.host.is_some_and(|h| h.end - h.start == spec.container.end - spec.container.start);
-    (spec.container.start..=spec.container.end)
-        .map(|port| Published {
-            host_ip: spec.host_ip.map(|ip| ip.to_string()),
-            host_port: spec.host.map(|h| if one_to_one { h.start + (port - spec.container.start) } else { h.start }),
-            container_port: port,
-            protocol: match spec.protocol {
-                Protocol::Tcp => "tcp",
-                Protocol::Udp => "udp",
-                Protocol::Sctp => "sctp",
-            }
-            .to_owned(),
-        })
-        .collect()
 }
 
 /// What a value that no flag decided has as its source.

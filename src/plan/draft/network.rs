@@ -3,11 +3,17 @@
 use super::Inputs;
 use crate::error::{Error, Result};
 use crate::plan::{
-    MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan, RootPlan, Source, Sourced, UserNamespace,
+    EgressRule, EndpointPlan, MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan, Published,
+    RootPlan, Source, Sourced, UserNamespace,
 };
-use crate::request::clean_path;
+use crate::request::{Egress, Exposed, NetworkSpec, NetworkTarget, PortSpec, clean_path};
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// Name of the network that a container is on where none is named.
+const BRIDGE: &str = "bridge";
+/// Where the supervisor answers questions about names, inside the container's network namespace: docker's address.
+const RESOLVER: &str = "127.0.0.11";
 
 pub(super) fn hostname(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourced<String>> {
     let asked = inputs.request.process.hostname.as_ref().filter(|h| !h.is_empty());
@@ -25,19 +31,143 @@ pub(super) fn hostname(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourc
     })
 }
 
-pub(super) fn resolve(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<NetworkPlan> {
+pub(super) fn resolve(inputs: &Inputs<'_>, ns: &NamespacesPlan, notices: &mut Vec<String>) -> Result<NetworkPlan> {
     let n = &inputs.request.network;
+    let bridged = matches!(ns.network.value, NetworkMode::Bridge | NetworkMode::Named(_));
     let mut hosts = Vec::new();
     for entry in &n.add_host {
-        if entry.address == "host-gateway" && ns.network.value != NetworkMode::Bridge {
-            return Err(Error::runner(format!(
-                "--add-host {}:host-gateway: there is no gateway to the host without a bridge network",
-                entry.name
-            )));
+        if entry.address == "host-gateway" {
+            if !bridged {
+                return Err(Error::runner(format!(
+                    "--add-host {}:host-gateway: there is no gateway to the host without a bridge network",
+                    entry.name
+                )));
+            }
+            if !n.host_access {
+                notices.push(format!(
+                    "--add-host {}:host-gateway names the host, which a container may not reach: --allow-host-access lets it",
+                    entry.name
+                ));
+            }
         }
         hosts.push((entry.name.clone(), entry.address.clone()));
     }
-    Ok(NetworkPlan { hosts, dns: n.dns.clone(), dns_search: n.dns_search.clone(), dns_options: n.dns_options.clone() })
+    let publish = publish(inputs, ns, notices)?;
+    if !bridged && !n.egress.is_empty() && ns.network.value != NetworkMode::None {
+        return Err(Error::runner(
+            "--egress: the network belongs to somebody else, whose traffic is not this container's",
+        )
+        .hint("leave --egress out, or use a bridge network"));
+    }
+    Ok(NetworkPlan {
+        hosts,
+        endpoints: if bridged { endpoints(inputs)? } else { Vec::new() },
+        publish,
+        egress: egress(inputs),
+        host_access: n.host_access,
+        dns: n.dns.clone(),
+        dns_search: n.dns_search.clone(),
+        dns_options: n.dns_options.clone(),
+    })
+}
+
+fn endpoints(inputs: &Inputs<'_>) -> Result<Vec<EndpointPlan>> {
+    let networks = &inputs.request.network.networks;
+    if networks.is_empty() {
+        return Ok(vec![EndpointPlan { network: BRIDGE.into(), ..EndpointPlan::default() }]);
+    }
+    let one = |spec: &NetworkSpec| {
+        let network = match &spec.target {
+            NetworkTarget::Named(name) => name.clone(),
+            _ if spec.ip.is_some() || spec.ip6.is_some() => {
+                return Err(Error::runner(
+                    "invalid endpoint settings: user specified IP address is supported on user defined networks only",
+                ));
+            }
+            _ => BRIDGE.into(),
+        };
+        Ok(EndpointPlan {
+            network,
+            aliases: spec.aliases.clone(),
+            ip: spec.ip.clone(),
+            ip6: spec.ip6.clone(),
+            mac: spec.mac.clone(),
+            gw_priority: spec.gw_priority.unwrap_or(0),
+        })
+    };
+    networks.iter().map(one).collect()
+}
+
+/// What `-p` and `-P` come to. With `-P` every port that the image or `--expose` names and no `-p` does.
+fn publish(inputs: &Inputs<'_>, ns: &NamespacesPlan, notices: &mut Vec<String>) -> Result<Vec<Published>> {
+    let n = &inputs.request.network;
+    let mut publish: Vec<Published> = n.publish.iter().flat_map(PortSpec::wanted).collect();
+    if n.publish_all {
+        for (port, protocol) in exposed(inputs) {
+            if !publish.iter().any(|p| (p.container_port, p.protocol.as_str()) == (port, &protocol)) {
+                publish.push(Published {
+                    host_ip: None,
+                    host_port: None,
+                    host_port_last: None,
+                    container_port: port,
+                    protocol,
+                });
+            }
+        }
+    }
+    if publish.is_empty() {
+        return Ok(publish);
+    }
+    match &ns.network.value {
+        NetworkMode::Bridge | NetworkMode::Named(_) => {}
+        NetworkMode::Host => {
+            notices.push("Published ports are discarded when using host network mode".into());
+            return Ok(Vec::new());
+        }
+        NetworkMode::None => {
+            notices.push("published ports are discarded: the container has loopback only".into());
+            return Ok(Vec::new());
+        }
+        NetworkMode::Container(_) => {
+            return Err(Error::runner("conflicting options: port publishing and the container type network mode"));
+        }
+    }
+    if publish.iter().any(|p| p.host_ip.is_none()) {
+        notices.push("no address given: published on 127.0.0.1 only; -p 0.0.0.0:… asks for more".into());
+    }
+    Ok(publish)
+}
+
+/// Ports that the image's config and `--expose` name.
+fn exposed(inputs: &Inputs<'_>) -> std::collections::BTreeSet<(u16, String)> {
+    let mut ports = std::collections::BTreeSet::new();
+    let config = inputs.image.config.config().as_ref();
+    for text in config.and_then(|c| c.exposed_ports().as_ref()).into_iter().flatten() {
+        // What an image says in a form that is not a port opens nothing.
+        if let Ok(exposed) = text.parse::<Exposed>() {
+            ports.extend(exposed.ports.iter().map(|p| (p, exposed.protocol.to_string())));
+        }
+    }
+    for exposed in &inputs.request.network.expose {
+        ports.extend(exposed.ports.iter().map(|p| (p, exposed.protocol.to_string())));
+    }
+    ports.retain(|(port, _)| *port != 0);
+    ports
+}
+
+fn egress(inputs: &Inputs<'_>) -> Option<Sourced<Vec<EgressRule>>> {
+    let asked = &inputs.request.network.egress;
+    if asked.is_empty() {
+        return None;
+    }
+    let rules: std::collections::BTreeSet<EgressRule> = asked
+        .iter()
+        .filter_map(|e| match e {
+            Egress::None => None,
+            Egress::To(rule) => Some(rule.clone()),
+        })
+        .collect();
+    Some(Sourced::flag(rules.into_iter().collect(), "--egress"))
 }
 
 /// Safe because they reach no further than the container's own network namespace; they replace NET_BIND_SERVICE and
@@ -126,7 +256,13 @@ fn hosts(inputs: &Inputs<'_>, ns: &NamespacesPlan, hostname: &str, network: &Net
 }
 
 /// With loopback only, the host's resolvers and search domains would be of no use, and tell where the container runs.
+///
+/// On a bridge the name server is hardrun's own, which asks those of `--dns` or the host's in turn: a resolver on the
+/// host's loopback works too.
 fn resolv_conf(inputs: &Inputs<'_>, ns: &NamespacesPlan, network: &NetworkPlan) -> Result<String> {
+    let bridged = matches!(ns.network.value, NetworkMode::Bridge | NetworkMode::Named(_));
+    let own = [RESOLVER.to_owned()];
+    let nameservers = if bridged { &own[..] } else { &network.dns[..] };
     let host = match ns.network.value {
         NetworkMode::None => String::new(),
         _ => inputs.host.read(Path::new("/etc/resolv.conf"))?,
@@ -150,8 +286,22 @@ fn resolv_conf(inputs: &Inputs<'_>, ns: &NamespacesPlan, network: &NetworkPlan) 
             }
         }
     };
-    put("nameserver", &network.dns, false);
+    put("nameserver", nameservers, false);
     put("search", &network.dns_search, true);
     put("options", &network.dns_options, true);
+    if bridged && !text.lines().any(|l| l.starts_with("options") && l.contains("ndots:")) {
+        // As docker: a name of one label is asked for as it is first, for that is what containers are called.
+        match text.lines().position(|l| l.starts_with("options")) {
+            Some(at) => {
+                let lines: Vec<String> = text
+                    .lines()
+                    .enumerate()
+                    .map(|(n, l)| if n == at { format!("{l} ndots:0\n") } else { format!("{l}\n") })
+                    .collect();
+                text = lines.concat();
+            }
+            None => text.push_str("options ndots:0\n"),
+        }
+    }
     Ok(text)
 }

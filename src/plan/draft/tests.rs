@@ -171,8 +171,9 @@ fn a_plain_run_has_every_layer_on() {
     for ns in [&d.namespaces.pid, &d.namespaces.ipc, &d.namespaces.uts, &d.namespaces.cgroup] {
         assert_eq!(ns.value, Namespace::Private);
     }
-    assert_eq!(d.namespaces.network.value, NetworkMode::None);
-    assert!(d.notices.iter().any(|n| n.contains("loopback only")));
+    assert_eq!(d.namespaces.network.value, NetworkMode::Bridge);
+    assert_eq!(d.network.endpoints[0].network, "bridge");
+    assert!(d.notices.is_empty(), "{:?}", d.notices);
     assert!(d.process.no_new_privileges.value);
     assert_eq!(d.capabilities.value.len(), 7);
     assert_eq!(d.resources.memory.as_ref().unwrap().value, 3 << 30);
@@ -489,12 +490,18 @@ fn files_of_the_network_fit_the_namespace() {
         MountKind::File { content, .. } => content.clone(),
         other => panic!("{other:?}"),
     };
+    let on = |name: &str| vec![name.parse::<NetworkSpec>().unwrap()];
     let d = Case::new(&["x"]).draft().unwrap();
+    assert!(file(&d, "/etc/resolv.conf").starts_with("nameserver 127.0.0.11\n"));
+    assert!(file(&d, "/etc/resolv.conf").ends_with("ndots:0\n"));
+    assert!(!file(&d, "/etc/hosts").contains("a1b2c3d4e5f6"), "its address is known when it has one");
+    let d = Case::new(&["x"]).ask(|r| r.network.networks = on("none")).draft().unwrap();
     assert!(file(&d, "/etc/hosts").contains("127.0.1.1\ta1b2c3d4e5f6\n"));
     assert_eq!(file(&d, "/etc/hostname"), "a1b2c3d4e5f6\n");
     assert_eq!(file(&d, "/etc/resolv.conf"), "", "loopback only: nothing of the host's network is told");
     let d = Case::new(&["x"])
         .ask(|r| {
+            r.network.networks = on("none");
             r.network.dns = vec!["198.51.100.1".into()];
             r.network.add_host = vec![AddHost { name: "db".into(), address: "192.0.2.7".into() }];
         })
@@ -509,4 +516,60 @@ fn a_draft_reads_back_from_its_json() {
     let d = Case::new(&["x"]).draft().unwrap();
     let json = serde_json::to_string(&d).unwrap();
     assert_eq!(serde_json::from_str::<Draft>(&json).unwrap(), d);
+}
+
+#[test]
+fn ports_addresses_and_ways_out_are_decided() {
+    let ask = |change: &dyn Fn(&mut crate::request::NetworkRequest)| {
+        Case::new(&["x"]).ask(|r| change(&mut r.network)).draft()
+    };
+    let d = ask(&|n| n.publish = vec!["8080-8081:80".parse().unwrap(), "0.0.0.0::53/udp".parse().unwrap()]).unwrap();
+    let shown: Vec<String> = d.network.publish.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["127.0.0.1:8080-8081->80/tcp", "0.0.0.0:any->53/udp"]);
+    assert_eq!(d.asked.publish.len(), 3, "a rule judges every port that may be taken");
+    assert!(d.notices.iter().any(|n| n.contains("published on 127.0.0.1 only")));
+    let d = ask(&|n| {
+        n.networks = vec!["none".parse().unwrap()];
+        n.publish = vec!["80:80".parse().unwrap()];
+    })
+    .unwrap();
+    assert!(d.network.publish.is_empty() && d.notices.iter().any(|n| n.contains("discarded")));
+    let d = ask(&|n| {
+        n.publish_all = true;
+        n.expose = vec!["9000".parse().unwrap()];
+    })
+    .unwrap();
+    assert!(d.network.publish.iter().any(|p| p.container_port == 9000 && p.host_port.is_none()));
+    let e = ask(&|n| n.networks = vec!["name=bridge,ip=172.17.0.9".parse().unwrap()]).unwrap_err();
+    assert!(e.message.contains("supported on user defined networks only"), "{e}");
+    let d = ask(&|n| n.networks = vec!["name=a,ip=10.9.0.9,alias=db".parse().unwrap(), "b".parse().unwrap()]).unwrap();
+    assert_eq!(d.network.endpoints.len(), 2);
+    assert_eq!(
+        (d.network.endpoints[0].ip.as_deref(), d.network.endpoints[0].aliases.as_slice()),
+        (Some("10.9.0.9"), &["db".to_owned()][..])
+    );
+    assert!(ask(&|_| {}).unwrap().network.egress.is_none());
+    let d = ask(&|n| n.egress = vec!["none".parse().unwrap()]).unwrap();
+    assert_eq!(d.network.egress.unwrap().value, []);
+    let d = ask(&|n| n.egress = vec!["10.0.0.1:443".parse().unwrap(), "Example.org".parse().unwrap()]).unwrap();
+    let to: Vec<String> = d.network.egress.unwrap().value.iter().map(ToString::to_string).collect();
+    assert_eq!(to, ["10.0.0.1/32:443", "example.org"]);
+    let host = |n: &mut crate::request::NetworkRequest| n.networks = vec!["host".parse().unwrap()];
+    assert!(
+        ask(&|n| {
+            host(n);
+            n.egress = vec!["none".parse().unwrap()];
+        })
+        .is_err()
+    );
+    let gateway = |access| {
+        ask(&move |n| {
+            n.host_access = access;
+            n.add_host = vec![AddHost { name: "h".into(), address: "host-gateway".into() }];
+        })
+        .unwrap()
+        .notices
+        .len()
+    };
+    assert_eq!((gateway(false), gateway(true)), (1, 0));
 }

@@ -61,8 +61,13 @@ fn args(words: &[&str]) -> Draft {
 fn port(ip: Option<&str>, host: Option<u16>, container: u16) -> Draft {
     let host_ip = ip.map(str::to_owned);
     d(|d| {
-        d.asked.publish =
-            vec![Published { host_ip, host_port: host, container_port: container, protocol: "tcp".into() }]
+        d.asked.publish = vec![Published {
+            host_ip,
+            host_port: host,
+            host_port_last: None,
+            container_port: container,
+            protocol: "tcp".into(),
+        }]
     })
 }
 

@@ -10,6 +10,8 @@ use crate::request::{Env, NetworkRequest, NetworkSpec, NetworkTarget, Request};
 pub fn resolve(flags: NetworkFlags, request: &mut Request, env: &Env, notes: &mut Notes) -> Result<()> {
     let NetworkFlags {
         add_host,
+        allow_host_access,
+        egress,
         dns,
         dns_option,
         dns_search,
@@ -59,6 +61,8 @@ pub fn resolve(flags: NetworkFlags, request: &mut Request, env: &Env, notes: &mu
         no_hosts: switch("--no-hosts", no_hosts)?.unwrap_or(false),
         links: each("--link", link, parse_link)?,
         docker_host_plain_tcp: plain_tcp(env),
+        egress: list("--egress", egress)?,
+        host_access: switch("--allow-host-access", allow_host_access)?.unwrap_or(false),
     };
     what_is_not_carried_out(&request.network, notes);
     Ok(())
@@ -70,19 +74,8 @@ pub(super) fn joins(flag: &str) -> String {
 }
 
 fn what_is_not_carried_out(network: &NetworkRequest, notes: &mut Notes) {
-    if let Some(spec) =
-        network.networks.iter().find(|n| matches!(n.target, NetworkTarget::Bridge | NetworkTarget::Named(_)))
-    {
-        notes.unsupported(format!("{} is not carried out yet: of networks there are none and host", spec.typed));
-    }
     if let Some(spec) = network.networks.iter().find(|n| matches!(n.target, NetworkTarget::Container(_))) {
         notes.unsupported(joins(&spec.typed));
-    }
-    for port in &network.publish {
-        notes.unsupported(format!("{} is not carried out yet: ports come with bridge networks", port.typed));
-    }
-    if network.publish_all {
-        notes.unsupported("-P is not carried out yet: ports come with bridge networks");
     }
     if !network.links.is_empty() {
         notes
@@ -96,6 +89,12 @@ fn what_is_not_carried_out(network: &NetworkRequest, notes: &mut Notes) {
             spec.ip.is_some() || spec.ip6.is_some() || spec.mac.is_some() || !spec.link_local_ips.is_empty();
         if addressed && !spec.target.is_user_defined() && spec.target != NetworkTarget::Bridge {
             notes.unsupported(format!("{}: addresses can only be set on a bridge network", spec.typed));
+        }
+        if !spec.link_local_ips.is_empty() {
+            notes.unsupported("--link-local-ip is not carried out: link-local addresses are kept from containers");
+        }
+        if let Some((key, _)) = spec.driver_opts.first() {
+            notes.unsupported(format!("{}: driver option {key} is not carried out", spec.typed));
         }
     }
 }

@@ -152,11 +152,8 @@ fn what_is_not_carried_out_says_so() {
         "-d a",
         "--restart always a",
         "--health-cmd x a",
-        "-p 80:80 a",
-        "-P a",
-        "--network bridge a",
-        "--network foo a",
-        "--ip 1.2.3.4 a",
+        "--link-local-ip 169.254.1.1 a",
+        "--network name=foo,driver-opt=a=b a",
         "--gpus all a",
         "--pod x a",
         "--pod-id-file x a",
@@ -187,7 +184,8 @@ fn what_is_not_carried_out_says_so() {
         assert_eq!(r.unsupported.len(), 1, "{text}: {:?}", r.unsupported);
         assert!(r.unsupported[0].starts_with('-'), "{text}: {:?}", r.unsupported);
     }
-    for text in ["--network none a", "--network host a", "--sdnotify ignore a"] {
+    for text in ["--network none a", "--network host a", "--network foo a", "-p 80:80 a", "-P a", "--sdnotify ignore a"]
+    {
         assert!(resolve(text).unsupported.is_empty(), "{text}");
     }
 }
