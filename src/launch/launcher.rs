@@ -118,7 +118,9 @@ fn launch(handoff: &Handoff) -> Result<Ended> {
     if !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
         cidfile.discard();
     }
-    let cleaned = clean_up(&stage, record, &group, &draft.id).and_then(|()| ids.map_or(Ok(()), IdRange::release));
+    let cleaned = clean_up(&stage, record, &group, &draft.id)
+        .and_then(|()| crate::storage::volumes::remove_anonymous(&paths, &draft.volume_folders()))
+        .and_then(|()| ids.map_or(Ok(()), IdRange::release));
     match (result, cleaned) {
         (Ok(ended), Ok(())) => Ok(ended),
         (Ok(ended), Err(e)) => {

@@ -51,7 +51,9 @@ pub use golang::parse_bool;
 pub use gpus::GpuRequest;
 pub use idmap::IdMap;
 pub use log_opt::LogDriver;
-pub use mount::{BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path};
+pub use mount::{
+    BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path, parse_tmpfs,
+};
 pub use network::{NetworkSpec, NetworkTarget};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
