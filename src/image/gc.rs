@@ -37,6 +37,9 @@ pub struct Removed {
     pub deleted: Vec<Digest>,
 }
 
+/// A container that no record names.
+const UNKNOWN: &str = "container";
+
 /// One container of each kind, as it is named in a message.
 #[derive(Debug, Default)]
 struct Users {
@@ -190,6 +193,7 @@ impl Store {
                 // The image stays under its other names.
             } else if by_name.is_some() {
                 if !force && let Some(who) = users.any() {
+                    let who = if who == UNKNOWN { "a running container" } else { who };
                     return Err(Error::verb(format!(
                         "conflict: unable to remove repository reference {name:?} (must force) - {who} is using its \
                          referenced image {}",
@@ -252,7 +256,7 @@ impl Store {
         };
         if users.running.is_none() && entries.iter().any(held) {
             // One that is not on record yet, or leaves none.
-            users.running = Some("container".into());
+            users.running = Some(UNKNOWN.into());
         }
         Ok(users)
     }

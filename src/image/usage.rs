@@ -68,6 +68,9 @@ pub fn containers(paths: &Paths) -> Result<Vec<User>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::archive::load_archive;
+    use crate::image::store::{Image, Store};
+    use crate::image::testtar::{Tar, docker_archive};
     use crate::state::{Folder, testkit};
 
     #[test]
@@ -85,5 +88,73 @@ mod tests {
         assert!(containers(&paths).is_err());
         std::fs::write(path.join("record.json"), "").unwrap();
         assert!(containers(&paths).unwrap().is_empty());
+    }
+
+    /// A store with the image `app`, and a stopped container made from it.
+    fn used() -> (tempfile::TempDir, Store, Image, Folder) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&Paths::new(Some(&dir.path().join("root")))).unwrap();
+        let archive = docker_archive("app", &[Tar::new().file("content", "x").bytes()]);
+        load_archive(&store, archive.as_slice(), None).unwrap();
+        let image = store.find("app", None).unwrap().unwrap();
+        let mut record = testkit::record("aa", "web");
+        record.plan.draft.image = crate::plan::ImagePlan {
+            reference: "app".into(),
+            name: image.name.clone(),
+            manifest_digest: image.manifest_digest.clone(),
+            config_digest: image.config_digest.clone(),
+            layers: image.layers.clone(),
+        };
+        let folder = Folder::create(&store.paths, &record).unwrap();
+        (dir, store, image, folder)
+    }
+
+    #[test]
+    fn an_image_of_a_running_container_is_not_removed() {
+        let (_dir, store, image, folder) = used();
+        let short = &image.config_digest[7..19];
+        assert_eq!(
+            store.remove("app", false).unwrap_err().message,
+            format!(
+                "conflict: unable to remove repository reference \"app\" (must force) - container aa0000000000 is using its referenced image {short}"
+            )
+        );
+        assert_eq!(
+            store.remove(short, true).unwrap_err().message,
+            format!(
+                "conflict: unable to delete {short} (cannot be forced) - image is being used by running container aa0000000000"
+            )
+        );
+        assert!(store.prune(true, &[]).unwrap().removed.is_empty());
+        let removed = store.remove("app", true).unwrap();
+        assert_eq!((removed.untagged.as_slice(), removed.deleted.len()), (&["app:latest".to_owned()][..], 0));
+        assert_eq!(store.list(&[]).unwrap().len(), 1, "it stays without a name");
+        drop(folder);
+    }
+
+    #[test]
+    fn what_a_stopped_container_needs_outlives_the_image() {
+        let (_dir, store, image, folder) = used();
+        drop(folder);
+        let short = &image.config_digest[7..19];
+        assert!(store.remove("app", false).unwrap_err().message.contains("container aa0000000000 is using"));
+        assert_eq!(
+            store.remove(short, false).unwrap_err().message,
+            format!(
+                "conflict: unable to delete {short} (must be forced) - image is being used by stopped container aa0000000000"
+            )
+        );
+        let removed = store.remove("app", true).unwrap();
+        assert_eq!(removed.deleted.len(), 1, "the image, and none of its layers: {removed:?}");
+        assert!(store.find("app", None).unwrap().is_none() && store.list(&[]).unwrap().is_empty());
+        assert!(image.layers[0].join("content").exists() && store.has_blob(&image.manifest_digest).unwrap());
+        // Another image's removal does not take it either.
+        load_archive(&store, docker_archive("other", &[Tar::new().file("y", "").bytes()]).as_slice(), None).unwrap();
+        store.remove("other", false).unwrap();
+        store.release(&image.manifest_digest).unwrap();
+        assert!(image.layers[0].join("content").exists() && store.has_blob(&image.manifest_digest).unwrap());
+        Folder::open(&store.paths, &testkit::id("aa")).unwrap().unwrap().remove(&store.paths).unwrap();
+        store.release(&image.manifest_digest).unwrap();
+        assert!(!image.layers[0].exists() && !store.has_blob(&image.manifest_digest).unwrap());
     }
 }

@@ -180,7 +180,13 @@ fn refused_blob(blob: &Blob, refused: &Refused) -> Error {
 
 /// Docker's words for who may not push.
 pub fn denied(refused: &Refused) -> Error {
-    let text = if refused.wants_password { "no basic auth credentials" } else { refused.text.as_str() };
+    let text = match refused.status {
+        _ if refused.wants_password => "no basic auth credentials",
+        // The answer to a HEAD has no text.
+        401 if refused.codes.is_empty() => "unauthorized: authentication required",
+        403 if refused.codes.is_empty() => "denied: requested access to the resource is denied",
+        _ => refused.text.as_str(),
+    };
     Error::verb(text).hint("log in first (hardrun login SERVER), or use --authfile FILE or --creds USER:PASSWORD")
 }
 
