@@ -8,6 +8,7 @@ mod flags;
 mod guards;
 mod isolation;
 mod limits;
+mod push;
 mod refusals;
 mod registry;
 mod robust;
@@ -15,6 +16,7 @@ mod signals;
 mod stdio;
 mod store;
 mod tty;
+mod volumes;
 
 use crate::harness::Case;
 
@@ -33,6 +35,8 @@ pub fn all() -> Vec<Case> {
         refusals::CASES,
         store::CASES,
         registry::CASES,
+        push::CASES,
+        volumes::CASES,
         debian::CASES,
         robust::CASES,
         crate::measure::CASES,

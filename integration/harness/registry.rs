@@ -310,12 +310,14 @@ pub fn token_service(env: &Env, authority: &Authority, user: &str, password: &st
             if let Ok(mut log) = log.lock() {
                 log.push(target.clone());
             }
-            let repository =
-                target.split(['?', '&']).find_map(|p| p.strip_prefix("scope=repository%3A")?.strip_suffix("%3Apull"));
-            let access = match repository.filter(|_| known) {
-                Some(name) => json!([{"type": "repository", "name": name.replace("%2F", "/"), "actions": ["pull"]}]),
-                None => json!([]),
+            let scopes =
+                target.split(['?', '&']).filter_map(|p| p.strip_prefix("scope=repository%3A")?.split_once("%3A"));
+            let grant = |(name, actions): (&str, &str)| {
+                let actions: Vec<&str> = actions.split("%2C").collect();
+                json!({"type": "repository", "name": name.replace("%2F", "/"), "actions": actions})
             };
+            let access: Vec<Value> = scopes.filter(|_| known).map(grant).collect();
+            let access = Value::Array(access);
             let body = match sign(&certificate, &key, &work, access) {
                 Ok(token) => json!({"token": token}).to_string(),
                 Err(Stop::Fail(e) | Stop::Skip(e)) => e,

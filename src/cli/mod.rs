@@ -4,6 +4,7 @@ mod attach;
 mod audit_log;
 mod completions;
 mod create;
+mod confirm;
 mod deferred;
 mod doctor;
 mod each;
@@ -12,14 +13,20 @@ mod explain;
 mod fields;
 pub mod flags;
 mod help;
+mod history;
+mod image;
 mod images;
 mod import;
 mod load;
+mod login;
+mod logout;
 mod man;
 mod prepare;
 mod preset;
 mod pull;
 mod rm;
+mod push;
+mod registry_flags;
 mod rmi;
 mod rules;
 mod run;
@@ -31,6 +38,7 @@ mod stop;
 mod tag;
 mod usage;
 mod version;
+mod volume;
 mod words;
 
 pub use run::RunArgs;
@@ -94,14 +102,26 @@ enum Verb {
     Import(Deferred<import::Args>),
     /// Download an image from a registry
     Pull(Deferred<pull::Args>),
+    /// Upload an image to a registry
+    Push(Deferred<push::Args>),
+    /// Keep the credentials of a registry
+    Login(Deferred<login::Args>),
+    /// Forget the credentials of a registry
+    Logout(Deferred<logout::Args>),
     /// List images
     Images(Deferred<images::Args>),
     /// Remove images
     Rmi(Deferred<rmi::Args>),
+    /// Show the steps that an image was made in
+    History(Deferred<history::Args>),
+    /// Manage images
+    Image(Deferred<image::Args>),
     /// Give an image another name
     Tag(Deferred<tag::Args>),
     /// Save images to a tar archive
     Save(Deferred<save::Args>),
+    /// Manage volumes
+    Volume(Deferred<volume::Args>),
     /// List the rules, or explain one
     Rules(Deferred<rules::Args>),
     /// List and show presets
@@ -214,10 +234,16 @@ impl Verb {
             Verb::Load(args) => load::run(args.0, ctx),
             Verb::Import(args) => import::run(args.0, ctx),
             Verb::Pull(args) => pull::run(args.0, ctx),
+            Verb::Push(args) => push::run(args.0, ctx),
+            Verb::Login(args) => login::run(args.0, ctx),
+            Verb::Logout(args) => logout::run(args.0, ctx),
+            Verb::History(args) => history::run(args.0, ctx),
+            Verb::Image(args) => image::run(args.0, ctx),
             Verb::Images(args) => images::run(args.0, ctx),
             Verb::Rmi(args) => rmi::run(args.0, ctx),
             Verb::Tag(args) => tag::run(args.0, ctx),
             Verb::Save(args) => save::run(args.0, ctx),
+            Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),
             Verb::Doctor(args) => doctor::run(args.0, ctx),

@@ -27,6 +27,8 @@ const GROUPS: &[(&str, &str, &str)] = &[
     ("image", "save", "save"),
     ("image", "import", "import"),
     ("image", "tag", "tag"),
+    ("image", "push", "push"),
+    ("image", "history", "history"),
 ];
 
 /// `argv` with the verb spelled in one word.

@@ -1,11 +1,11 @@
 //! What no image refers to any more is removed: blobs, and unpacked layers that no container uses.
 
 use super::digest::Digest;
-use super::layout::{Descriptor, Index};
+use super::layout::{self, Descriptor, Index};
 use super::reference::Reference;
 use super::store::Store;
 use super::work::Workdir;
-use super::{fsutil, layers};
+use super::{fsutil, layers, usage};
 use crate::error::{Context, Error, Result};
 use crate::ui;
 use rustix::fs::{FlockOperation, flock};
@@ -35,6 +35,22 @@ pub struct Removed {
     pub untagged: Vec<String>,
     /// The image's ID and its layers' diff ids, if nobody needs them any more.
     pub deleted: Vec<Digest>,
+}
+
+/// A container that no record names.
+const UNKNOWN: &str = "container";
+
+/// One container of each kind, as it is named in a message.
+#[derive(Debug, Default)]
+struct Users {
+    running: Option<String>,
+    stopped: Option<String>,
+}
+
+impl Users {
+    fn any(&self) -> Option<&String> {
+        self.running.as_ref().or(self.stopped.as_ref())
+    }
 }
 
 impl Store {
@@ -93,6 +109,14 @@ impl Store {
         for entry in &index.manifests {
             self.need(entry, &mut needed, 0)?;
         }
+        for user in usage::containers(&self.paths)? {
+            // Whole, so that `commit` can build on it, also where nothing names the image any more.
+            if let Some(manifest) = user.manifest {
+                self.need(&Descriptor::new(layout::OCI_MANIFEST, manifest, 0), &mut needed, 0)?;
+            }
+            let folders = user.layers.iter().filter_map(|root| root.parent()?.file_name()?.to_str());
+            needed.layers.extend(folders.map(str::to_owned));
+        }
         Ok(needed)
     }
 
@@ -112,7 +136,7 @@ impl Store {
             if depth > 3 {
                 return Err(damaged(Error::verb("indexes are nested too deeply")));
             }
-            let bytes = self.read_blob(&entry.digest, super::layout::MANIFEST_MAX)?;
+            let bytes = self.read_blob(&entry.digest, layout::MANIFEST_MAX)?;
             for inner in Index::parse(&bytes).map_err(damaged)?.manifests {
                 self.need(&inner, needed, depth + 1)?;
             }
@@ -137,10 +161,11 @@ impl Store {
         Ok(())
     }
 
-    /// `rmi`: take a name away, or every name of an image named by ID; remove what nobody needs after that.
+    /// `rmi`: take a name away, or every name of an image named by ID; remove what nobody needs after that. What a stopped
+    /// container needs stays on the disk until that is removed, though the image is no longer listed.
     ///
     /// # Errors
-    /// Docker's: no such image, several names without `force`, used by a running container.
+    /// Docker's: no such image, several names without `force`, used by a container.
     pub fn remove(&self, name: &str, force: bool) -> Result<Removed> {
         let (entry, by_name) = self.find_removable(name)?;
         let mut removed = Removed::default();
@@ -162,39 +187,40 @@ impl Store {
                 return Err(no_such_image(name));
             }
             let last = !rest.iter().any(is_it);
-            if by_name.is_none() && same.iter().filter(|e| e.name().is_some()).count() > 1 && !force {
-                return Err(Error::verb(format!(
-                    "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
-                    id.short()
-                )));
-            }
             index.manifests = rest;
-            let used = |e: &Descriptor| {
-                let manifest = self.ids(e).ok().flatten().map_or(e.digest.clone(), |(manifest, _)| manifest);
-                layers::in_use(&self.blob_path(&manifest))
-            };
-            if last && same.iter().any(used) {
-                match &by_name {
-                    Some(name) if !force => {
-                        return Err(Error::verb(format!(
-                            "conflict: unable to remove repository reference {:?} (must force) - a running container is using its referenced image {}",
-                            name.familiar(),
-                            id.short()
-                        )));
-                    }
-                    None => {
-                        return Err(Error::verb(format!(
-                            "conflict: unable to delete {} (cannot be forced) - image is being used by a running container",
-                            id.short()
-                        )));
-                    }
-                    Some(_) => {
-                        let mut nameless = same[0].clone();
-                        nameless.set_name(None);
-                        index.manifests.push(nameless);
-                    }
+            let users = if last { self.users(&id, &same)? } else { Users::default() };
+            if !last {
+                // The image stays under its other names.
+            } else if by_name.is_some() {
+                if !force && let Some(who) = users.any() {
+                    let who = if who == UNKNOWN { "a running container" } else { who };
+                    return Err(Error::verb(format!(
+                        "conflict: unable to remove repository reference {name:?} (must force) - {who} is using its \
+                         referenced image {}",
+                        id.short()
+                    )));
                 }
-            } else if last {
+                if users.running.is_some() {
+                    let mut nameless = same[0].clone();
+                    nameless.set_name(None);
+                    index.manifests.push(nameless);
+                } else {
+                    removed.deleted.push(id.clone());
+                }
+            } else {
+                let conflict = |how: &str, why: String| {
+                    Error::verb(format!("conflict: unable to delete {} ({how}) - {why}", id.short()))
+                };
+                if let Some(who) = &users.running {
+                    return Err(conflict("cannot be forced", format!("image is being used by running {who}")));
+                }
+                if !force && same.iter().filter(|e| e.name().is_some()).count() > 1 {
+                    let why = "image is referenced in multiple repositories";
+                    return Err(conflict("must be forced", why.into()));
+                }
+                if let Some(who) = users.stopped.as_ref().filter(|_| !force) {
+                    return Err(conflict("must be forced", format!("image is being used by stopped {who}")));
+                }
                 removed.deleted.push(id.clone());
             }
             closure = same.iter().flat_map(|e| self.closure(e)).collect();
@@ -214,6 +240,37 @@ impl Store {
             }
         }
         Ok(removed)
+    }
+
+    /// Who uses an image, of which these are all entries.
+    fn users(&self, id: &Digest, entries: &[Descriptor]) -> Result<Users> {
+        let mut users = Users::default();
+        for user in usage::containers(&self.paths)?.into_iter().filter(|u| u.config.as_ref() == Some(id)) {
+            let who = format!("container {}", user.short_id());
+            let slot = if user.running { &mut users.running } else { &mut users.stopped };
+            slot.get_or_insert(who);
+        }
+        let held = |e: &Descriptor| {
+            let manifest = self.ids(e).ok().flatten().map_or(e.digest.clone(), |(manifest, _)| manifest);
+            layers::in_use(&self.blob_path(&manifest))
+        };
+        if users.running.is_none() && entries.iter().any(held) {
+            // One that is not on record yet, or leaves none.
+            users.running = Some(UNKNOWN.into());
+        }
+        Ok(users)
+    }
+
+    /// A container that used this image is gone: if nothing names the image any more, its space comes back.
+    pub fn release(&self, manifest: &str) -> Result<()> {
+        let Ok(manifest) = Digest::parse(manifest) else { return Ok(()) };
+        let index = self.index()?;
+        if index.manifests.iter().any(|e| self.ids(e).ok().flatten().is_some_and(|(known, _)| known == manifest)) {
+            return Ok(());
+        }
+        let entry = Descriptor::new(layout::OCI_MANIFEST, manifest, 0);
+        self.collect(&self.closure(&entry))?;
+        Ok(())
     }
 
     /// The entry, and the name that is to go; no name where it was given by ID.

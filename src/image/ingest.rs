@@ -99,6 +99,27 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The registry knows what stands under this name as `repository@digest` from now on. Nothing happens where the name
+    /// means something else by now.
+    pub fn note_repo_digest(&self, name: &Reference, entry: &Digest, digest: &Digest) -> Result<()> {
+        let _lock = self.lock_index()?;
+        let mut index = self.index()?;
+        let known = index.manifests.iter().find(|e| e.digest == *entry && e.name().as_ref() == Some(name));
+        if let Some(known) = known {
+            let mut known = known.clone();
+            let one = format!("{}@{digest}", name.name());
+            let all = known.annotations.entry(layout::REPO_DIGESTS.into()).or_default();
+            if !all.split(' ').any(|had| had == one) {
+                *all = format!("{all} {one}").trim().to_owned();
+                put(&mut index, Some(name), &known);
+                self.write_index(&index)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// `record` on the index itself.
 fn put(index: &mut Index, reference: Option<&Reference>, entry: &Descriptor) -> Option<Digest> {
     let name = reference.filter(|r| r.digest.is_none());

@@ -68,6 +68,17 @@ pub struct Draft {
     pub notices: Vec<String>,
 }
 
+impl Draft {
+    /// Where the data of the volumes that it mounts lies on the host.
+    pub fn volume_folders(&self) -> Vec<PathBuf> {
+        let folder = |mount: &MountPlan| match &mount.kind {
+            MountKind::Volume { source, .. } => Some(source.clone()),
+            _ => None,
+        };
+        self.mounts.iter().filter_map(folder).collect()
+    }
+}
+
 /// Requests that have no other place in the draft than the rule that judges them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -407,6 +418,9 @@ pub enum MountKind {
         /// Copy what the image has at the destination into an empty volume.
         copy_up: bool,
         subpath: Option<String>,
+        /// Of a volume that the launch makes (`volume-label`).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        labels: BTreeMap<String, String>,
     },
     /// Small files that hardrun writes: /etc/hosts, /etc/hostname, /etc/resolv.conf.
     File { content: String, mode: u32 },

@@ -54,7 +54,9 @@ pub use golang::parse_bool;
 pub use gpus::GpuRequest;
 pub use idmap::IdMap;
 pub use log_opt::LogDriver;
-pub use mount::{BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path};
+pub use mount::{
+    BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path, parse_tmpfs,
+};
 pub use network::{NetworkSpec, NetworkTarget, is_network_name};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};

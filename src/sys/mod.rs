@@ -6,6 +6,7 @@ pub mod memory;
 pub mod mounts;
 pub mod net;
 pub mod process;
+pub mod quota;
 pub mod seccomp;
 pub mod spawn;
 pub mod userns;

@@ -23,7 +23,7 @@ impl Client<'_> {
         if current.as_deref() != used {
             return Ok(current.clone());
         }
-        let asked = token::understand(challenges, &self.repository, self.credential.as_ref());
+        let asked = token::understand(challenges, &self.repository, &self.settings.scopes, self.credential.as_ref());
         let header = match asked {
             None => None,
             // Offered before and not good enough.

@@ -3,7 +3,7 @@
 use super::challenge;
 use super::connector::Tls;
 use super::credentials::Credential;
-use super::fault::{self, Class, Fault, classify, describe, read_error_body};
+use super::fault::{self, Class, Fault, Refused, classify, describe, read_error_body};
 use super::guard::Guard;
 use super::proxy;
 use super::timing::{Retry, Timeouts};
@@ -11,7 +11,8 @@ use super::tls::{self, Folder};
 use super::url::{Origin, Url};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ureq::http::{Request, Response};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector};
-use ureq::{Agent, Body};
+use ureq::{Agent, AsSendBody, Body};
 
 const REDIRECTS_MAX: u32 = 10;
 /// A token can run out again before the request that it was fetched for is sent.
@@ -34,6 +35,17 @@ pub struct Settings {
     pub cert_dir: Option<PathBuf>,
     pub timeouts: Timeouts,
     pub retry: Retry,
+    pub scopes: Scopes,
+}
+
+/// What tokens are asked for.
+#[derive(Debug, Clone, Default)]
+pub enum Scopes {
+    /// To pull from the client's repository.
+    #[default]
+    Pull,
+    /// Exactly these, such as `repository:app:pull,push`.
+    These(Vec<String>),
 }
 
 /// What the environment says, so that tests can say otherwise.
@@ -61,9 +73,44 @@ pub struct Client<'a> {
     pub stop: AtomicBool,
 }
 
-/// One GET.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+        }
+    }
+}
+
+/// What goes out with a request; with its length, for some registries take no other.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Payload<'a> {
+    #[default]
+    Nothing,
+    Bytes(&'a [u8]),
+    /// From its beginning, also when it is sent again.
+    File(&'a File),
+}
+
+/// One request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ask<'a> {
+    pub method: Method,
+    pub payload: Payload<'a>,
+    pub content_type: Option<&'a str>,
     pub accept: Option<&'a str>,
     /// Leave the first bytes out.
     pub from: u64,
@@ -72,9 +119,9 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// GET below `/v2/REPOSITORY/`, tried again where that may help.
-    pub fn get(&self, path: &str, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
-        self.get_url(self.url(path), ask)
+    /// Ask below `/v2/REPOSITORY/`, tried again where that may help.
+    pub fn ask(&self, path: &str, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
+        self.ask_at(self.url(path), ask)
     }
 
     /// The address below `/v2/REPOSITORY/`.
@@ -82,11 +129,11 @@ impl<'a> Client<'a> {
         Url { origin: self.base.clone(), path: format!("/v2/{}/{path}", self.repository) }
     }
 
-    /// GET an address of this registry (as from a `Link`), tried again where that may help.
-    pub fn get_url(&self, url: Url, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
+    /// Ask an address of this registry (as from a `Link`), tried again where that may help.
+    pub fn ask_at(&self, url: Url, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
         let mut tries = 0;
         loop {
-            let fault = match self.get_once(url.clone(), ask) {
+            let fault = match self.ask_once(url.clone(), ask) {
                 Ok(response) => return Ok(response),
                 Err(fault) => fault,
             };
@@ -119,7 +166,7 @@ impl<'a> Client<'a> {
     }
 
     /// One try, with what authorisation and redirects it takes.
-    pub fn get_once(&self, url: Url, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
+    pub fn ask_once(&self, url: Url, ask: &Ask) -> std::result::Result<Response<Body>, Fault> {
         let mut used = self.authorization.lock().expect("no panics while held").clone();
         let mut renewed = 0;
         loop {
@@ -130,21 +177,15 @@ impl<'a> Client<'a> {
             }
             let after = header(&response, "retry-after").and_then(|v| fault::retry_after(&v, SystemTime::now()));
             if status == 401 && at.origin == self.base && renewed < RENEWALS_MAX {
-                let challenges: Vec<_> = response
-                    .headers()
-                    .get_all("www-authenticate")
-                    .iter()
-                    .filter_map(|v| v.to_str().ok())
-                    .flat_map(challenge::parse)
-                    .collect();
-                if let Some(authorization) = self.authorize(&challenges, used.as_deref())? {
+                if let Some(authorization) = self.authorize(&challenges(&response), used.as_deref())? {
                     used = Some(authorization);
                     renewed += 1;
                     continue;
                 }
             }
+            let wants_password = status == 401 && self.credential.is_none() && challenged_for_basic(&response);
             let body = read_bounded(response.body_mut().as_reader(), ERROR_BODY_MAX).unwrap_or_default();
-            return Err(Fault::Status(read_error_body(status, &body, after)));
+            return Err(Fault::Status(Refused { wants_password, ..read_error_body(status, &body, after) }));
         }
     }
 
@@ -159,8 +200,12 @@ impl<'a> Client<'a> {
             let agent = self.agent(&url.origin)?;
             let authorization = authorization.filter(|_| url.origin == self.base);
             let response = self.send(&agent, &url, ask, authorization).map_err(|e| self.fault(&url, &e))?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+            let status = response.status().as_u16();
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 return Ok((url, response));
+            }
+            if !matches!(ask.method, Method::Get | Method::Head) && status < 307 {
+                return Err(Error::verb(format!("{url} redirects a {} with {status}", ask.method.name())).into());
             }
             let location = header(&response, "location").unwrap_or_default();
             let next = url.join(&location).ok_or_else(|| {
@@ -172,7 +217,7 @@ impl<'a> Client<'a> {
         Err(Error::verb(format!("{url} redirects more than {REDIRECTS_MAX} times")).into())
     }
 
-    fn may_follow(&self, from: &Url, to: &Url) -> Result<()> {
+    pub(super) fn may_follow(&self, from: &Url, to: &Url) -> Result<()> {
         if to.origin.tls {
             return Ok(());
         }
@@ -192,19 +237,28 @@ impl<'a> Client<'a> {
         ask: &Ask,
         authorization: Option<&str>,
     ) -> std::result::Result<Response<Body>, ureq::Error> {
-        let mut request = Request::get(url.full());
-        if let Some(accept) = ask.accept {
-            request = request.header("Accept", accept);
+        let mut request = Request::builder().method(ask.method.name()).uri(url.full());
+        let headers = [
+            ("Accept", ask.accept.map(str::to_owned)),
+            ("Content-Type", ask.content_type.map(str::to_owned)),
+            ("Range", (ask.from > 0).then(|| format!("bytes={}-", ask.from))),
+            ("Authorization", authorization.map(str::to_owned)),
+        ];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
         }
-        if ask.from > 0 {
-            request = request.header("Range", format!("bytes={}-", ask.from));
+        let sends = !matches!(ask.method, Method::Get | Method::Head);
+        match ask.payload {
+            Payload::Nothing if sends => run(agent, request.body(&[][..])?, ask.within),
+            Payload::Nothing => run(agent, request.body(())?, ask.within),
+            Payload::Bytes(bytes) => run(agent, request.body(bytes)?, ask.within),
+            Payload::File(mut file) => {
+                file.seek(SeekFrom::Start(0))?;
+                run(agent, request.body(file)?, ask.within)
+            }
         }
-        if let Some(authorization) = authorization {
-            request = request.header("Authorization", authorization);
-        }
-        let request = request.body(())?;
-        let request = agent.configure_request(request).timeout_global(ask.within).build();
-        agent.run(request)
     }
 
     fn fault(&self, url: &Url, e: &ureq::Error) -> Fault {
@@ -245,6 +299,7 @@ impl<'a> Client<'a> {
             .timeout_send_request(Some(t.stall))
             .timeout_recv_response(Some(t.stall.max(t.small)))
             .timeout_per_read(Some(t.stall))
+            .timeout_per_write(Some(t.stall))
             .build();
         let chain =
             ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default()).chain(TcpConnector::default());
@@ -255,6 +310,26 @@ impl<'a> Client<'a> {
         agents.insert(origin.clone(), agent.clone());
         Ok(agent)
     }
+}
+
+fn challenges<T>(response: &Response<T>) -> Vec<challenge::Challenge> {
+    let all = response.headers().get_all("www-authenticate");
+    all.iter().filter_map(|v| v.to_str().ok()).flat_map(challenge::parse).collect()
+}
+
+/// Nothing but a password would do.
+fn challenged_for_basic<T>(response: &Response<T>) -> bool {
+    let challenges = challenges(response);
+    !challenges.is_empty() && challenges.iter().all(|c| c.scheme == "basic")
+}
+
+fn run(
+    agent: &Agent,
+    request: Request<impl AsSendBody>,
+    within: Option<Duration>,
+) -> std::result::Result<Response<Body>, ureq::Error> {
+    let request = agent.configure_request(request).timeout_global(within).build();
+    agent.run(request)
 }
 
 pub fn header<T>(response: &Response<T>, name: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The key under which docker keeps what belongs to its own hub.
-const HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// Never shown: not in messages, not by `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn find(
     from_config(&config, reference, &file, note)
 }
 
-fn docker_config(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+pub(super) fn docker_config(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let set = |name| env(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let folder = set("DOCKER_CONFIG").or_else(|| set("HOME").map(|home| home.join(".docker")))?;
     Some(folder.join("config.json"))

@@ -139,7 +139,7 @@ fn receive(
     progress: &Progress,
 ) -> std::result::Result<(), Fault> {
     let ask = Ask { from: *have, ..Ask::default() };
-    let response = match client.get_once(client.url(&format!("blobs/{}", blob.digest)), &ask) {
+    let response = match client.ask_once(client.url(&format!("blobs/{}", blob.digest)), &ask) {
         // The range does not suit the server: everything, then.
         Err(Fault::Status(refused)) if refused.status == 416 && *have > 0 => {
             incoming.restart()?;

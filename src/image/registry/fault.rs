@@ -24,6 +24,8 @@ pub struct Refused {
     /// The specification's codes: `MANIFEST_UNKNOWN`, `DENIED`, …
     pub codes: Vec<String>,
     pub after: Option<Duration>,
+    /// It asked for a user and a password, and there are none.
+    pub wants_password: bool,
 }
 
 impl Refused {
@@ -135,7 +137,7 @@ pub fn read_error_body(status: u16, body: &[u8], after: Option<Duration>) -> Ref
     } else {
         text
     };
-    Refused { status, text, codes: entries.into_iter().map(|e| e.code).collect(), after }
+    Refused { status, text, codes: entries.into_iter().map(|e| e.code).collect(), after, wants_password: false }
 }
 
 /// `Retry-After`: seconds or an HTTP date.

@@ -55,8 +55,15 @@ fn refused(asked: &str) -> Error {
     ))
 }
 
-/// The audit log of a store, for one pull.
-pub fn record(paths: &Paths, reference: &Reference, reason: Option<&str>, event: Event, asked: &str) -> Result<()> {
+/// The audit log of a store, for one pull, push or login: `what`.
+pub fn record(
+    paths: &Paths,
+    what: &str,
+    reference: &Reference,
+    reason: Option<&str>,
+    event: Event,
+    asked: &str,
+) -> Result<()> {
     let entry = Entry {
         event,
         image: reference.familiar(),
@@ -67,7 +74,7 @@ pub fn record(paths: &Paths, reference: &Reference, reason: Option<&str>, event:
         asked: vec![asked.to_owned()],
         reason: reason.filter(|_| event == Event::Override).map(str::to_owned),
         status: None,
-        note: Some("pull".into()),
+        note: Some(what.into()),
     };
     crate::audit::append(paths, entry)
 }

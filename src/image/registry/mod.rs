@@ -8,29 +8,36 @@ mod challenge;
 mod client;
 mod connector;
 mod credentials;
+mod docker_config;
 mod download;
 #[cfg(test)]
 mod fake;
 mod fault;
 mod guard;
 mod into_store;
+mod login;
 mod manifest;
 mod platform;
 mod probe;
 mod progress;
 mod proxy;
 mod pull;
+mod push;
 mod sink;
 #[cfg(test)]
 mod tests;
 mod timing;
 mod tls;
 mod token;
+mod upload;
 mod url;
 
-pub use credentials::{Credential, Sources};
+pub use credentials::{Credential, Secret, Sources};
+pub use docker_config::Kept;
+pub use login::{Login, Server, login, logout};
 pub use platform::Platform;
 pub use progress::Channel;
+pub use push::push;
 pub use timing::Retry;
 
 use crate::error::{Error, Kind, Result};
@@ -38,7 +45,7 @@ use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
-use client::{Client, Settings};
+use client::{Client, Scopes, Settings};
 use guard::Guard;
 use progress::Progress;
 use sink::Sink;
@@ -67,6 +74,10 @@ pub struct Options {
 }
 
 impl Options {
+    fn settings(&self, timeouts: Timeouts, scopes: Scopes) -> Settings {
+        Settings { cert_dir: self.cert_dir.clone(), timeouts, retry: self.retry, scopes }
+    }
+
     /// From the flags of `run` and `create`.
     pub fn of_request(source: &SourceRequest, allow_insecure: bool) -> Result<Options> {
         let retry = Retry::default();
@@ -93,7 +104,7 @@ fn env(name: &str) -> Option<String> {
 pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
-    let record = |event, asked: &str| guard::record(&store.paths, reference, reason, event, asked);
+    let record = |event, asked: &str| guard::record(&store.paths, "pull", reference, reason, event, asked);
     let ingest = store.ingest()?;
     pull_with(
         &ingest,
@@ -156,7 +167,7 @@ fn pull_with(
     let guard = Guard::new(options.allow_insecure, world.record, &note);
     check_tls_verify(reference, options, &guard, progress)?;
     let credential = credentials::find(&options.sources, reference, world.env, &mut |text| progress.warn(&text))?;
-    let settings = Settings { cert_dir: options.cert_dir.clone(), timeouts: world.timeouts, retry: options.retry };
+    let settings = options.settings(world.timeouts, Scopes::Pull);
     let client = Client::connect(reference, settings, credential, guard, world.env, &note)?;
     let at_once = if options.at_once == 0 { download::AT_ONCE } else { options.at_once };
     let names = if all_tags {

@@ -1,4 +1,4 @@
-//! What a pull says while it goes on: bars on a terminal, docker's plain lines elsewhere, nothing when quiet.
+//! What a pull or push says while it goes on: bars on a terminal, docker's plain lines elsewhere, nothing when quiet.
 
 use crate::ui;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -21,6 +21,10 @@ pub enum Stage {
     Verifying,
     Downloaded,
     Complete,
+    Preparing,
+    Pushing,
+    Pushed,
+    LayerExists,
 }
 
 impl Stage {
@@ -32,10 +36,14 @@ impl Stage {
             Stage::Verifying => "Verifying Checksum",
             Stage::Downloaded => "Download complete",
             Stage::Complete => "Pull complete",
+            Stage::Preparing => "Preparing",
+            Stage::Pushing => "Pushing",
+            Stage::Pushed => "Pushed",
+            Stage::LayerExists => "Layer already exists",
         }
     }
     fn is_last(self) -> bool {
-        matches!(self, Stage::AlreadyExists | Stage::Complete)
+        matches!(self, Stage::AlreadyExists | Stage::Complete | Stage::Pushed | Stage::LayerExists)
     }
 }
 
@@ -118,9 +126,22 @@ impl Progress {
 
     /// A layer, by its 12 digits, comes to a stage. `size` in bytes.
     pub fn stage(&self, layer: &str, size: u64, stage: Stage) {
+        if matches!((&self.kind, stage), (Kind::Plain, Stage::Pushing)) {
+            // Docker shows this one as a bar only.
+            return;
+        }
+        self.show(layer, size, stage.text().into(), stage.is_last());
+    }
+
+    /// The registry has the layer in another repository of its own.
+    pub fn mounted(&self, layer: &str, size: u64, repository: &str) {
+        self.show(layer, size, format!("Mounted from {repository}"), true);
+    }
+
+    fn show(&self, layer: &str, size: u64, text: String, last: bool) {
         match &self.kind {
             Kind::Quiet => {}
-            Kind::Plain => self.write(&format!("{layer}: {}", stage.text())),
+            Kind::Plain => self.write(&format!("{layer}: {text}")),
             Kind::Bars { all, bars } => {
                 let mut bars = bars.lock().expect("no panics while held");
                 let bar = match bars.iter().find(|(id, _)| id == layer) {
@@ -131,9 +152,9 @@ impl Progress {
                         bar
                     }
                 };
-                bar.set_message(stage.text());
+                bar.set_message(text);
                 bar.set_style(style("{prefix}: {msg}"));
-                if stage.is_last() {
+                if last {
                     bar.finish();
                 } else {
                     bar.tick();

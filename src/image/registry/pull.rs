@@ -127,7 +127,7 @@ fn fetch_manifest(client: &Client, reference: &Reference, name: &str, wanted: Op
     let ask = Ask { accept: Some(ACCEPT), within, ..Ask::default() };
     let mut tries = 0;
     loop {
-        let mut response = match client.get(&format!("manifests/{name}"), &ask) {
+        let mut response = match client.ask(&format!("manifests/{name}"), &ask) {
             Ok(response) => response,
             Err(Fault::Status(refused)) => return Err(not_given(reference, &refused)),
             Err(Fault::Final(error) | Fault::Passing { error, .. }) => return Err(error),
@@ -237,7 +237,7 @@ pub fn tags(client: &Client, reference: &Reference) -> Result<Vec<String>> {
     let mut url = client.url("tags/list");
     let mut all = Vec::new();
     for _ in 0..PAGES_MAX {
-        let mut response = match client.get_url(url.clone(), &ask) {
+        let mut response = match client.ask_at(url.clone(), &ask) {
             Ok(response) => response,
             Err(Fault::Status(refused)) => return Err(not_given(reference, &refused)),
             Err(Fault::Final(error) | Fault::Passing { error, .. }) => return Err(error),

@@ -1,6 +1,7 @@
 //! From a challenge to an `Authorization` header: basic, or a token from the server that the registry names.
 
 use super::challenge::Challenge;
+use super::client::Scopes;
 use super::credentials::Credential;
 use super::url::{Origin, Url, query_escape};
 use base64::Engine;
@@ -26,10 +27,15 @@ pub struct Request {
 
 /// The best challenge that we have an answer to. A bearer challenge is answered anonymously where there is no
 /// credential; a basic one cannot be.
-pub fn understand(challenges: &[Challenge], repository: &str, credential: Option<&Credential>) -> Option<Asked> {
+pub fn understand(
+    challenges: &[Challenge],
+    repository: &str,
+    scopes: &Scopes,
+    credential: Option<&Credential>,
+) -> Option<Asked> {
     for c in challenges.iter().filter(|c| c.scheme == "bearer") {
         if let Some(realm) = c.param("realm").and_then(Url::parse) {
-            return Some(Asked::Bearer(request(c, realm, repository, credential)));
+            return Some(Asked::Bearer(request(c, realm, repository, scopes, credential)));
         }
     }
     let basic = challenges.iter().any(|c| c.scheme == "basic");
@@ -43,23 +49,32 @@ fn basic_header(user: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
-fn request(challenge: &Challenge, realm: Url, repository: &str, credential: Option<&Credential>) -> Request {
+fn request(
+    challenge: &Challenge,
+    realm: Url,
+    repository: &str,
+    scopes: &Scopes,
+    credential: Option<&Credential>,
+) -> Request {
     let service = challenge.param("service").unwrap_or_default();
-    // The server may name the repository otherwise than we do, but it may not make us ask for more than to pull.
-    let scope = match challenge.param("scope") {
-        Some(scope) if scope.starts_with("repository:") && scope.ends_with(":pull") && !scope.contains(' ') => {
-            scope.into()
+    let scopes = match (scopes, challenge.param("scope")) {
+        (Scopes::These(scopes), _) => scopes.clone(),
+        // The server may name the repository otherwise than we do, but it may not make us ask for more than to pull.
+        (Scopes::Pull, Some(scope))
+            if scope.starts_with("repository:") && scope.ends_with(":pull") && !scope.contains(' ') =>
+        {
+            vec![scope.into()]
         }
-        _ => format!("repository:{repository}:pull"),
+        (Scopes::Pull, _) => vec![format!("repository:{repository}:pull")],
     };
     if let Some(Credential::Identity(token)) = credential {
         let mut form = String::from("grant_type=refresh_token&client_id=hardrun");
-        for (name, value) in [("service", service), ("scope", &scope), ("refresh_token", token.expose())] {
+        for (name, value) in [("service", service), ("scope", &scopes.join(" ")), ("refresh_token", token.expose())] {
             form.push_str(&format!("&{name}={}", query_escape(value)));
         }
         return Request { realm, authorization: None, form: Some(form) };
     }
-    let mut query = vec![format!("scope={}", query_escape(&scope))];
+    let mut query: Vec<String> = scopes.iter().map(|scope| format!("scope={}", query_escape(scope))).collect();
     if !service.is_empty() {
         query.insert(0, format!("service={}", query_escape(service)));
     }
@@ -70,6 +85,9 @@ fn request(challenge: &Challenge, realm: Url, repository: &str, credential: Opti
         }
         _ => None,
     };
+    if query.is_empty() {
+        return Request { realm, authorization, form: None };
+    }
     let separator = if realm.path.contains('?') { '&' } else { '?' };
     let path = format!("{}{separator}{}", realm.path, query.join("&"));
     Request { realm: Url { path, ..realm }, authorization, form: None }
@@ -110,7 +128,7 @@ mod tests {
         Credential::Password { user: "me".into(), secret: Secret::new("p&w") }
     }
     fn bearer(header: &str, credential: Option<&Credential>) -> Request {
-        match understand(&parse(header), "team/app", credential) {
+        match understand(&parse(header), "team/app", &Scopes::Pull, credential) {
             Some(Asked::Bearer(r)) => r,
             _ => panic!("{header}"),
         }
@@ -119,8 +137,8 @@ mod tests {
     #[test]
     fn basic_needs_a_password() {
         let c = parse(r#"Basic realm="x""#);
-        assert!(understand(&c, "a", None).is_none());
-        let Some(Asked::Basic(header)) = understand(&c, "a", Some(&password())) else { panic!() };
+        assert!(understand(&c, "a", &Scopes::Pull, None).is_none());
+        let Some(Asked::Basic(header)) = understand(&c, "a", &Scopes::Pull, Some(&password())) else { panic!() };
         assert_eq!(header, "Basic bWU6cCZ3");
     }
 
@@ -135,6 +153,23 @@ mod tests {
         let r = bearer(r#"Bearer realm="https://auth.lan/t",scope="repository:proxied/app:pull""#, Some(&password()));
         assert_eq!(r.realm.full(), "https://auth.lan/t?account=me&scope=repository%3Aproxied%2Fapp%3Apull");
         assert_eq!(r.authorization.as_deref(), Some("Basic bWU6cCZ3"));
+    }
+
+    #[test]
+    fn scopes_of_our_own_are_asked_for_as_they_are() {
+        let asked = |scopes: &[&str]| {
+            let scopes = Scopes::These(scopes.iter().map(ToString::to_string).collect());
+            let c = parse(r#"Bearer realm="https://auth.lan/t",scope="repository:app:pull""#);
+            match understand(&c, "app", &scopes, None) {
+                Some(Asked::Bearer(r)) => r.realm.full(),
+                _ => panic!(),
+            }
+        };
+        assert_eq!(
+            asked(&["repository:app:pull,push", "repository:b:pull"]),
+            "https://auth.lan/t?scope=repository%3Aapp%3Apull%2Cpush&scope=repository%3Ab%3Apull"
+        );
+        assert_eq!(asked(&[]), "https://auth.lan/t");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::policy::sensitive;
 use crate::preset::{Key, PresetTmpfs};
 use crate::request::clean_path;
 use crate::request::{BindRequest, ImageVolume, MountRequest, TmpfsRequest, VolumeRequest};
+use crate::storage::volumes::{self, Backing};
 use std::path::{Path, PathBuf};
 
 pub(super) fn resolve(
@@ -21,7 +22,7 @@ pub(super) fn resolve(
         let destination = destination(asked)?;
         let mount = match asked {
             MountRequest::Bind(bind) => self::bind(inputs, bind, destination, notices)?,
-            MountRequest::Volume(volume) => self::volume(inputs, volume, destination, &mut anonymous, notices)?,
+            MountRequest::Volume(volume) => self::volume(inputs, limits, volume, destination, &mut anonymous, notices)?,
             MountRequest::Tmpfs(tmpfs) => self::tmpfs(inputs, limits, tmpfs, destination, notices)?,
             MountRequest::Image(image) => {
                 return Err(Error::runner(format!("{}: image mounts are not carried out", image.typed))
@@ -157,22 +158,9 @@ fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: 
     })
 }
 
-/// Docker's rule for names, so that no name leaves the folder of volumes.
-fn volume_name(name: &str) -> Result<&str> {
-    let bytes = name.as_bytes();
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_.-".contains(b);
-    if bytes.len() >= 2 && bytes[0].is_ascii_alphanumeric() && bytes.iter().all(plain) {
-        Ok(name)
-    } else {
-        Err(Error::runner(format!(
-            "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are \
-             allowed. If you intended to pass a host directory, use absolute path"
-        )))
-    }
-}
-
 fn volume(
     inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
     asked: &VolumeRequest,
     destination: String,
     anonymous: &mut u32,
@@ -186,7 +174,14 @@ fn volume(
         return hidden_mount(inputs, asked, destination, notices);
     }
     let source = match &asked.name {
-        Some(name) => inputs.paths.volumes().join(volume_name(name)?).join("_data"),
+        Some(name) => {
+            let as_runner = |e: Error| Error { kind: crate::error::Kind::Runner, ..e };
+            volumes::check_name(name).map_err(as_runner)?;
+            if let Some(mount) = made_with_options(inputs, limits, asked, name, &destination, notices)? {
+                return Ok(mount);
+            }
+            volumes::data(inputs.paths, name)
+        }
         None => anonymous_folder(inputs, anonymous),
     };
     Ok(MountPlan {
@@ -196,6 +191,7 @@ fn volume(
             name: asked.name.clone(),
             copy_up: !asked.nocopy,
             subpath: asked.subpath.clone(),
+            labels: asked.labels.iter().cloned().collect(),
         },
         readonly: asked.readonly.map_or(Sourced::default(false), |r| Sourced::flag(r, flag_of(typed))),
         noexec: asked.noexec,
@@ -204,12 +200,53 @@ fn volume(
     })
 }
 
+/// A volume that was made with `-o type=…` is no folder of its own but a bind or a tmpfs, and is judged as such.
+fn made_with_options(
+    inputs: &Inputs<'_>,
+    limits: &ResourcesPlan,
+    asked: &VolumeRequest,
+    name: &str,
+    destination: &str,
+    notices: &mut Vec<String>,
+) -> Result<Option<MountPlan>> {
+    let json = inputs.host.read(&volumes::meta_file(inputs.paths, name))?;
+    match volumes::parse_options(&volumes::options_in(&json)?)? {
+        Backing::Folder { .. } => Ok(None),
+        Backing::Bind { device, recursive, readonly, noexec } => {
+            let bind = BindRequest {
+                source: device,
+                destination: destination.to_owned(),
+                readonly: if readonly { Some(true) } else { asked.readonly },
+                create: false,
+                recursive,
+                recursive_readonly: crate::request::RecursiveReadonly::Enabled,
+                propagation: None,
+                relabel: None,
+                noexec: asked.noexec || noexec,
+                typed: asked.typed.clone(),
+            };
+            self::bind(inputs, &bind, destination.to_owned(), notices).map(Some)
+        }
+        Backing::Tmpfs { options } => {
+            let text = if options.is_empty() { destination.to_owned() } else { format!("{destination}:{options}") };
+            let failed = |e: String| {
+                Error::runner(format!("{}: the volume {name} has the options {options:?}", asked.typed)).because(e)
+            };
+            let MountRequest::Tmpfs(mut tmpfs) = crate::request::parse_tmpfs(&text).map_err(failed)? else {
+                return Err(failed("they make no tmpfs".into()));
+            };
+            tmpfs.typed = asked.typed.clone();
+            tmpfs.readonly = asked.readonly.or(tmpfs.readonly);
+            notices.push(format!("{}: the volume {name} is a tmpfs: each container gets its own", asked.typed));
+            self::tmpfs(inputs, limits, &tmpfs, destination.to_owned(), notices).map(Some)
+        }
+    }
+}
+
 /// A name of 64 hexadecimal digits, as docker gives; derived from the container's id, so that a plan stays a pure function.
 fn anonymous_folder(inputs: &Inputs<'_>, anonymous: &mut u32) -> PathBuf {
-    use sha2::{Digest, Sha256};
     *anonymous += 1;
-    let name = hex::encode(Sha256::digest(format!("{} volume {anonymous}", inputs.id)));
-    inputs.paths.volumes().join(name).join("_data")
+    volumes::data(inputs.paths, &volumes::anonymous_name(inputs.id, *anonymous))
 }
 
 /// `volume-opt=type=…,o=bind,device=…` is a bind by another name, or a tmpfs; anything else would be a mount of the
@@ -340,6 +377,7 @@ fn image_volumes(
                 name: None,
                 copy_up: true,
                 subpath: None,
+                labels: Default::default(),
             },
             ImageVolume::Tmpfs => {
                 if asked.is_none() {

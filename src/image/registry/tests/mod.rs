@@ -1,6 +1,7 @@
 //! The protocol against a registry that misbehaves.
 
 mod access;
+mod push;
 mod transfer;
 
 use crate::error::Result;

@@ -3,6 +3,16 @@
 //! A volume keeps ids on disk as the container sees them, so that another container, with another range, sees the same.
 //! Its folder lies below one that only root may enter, so a setuid file in it is out of reach for the host's users.
 
+mod meta;
+mod options;
+mod quota;
+
+pub use meta::{
+    Described, Pairs, Pruned, Volume, Wanted, anonymous_name, check_name, create, data, ensure, get, list, meta_file,
+    options_in, prune, remove, remove_anonymous, size, users,
+};
+pub use options::{Backing, parse as parse_options};
+
 use super::Stage;
 use super::root;
 use crate::error::{Context, Error, Result};
@@ -10,49 +20,35 @@ use crate::plan::{MountKind, MountPlan};
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// Stage a volume or an image's root under `name`.
+/// Stage a volume or an image's root under the name `at`.
 pub fn stage(
     stage: &Stage,
-    name: &str,
+    at: &str,
     mount: &MountPlan,
     rootfs: &Path,
     base: u32,
     userns: Option<BorrowedFd<'_>>,
 ) -> Result<PathBuf> {
     match &mount.kind {
-        MountKind::Volume { source, copy_up, subpath, .. } => {
-            make(source)?;
+        MountKind::Volume { source, name, copy_up, subpath, labels } => {
+            ensure(source, &Wanted { anonymous: name.is_none(), labels: labels.clone(), ..Wanted::default() })?;
             if *copy_up {
                 super::copyup::copy_up(rootfs, &mount.destination, source, base)?;
             }
             let folder = open_folder(source, subpath.as_deref())?;
-            let at = stage.folder(name)?;
+            let at = stage.folder(at)?;
             map(&folder, &at, mount, userns)?;
             Ok(at)
         }
         MountKind::Image { layers } => {
-            let at = stage.folder(name)?;
-            root::mount_layers_read_only(stage, &format!("{name}l"), layers, userns, &at)?;
+            let lower = format!("{at}l");
+            let at = stage.folder(at)?;
+            root::mount_layers_read_only(stage, &lower, layers, userns, &at)?;
             Ok(at)
         }
         other => Err(Error::runner(format!("{other:?} is not a volume"))),
-    }
-}
-
-fn make(source: &Path) -> Result<()> {
-    let attempt = || format!("make the volume {}", source.display());
-    if source.exists() {
-        return Ok(());
-    }
-    if let Some(parent) = source.parent() {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).context(attempt)?;
-    }
-    match std::fs::DirBuilder::new().mode(0o755).create(source) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e).context(attempt),
-        _ => Ok(()),
     }
 }
 

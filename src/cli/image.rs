@@ -1,0 +1,64 @@
+//! `hardrun image`: what has no verb of its own.
+
+use super::Context;
+use super::confirm::confirm;
+use crate::error::Result;
+use crate::image::list::human_size;
+use crate::image::prune::Filter;
+use crate::image::store::Store;
+use crate::request::parse_bool;
+use crate::ui;
+use std::str::FromStr;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+// `image ls`, `image rm` and the like become their own verbs before they are parsed: see `words`.
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Remove unused images
+    Prune {
+        /// Remove all images that no container uses, not just those without a name
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        all: bool,
+        /// Only some: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE]
+        #[arg(long, value_name = "FILTER")]
+        filter: Vec<String>,
+        /// Do not ask
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+    },
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    match args.what {
+        What::Prune { all, filter, force } => prune(all, &filter, force, ctx),
+    }
+}
+
+fn prune(all: bool, filters: &[String], force: bool, ctx: &Context) -> Result<u8> {
+    let filters = filters.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
+    let what = match all {
+        true => "all images without at least one container associated to them.",
+        false => "all dangling images.",
+    };
+    if !force && !confirm(what)? {
+        return Ok(0);
+    }
+    let pruned = Store::open(&ctx.paths)?.prune(all, &filters)?;
+    let mut text = String::new();
+    if !pruned.removed.is_empty() {
+        text.push_str("Deleted Images:\n");
+        for removed in &pruned.removed {
+            removed.untagged.iter().for_each(|name| text.push_str(&format!("untagged: {name}\n")));
+            removed.deleted.iter().for_each(|digest| text.push_str(&format!("deleted: {digest}\n")));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("Total reclaimed space: {}\n", human_size(pruned.reclaimed)));
+    ui::stdout(&text)?;
+    Ok(0)
+}

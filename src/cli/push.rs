@@ -1,0 +1,59 @@
+//! `hardrun push`
+
+use super::Context;
+use super::registry_flags::{RegistryFlags, as_verb};
+use crate::error::{Error, Result};
+use crate::image::reference::Reference;
+use crate::image::registry::{self, Channel};
+use crate::image::store::Store;
+use crate::request::parse_bool;
+use crate::ui;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Push all tags of the repository that are here
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+    all_tags: bool,
+    /// Of an image for several platforms, push the one for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
+    /// Print nothing but the name
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+    quiet: bool,
+    #[command(flatten)]
+    registry: RegistryFlags,
+    /// Accepted and without effect: content trust was removed from docker
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool)]
+    disable_content_trust: Option<bool>,
+    /// Name of the image, with the registry that it goes to
+    #[arg(value_name = "NAME[:TAG]")]
+    name: String,
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    let Args { all_tags, platform, quiet, registry, disable_content_trust, name } = args;
+    if disable_content_trust == Some(false) {
+        ui::note("--disable-content-trust=false has no effect: docker's content trust was removed");
+    }
+    let options = registry.options(platform, quiet)?;
+    let mut reference = Reference::parse_bare(&name).map_err(as_verb)?;
+    if all_tags && (reference.tag.is_some() || reference.digest.is_some()) {
+        return Err(Error::verb("tag can't be used with --all-tags/-a"));
+    }
+    if reference.digest.is_some() {
+        return Err(Error::verb("cannot push a digest reference"));
+    }
+    if !all_tags && reference.tag.is_none() {
+        reference = reference.with_tag("latest").map_err(as_verb)?;
+        if !quiet {
+            // Docker's line.
+            println!("Using default tag: latest");
+        }
+    }
+    let store = Store::open(&ctx.paths)?;
+    registry::push(&store, &reference, &options, all_tags, Channel::Stdout)?;
+    if quiet {
+        ui::stdout(&format!("{}\n", ui::clean(&name)))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,300 @@
+//! `hardrun volume`
+
+use super::Context;
+use super::confirm::confirm;
+use super::fields::{Field, Format, table};
+use crate::error::{Context as _, Error, Result};
+use crate::image::list::human_size;
+use crate::image::usage;
+use crate::request::parse_bool;
+use crate::storage::volumes::{self, Pairs, Volume, Wanted};
+use crate::ui;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Create a volume
+    Create {
+        /// Volume driver; local is the only one
+        #[arg(short, long, value_name = "DRIVER", default_value = "local", hide_default_value = true)]
+        driver: String,
+        /// Label for the volume
+        #[arg(long, value_name = "KEY[=VALUE]")]
+        label: Vec<String>,
+        /// Option of the driver: type=, device=, o=, size=
+        #[arg(short, long, value_name = "KEY=VALUE")]
+        opt: Vec<String>,
+        /// Old way to give the name
+        #[arg(long = "name", hide = true, value_name = "NAME")]
+        old_name: Option<String>,
+        /// Name; without one docker's 64 digits
+        #[arg(value_name = "VOLUME")]
+        name: Option<String>,
+    },
+    /// Show what is known of volumes, as JSON
+    Inspect {
+        /// `json`: on one line
+        #[arg(short, long, value_name = "FORMAT")]
+        format: Option<String>,
+        #[arg(value_name = "VOLUME", required = true)]
+        names: Vec<String>,
+    },
+    /// List volumes
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Only some: dangling=true|false, driver=NAME, label=KEY[=VALUE], name=PART
+        #[arg(short, long, value_name = "FILTER")]
+        filter: Vec<String>,
+        /// `table`, `json`, or a template such as '{{.Name}}'
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Only show names
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        quiet: bool,
+    },
+    /// Remove anonymous volumes that no container uses
+    Prune {
+        /// Remove named volumes too
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        all: bool,
+        /// Only some: label=KEY[=VALUE], label!=KEY[=VALUE]
+        #[arg(long, value_name = "FILTER")]
+        filter: Vec<String>,
+        /// Do not ask
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+    },
+    /// Remove volumes that no container uses
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// One that is not there is no failure
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+        #[arg(value_name = "VOLUME", required = true)]
+        names: Vec<String>,
+    },
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    match args.what {
+        What::Create { driver, label, opt, old_name, name } => create(ctx, &driver, &label, &opt, old_name, name),
+        What::Inspect { format, names } => inspect(ctx, format.as_deref(), &names),
+        What::Ls { filter, format, quiet } => list(ctx, &filter, format, quiet),
+        What::Prune { all, filter, force } => prune(ctx, all, &filter, force),
+        What::Rm { force, names } => remove(ctx, force, &names),
+    }
+}
+
+fn create(
+    ctx: &Context,
+    driver: &str,
+    label: &[String],
+    opt: &[String],
+    old_name: Option<String>,
+    name: Option<String>,
+) -> Result<u8> {
+    if old_name.is_some() && name.is_some() {
+        return Err(Error::verb(
+            "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
+        ));
+    }
+    let given = name.or(old_name).filter(|n| !n.is_empty());
+    let anonymous = given.is_none();
+    let name = match given {
+        Some(name) => name,
+        None => random_name()?,
+    };
+    if !matches!(driver, "local" | "") {
+        return Err(Error::verb(format!(
+            "create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+        )));
+    }
+    let wanted = Wanted { anonymous, labels: pairs(label), options: pairs(opt) };
+    volumes::create(&ctx.paths, &name, &wanted)?;
+    ui::stdout(&format!("{name}\n"))?;
+    Ok(0)
+}
+
+fn random_name() -> Result<String> {
+    let mut bytes = [0u8; 32];
+    let mut random = std::fs::File::open("/dev/urandom").verb_context(|| "making a name".into())?;
+    std::io::Read::read_exact(&mut random, &mut bytes).verb_context(|| "making a name".into())?;
+    Ok(hex::encode(bytes))
+}
+
+/// `KEY=VALUE`, or a key whose value is empty.
+fn pairs(words: &[String]) -> Pairs {
+    words
+        .iter()
+        .map(|word| word.split_once('=').map_or((word.clone(), String::new()), |(k, v)| (k.into(), v.into())))
+        .collect()
+}
+
+fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
+    let one_line = match format.filter(|f| !f.is_empty()) {
+        None => false,
+        Some("json") => true,
+        Some(other) => return Err(Error::verb(format!("volume inspect knows no template {other:?}"))),
+    };
+    let mut failed = false;
+    let mut found = Vec::new();
+    for name in names {
+        match volumes::get(&ctx.paths, name) {
+            Ok(volume) => found.push(volume.describe()),
+            Err(e) => {
+                ui::error(&e);
+                failed = true;
+            }
+        }
+    }
+    let mut out = Vec::new();
+    let say = || "describing volumes".to_owned();
+    if one_line {
+        serde_json::to_writer(&mut out, &found).verb_context(say)?;
+    } else {
+        let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
+        serde::Serialize::serialize(&found, &mut serializer).verb_context(say)?;
+    }
+    ui::stdout(&format!("{}\n", String::from_utf8_lossy(&out)))?;
+    Ok(u8::from(failed))
+}
+
+const FIELDS: &[Field<Volume>] = &[
+    Field { name: "Availability", heading: "AVAILABILITY", value: |_| "N/A".into() },
+    Field { name: "Driver", heading: "DRIVER", value: |_| "local".into() },
+    Field { name: "Group", heading: "GROUP", value: |_| "N/A".into() },
+    Field { name: "Labels", heading: "LABELS", value: labels },
+    Field { name: "Links", heading: "LINKS", value: |_| "N/A".into() },
+    Field { name: "Mountpoint", heading: "MOUNTPOINT", value: |v| v.mountpoint.display().to_string() },
+    Field { name: "Name", heading: "VOLUME NAME", value: |v| v.name.clone() },
+    Field { name: "Scope", heading: "SCOPE", value: |_| "local".into() },
+    Field { name: "Size", heading: "SIZE", value: |_| "N/A".into() },
+    Field { name: "Status", heading: "STATUS", value: |_| "N/A".into() },
+];
+
+fn labels(volume: &Volume) -> String {
+    volume.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
+}
+
+fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
+    let format = format.filter(|f| !f.is_empty()).unwrap_or_else(|| "table".into());
+    let columns = ["Driver", "Name"];
+    let format = match quiet {
+        true => Format::parse("{{.Name}}", FIELDS, &columns),
+        false => Format::parse(&format, FIELDS, &columns),
+    }
+    .map_err(|e| Error::verb("template parsing error").because(e))?;
+    let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
+    let containers = usage::containers(&ctx.paths)?;
+    let mut rows = volumes::list(&ctx.paths)?;
+    // Of one kind any will do, of several kinds each must; labels must all be there.
+    rows.retain(|volume| {
+        let any = |kind: fn(&Filter) -> bool| {
+            let mut of_kind = filters.iter().filter(|f| kind(f)).peekable();
+            of_kind.peek().is_none() || of_kind.any(|f| f.fits(volume, &containers))
+        };
+        any(|f| matches!(f, Filter::Name(_)))
+            && any(|f| matches!(f, Filter::Driver(_)))
+            && any(|f| matches!(f, Filter::Dangling(_)))
+            && filters.iter().filter(|f| matches!(f, Filter::Label { .. })).all(|f| f.fits(volume, &containers))
+    });
+    ui::stdout(&table(&format, FIELDS, &rows))?;
+    Ok(0)
+}
+
+enum Filter {
+    Name(String),
+    Driver(String),
+    Dangling(bool),
+    Label { key: String, value: Option<String>, wanted: bool },
+}
+
+impl Filter {
+    fn parse(text: &str) -> Result<Filter> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
+        let label = |wanted| match value.split_once('=') {
+            Some((key, value)) => Filter::Label { key: key.into(), value: Some(value.into()), wanted },
+            None => Filter::Label { key: value.into(), value: None, wanted },
+        };
+        match key.trim() {
+            "name" => Ok(Filter::Name(value.into())),
+            "driver" => Ok(Filter::Driver(value.into())),
+            "dangling" => match value {
+                "true" | "1" => Ok(Filter::Dangling(true)),
+                "false" | "0" => Ok(Filter::Dangling(false)),
+                _ => Err(Error::verb(format!("Invalid filter 'dangling=[{value}]'"))),
+            },
+            "label" => Ok(label(true)),
+            "label!" => Ok(label(false)),
+            other => Err(Error::verb(format!("Invalid filter '{other}'"))),
+        }
+    }
+
+    fn fits(&self, volume: &Volume, containers: &[usage::User]) -> bool {
+        match self {
+            Filter::Name(part) => volume.name.contains(part),
+            Filter::Driver(name) => name == "local",
+            Filter::Dangling(wanted) => volumes::users(volume, containers).is_empty() == *wanted,
+            Filter::Label { key, value, wanted } => {
+                let has = volume.labels.get(key).is_some_and(|has| value.as_ref().is_none_or(|v| v == has));
+                has == *wanted
+            }
+        }
+    }
+}
+
+fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8> {
+    let mut labels = Vec::new();
+    let mut all = all;
+    for text in filters {
+        // What docker's client asks a new engine with.
+        if let Some(value) = text.strip_prefix("all=") {
+            all |= matches!(value, "1" | "true");
+            continue;
+        }
+        match Filter::parse(text)? {
+            label @ Filter::Label { .. } => labels.push(label),
+            _ => return Err(Error::verb(format!("Invalid filter '{}'", text.split('=').next().unwrap_or_default()))),
+        }
+    }
+    let what = match all {
+        true => "all local volumes not used by at least one container.",
+        false => "anonymous local volumes not used by at least one container.",
+    };
+    if !force && !confirm(what)? {
+        return Ok(0);
+    }
+    let pruned = volumes::prune(&ctx.paths, all, &|volume| !labels.iter().all(|f| f.fits(volume, &[])))?;
+    let mut text = String::new();
+    if !pruned.names.is_empty() {
+        text.push_str("Deleted Volumes:\n");
+        pruned.names.iter().for_each(|name| text.push_str(&format!("{name}\n")));
+        text.push('\n');
+    }
+    text.push_str(&format!("Total reclaimed space: {}\n", human_size(pruned.reclaimed)));
+    ui::stdout(&text)?;
+    Ok(0)
+}
+
+fn remove(ctx: &Context, force: bool, names: &[String]) -> Result<u8> {
+    let mut failed = false;
+    for name in names {
+        match volumes::remove(&ctx.paths, name) {
+            Ok(()) => ui::stdout(&format!("{name}\n"))?,
+            Err(e) if force && e.message.ends_with("no such volume") => ui::stdout(&format!("{name}\n"))?,
+            Err(e) => {
+                ui::error(&e);
+                failed = true;
+            }
+        }
+    }
+    Ok(u8::from(failed))
+}
