@@ -1,6 +1,7 @@
 //! Every case, by what it is about.
 
 mod binds;
+mod compare;
 mod debian;
 mod doors;
 mod exit_codes;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Case> {
         registry::CASES,
         debian::CASES,
         robust::CASES,
+        compare::CASES,
         crate::measure::CASES,
     ]
     .concat()
