@@ -1,10 +1,11 @@
 //! The tests that need root: they run the real binary and look at the container from inside and from the host's kernel.
 //!
-//! One static program with four faces, so that the same file runs here and in a virtual machine:
+//! One static program with five faces, so that the same file runs here and in a virtual machine:
 //!
 //! ```text
 //! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
 //! integration bench startup|surface …       measure beside other engines
+//! integration compare …                     the same scripts with docker and with hardrun, see `compare/`
 //! integration probe WHAT …                  runs inside containers and prints what it met
 //! integration helper WHAT …                 child processes that the harness starts itself
 //! ```
@@ -12,6 +13,7 @@
 //! A new group of cases is a file in `cases/` and a line in `cases/mod.rs`.
 
 mod cases;
+mod compare;
 mod harness;
 mod measure;
 mod probe;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         Some("bench") => measure::main(&args[1..]),
+        Some("compare") => compare::main(&args[1..]),
         Some("probe") => probe::main(&args[1..]),
         Some("helper") => harness::helper::main(&args[1..]),
         _ => harness::runner::main(&args, &cases::all()),

@@ -1,6 +1,7 @@
 //! Every case, by what it is about.
 
 mod binds;
+mod compare;
 mod debian;
 mod doors;
 mod exit_codes;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         volumes::CASES,
         debian::CASES,
         robust::CASES,
+        compare::CASES,
         crate::measure::CASES,
     ]
     .concat()

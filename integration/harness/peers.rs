@@ -13,7 +13,7 @@ pub struct Peers {
     dir: PathBuf,
     docker: OnceLock<Result<Docker, String>>,
     podman: OnceLock<Result<Podman, String>>,
-    daemon: Mutex<Option<Child>>,
+    daemons: Mutex<Vec<Child>>,
 }
 
 /// Debian's dockerd without a bridge, on a socket of its own, with the images `busybox` and `probe`.
@@ -58,7 +58,24 @@ impl Podman {
 
 impl Peers {
     pub fn new(scratch: &Path) -> Peers {
-        Peers { dir: scratch.join("peers"), docker: OnceLock::new(), podman: OnceLock::new(), daemon: Mutex::new(None) }
+        Peers {
+            dir: scratch.join("peers"),
+            docker: OnceLock::new(),
+            podman: OnceLock::new(),
+            daemons: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Where engines have their folders: what they leave mounted below it is unmounted at the end.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// End this engine too, when all cases are over.
+    pub fn adopt(&self, engine: Child) {
+        if let Ok(mut daemons) = self.daemons.lock() {
+            daemons.push(engine);
+        }
     }
 
     /// Docker, started when first asked for; skips the case where there is none.
@@ -99,9 +116,7 @@ impl Peers {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        if let Ok(mut slot) = self.daemon.lock() {
-            *slot = Some(daemon);
-        }
+        self.adopt(daemon);
         let docker = Docker { host, exec_root: dir.join("exec") };
         let up =
             wait_for(Duration::from_secs(40), || docker.run(&["version"]).limit(20).go().ok().filter(|o| o.code == 0));
@@ -147,9 +162,11 @@ impl Peers {
 
     /// End what was started here.
     pub fn stop(&self) {
-        let daemon = self.daemon.lock().ok().and_then(|mut d| d.take());
-        if let Some(mut daemon) = daemon {
+        let mut daemons = self.daemons.lock().map(|mut d| std::mem::take(&mut *d)).unwrap_or_default();
+        for daemon in &daemons {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(daemon.id() as i32), nix::sys::signal::SIGTERM);
+        }
+        for daemon in &mut daemons {
             let gone = wait_for(Duration::from_secs(20), || daemon.try_wait().ok().flatten());
             if gone.is_none() {
                 let _ = daemon.kill();
