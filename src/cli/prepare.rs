@@ -138,6 +138,7 @@ pub fn sweep(ctx: &Context) -> Result<()> {
     for id in swept.cleaned {
         ui::note(&format!("removed what was left of container {}, whose launcher was killed", short(&id)));
     }
+    crate::net::sweep(&ctx.paths, &crate::launch::alive(&ctx.paths))?;
     for id in swept.lost {
         ui::note(&format!("container {} has ended: its supervisor was killed, and the container with it", short(&id)));
     }

@@ -1,7 +1,7 @@
 //! What is asked of a supervisor and what it answers.
 
 use crate::error::{Error, Kind};
-use crate::plan::ResourcesPlan;
+use crate::plan::{EndpointPlan, ResourcesPlan};
 use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,15 @@ pub enum Ask {
         resources: Box<ResourcesPlan>,
         restart: Option<RestartPolicy>,
     },
+    /// Join another network, and leave one.
+    Connect {
+        endpoint: Box<EndpointPlan>,
+    },
+    Disconnect {
+        network: String,
+    },
+    /// What `--egress` has refused. Answered by `Refused`.
+    Refused,
     /// The record was renamed by the caller, who holds no lock: the supervisor writes it.
     Rename {
         name: String,
@@ -65,6 +74,10 @@ pub enum Answer {
     },
     Entrance {
         pid: i32,
+    },
+    Refused {
+        packets: u64,
+        bytes: u64,
     },
     Failed(WireError),
 }

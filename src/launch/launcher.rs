@@ -16,7 +16,9 @@ use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::logs::{LogWriter, Stream};
-use crate::plan::{DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace};
+use crate::plan::{
+    DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
+};
 use crate::spec::{self, Staged};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
@@ -379,7 +381,8 @@ impl Launcher {
         if let Some(limits) = &limits {
             cgroup_v1::limit(group, limits)?;
         }
-        let network = network::set_up(paths, draft, &init, staged.network.is_some(), status)?;
+        let record = &handoff.record;
+        let network = network::set_up(paths, record, stage, &init, staged.network.is_some(), &mut status.network)?;
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
         // The container's process confines itself while its state is read; then it waits for the word to go.
         container.start().context(|| "start the container".into())?;

@@ -34,6 +34,6 @@ mod update;
 pub use front::{run, start};
 pub use handoff::Handoff;
 pub use launcher::{LAUNCH_ARGUMENT, main as launch};
-pub use network::Attached;
+pub use network::alive;
 pub use process::Signals;
 pub use remove::{Swept, remove, sweep};

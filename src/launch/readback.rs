@@ -68,7 +68,7 @@ pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespace
     let group = Placement { path: String::new(), hierarchies: Vec::new(), held: Vec::new() };
     let expected = Expected { plan, base, group: &group, apparmor: None, own };
     check_maps(pid, &expected, &mut differences)?;
-    check_status(pid, &expected, true, &mut differences)?;
+    check_status(pid, &expected, &mut differences)?;
     check_selinux(pid, &expected, &mut differences)?;
     let (ours, theirs) = (namespaces(&pid.to_string())?, namespaces(&init.to_string())?);
     for kind in KINDS {

@@ -1,46 +1,18 @@
 //! Containers go: by `--rm`, by `rm`, and what killed launchers left.
 
 use super::cgroup;
-use crate::error::{Error, Kind, Result};
-use crate::plan::MountKind;
-use crate::state::{Folder, Paths, Record, folder, lookup};
+use crate::error::{Error, Result};
+use crate::state::{Folder, Paths, Record, folder};
 use std::path::Path;
 use std::time::Duration;
 
 /// Remove a container whose lock is held: its name, its files and, with `volumes`, its anonymous volumes that nobody else uses.
 pub fn remove(paths: &Paths, folder: Folder, record: &Record, volumes: bool) -> Result<()> {
-    let anonymous: Vec<_> = record
-        .plan
-        .draft
-        .mounts
-        .iter()
-        .filter_map(|m| match &m.kind {
-            MountKind::Volume { source, name: None, .. } if volumes => Some(source.clone()),
-            _ => None,
-        })
-        .collect();
     folder.remove(paths)?;
-    if anonymous.is_empty() {
-        return Ok(());
+    match volumes {
+        true => crate::storage::volumes::remove_anonymous(paths, &record.plan.draft.volume_folders()),
+        false => Ok(()),
     }
-    let used = used_volumes(paths)?;
-    let mut first = Ok(());
-    for source in anonymous.iter().filter(|s| !used.contains(*s)) {
-        let whole = source.parent().unwrap_or(source);
-        let removed = crate::image::remove_path(whole).map_err(|e| Error { kind: Kind::Runner, ..e });
-        first = first.and(removed);
-    }
-    first
-}
-
-/// Folders of volumes that some container has mounted, or will.
-fn used_volumes(paths: &Paths) -> Result<Vec<std::path::PathBuf>> {
-    let (containers, _) = lookup::all(paths)?;
-    let sources = containers.iter().flat_map(|c| c.record.plan.draft.mounts.iter()).filter_map(|m| match &m.kind {
-        MountKind::Volume { source, .. } => Some(source.clone()),
-        _ => None,
-    });
-    Ok(sources.collect())
 }
 
 /// What [`sweep`] did.

@@ -91,9 +91,7 @@ impl Supervisor<'_> {
                     self.serve(*id, &mut deadlines)?;
                 }
             }
-            if let Some(network) = self.network.get_mut() {
-                network.step(&ready_network(&ready));
-            }
+            self.network.step();
             self.check_health(&ready, &mut deadlines)?;
             if ready.contains(&Token::Exit) && ended.is_none() {
                 ended = self.init.ended(false)?;
@@ -141,7 +139,7 @@ impl Supervisor<'_> {
             for (n, fd) in network.fds().into_iter().enumerate() {
                 poller.add(Token::Network(n), fd);
             }
-            until = until.into_iter().chain(network.next_timeout()).min();
+            until = until.into_iter().chain(network.next_timeout().map(|t| Instant::now() + t)).min();
         }
         poller.wait(until)
     }
@@ -279,6 +277,22 @@ impl Supervisor<'_> {
                     let result = self.update(*resources, restart);
                     self.connections.result(id, result);
                 }
+                Ask::Connect { endpoint } => {
+                    let result = self.connect(&endpoint);
+                    self.connections.result(id, result);
+                }
+                Ask::Disconnect { network } => {
+                    let result = self.disconnect(&network);
+                    self.connections.result(id, result);
+                }
+                Ask::Refused => match self.network.get().map(crate::net::Attached::refused) {
+                    Some(Err(e)) => self.connections.fail(id, &e),
+                    counted => {
+                        let refused = counted.and_then(Result::ok).unwrap_or_default();
+                        let answer = Answer::Refused { packets: refused.packets, bytes: refused.bytes };
+                        self.connections.answer(id, &answer, &[]);
+                    }
+                },
                 Ask::Rename { name } => {
                     let result = self.rename(name);
                     self.connections.result(id, result);
@@ -358,7 +372,32 @@ impl Supervisor<'_> {
         let old = std::mem::replace(&mut self.record.name, name.clone());
         self.record.plan.draft.name = name;
         self.folder.write_record(self.record)?;
+        if let Ok(network) = self.network.get_mut() {
+            network.rename(&self.record.name)?;
+        }
         crate::state::names::release(self.paths, &old, &self.record.id)
+    }
+
+    /// `network connect`: now, and at every start to come.
+    fn connect(&mut self, endpoint: &crate::plan::EndpointPlan) -> Result<()> {
+        self.network.get_mut()?.connect(endpoint, &super::network::alive(self.paths))?;
+        self.record.plan.draft.network.endpoints.push(endpoint.clone());
+        self.network_changed()
+    }
+
+    fn disconnect(&mut self, network: &str) -> Result<()> {
+        self.network.get_mut()?.disconnect(network)?;
+        self.record.plan.draft.network.endpoints.retain(|e| e.network != network);
+        self.network_changed()
+    }
+
+    fn network_changed(&mut self) -> Result<()> {
+        if let Some(network) = self.network.get() {
+            let sandbox = std::mem::take(&mut self.status.network.sandbox);
+            self.status.network = crate::state::Network { sandbox, ..network.network() };
+        }
+        self.write_status();
+        self.folder.write_record(self.record)
     }
 
     fn check_health(&mut self, ready: &[Token], deadlines: &mut Deadlines) -> Result<()> {
@@ -382,9 +421,4 @@ impl Supervisor<'_> {
         }
         Ok(())
     }
-}
-
-fn ready_network(ready: &[Token]) -> Vec<usize> {
-    let number = |t: &Token| if let Token::Network(n) = t { Some(*n) } else { None };
-    ready.iter().filter_map(number).collect()
 }

@@ -269,7 +269,10 @@ impl Attached {
         };
         let leases = lease::all(&self.host.paths, &network.id)?;
         if leases.iter().any(|l| l.container == self.container) {
-            return Err(Error::verb(format!("endpoint with name {} already exists in network {}", self.name, network.name)));
+            return Err(Error::verb(format!(
+                "endpoint with name {} already exists in network {}",
+                self.name, network.name
+            )));
         }
         let taken: BTreeSet<IpAddr> =
             leases.iter().flat_map(|l| [Some(IpAddr::V4(l.ip)), l.ip6.map(IpAddr::V6)]).flatten().collect();
@@ -291,12 +294,17 @@ impl Attached {
         };
         let mac = match &asked.mac {
             Some(text) => lease::parse_mac(text).ok_or_else(|| {
-                Error::verb(format!("invalid MAC address {text}")).hint("the lowest bit of its first byte must be 0: that marks groups")
+                Error::verb(format!("invalid MAC address {text}"))
+                    .hint("the lowest bit of its first byte must be 0: that marks groups")
             })?,
             None => lease::mac_of(ip),
         };
         if leases.iter().any(|l| l.mac == mac) {
-            return Err(Error::verb(format!("MAC address {} is already in use on network {}", lease::show_mac(mac), network.name)));
+            return Err(Error::verb(format!(
+                "MAC address {} is already in use on network {}",
+                lease::show_mac(mac),
+                network.name
+            )));
         }
         let endpoint = crate::plan::draft::new_id()?;
         let mut lease = Lease {
@@ -389,7 +397,10 @@ impl Attached {
         let store = Store::new(&paths);
         let network = joinable(&store, &asked.network)?;
         if self.joined.iter().any(|j| j.network.id == network.id) {
-            return Err(Error::verb(format!("endpoint with name {} already exists in network {}", self.name, network.name)));
+            return Err(Error::verb(format!(
+                "endpoint with name {} already exists in network {}",
+                self.name, network.name
+            )));
         }
         let gateway = self.gateway.is_none() && !network.internal;
         let lock = store.lock()?;

@@ -87,8 +87,11 @@ impl Host {
         let taken = meets(&network, &used);
         if let Some(other) = taken {
             if network.name != super::store::BRIDGE {
-                return Err(Error::verb(format!("network {} overlaps with {other}, which the host uses", network.name))
-                    .hint("remove the network and make it again with another --subnet"));
+                return Err(Error::verb(format!(
+                    "network {} overlaps with {other}, which the host uses",
+                    network.name
+                ))
+                .hint("remove the network and make it again with another --subnet"));
             }
             network.ipam.clear();
         }
@@ -246,7 +249,9 @@ fn forwarding(ipv6: bool) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     if read_sysctl("ipv4/ip_forward").as_deref() == Some("0") {
         sysctl("ipv4/ip_forward", "1")?;
-        lines.push("net.ipv4.ip_forward was 0 and is 1 now, as containers need it: the host passes packets on".to_owned());
+        lines.push(
+            "net.ipv4.ip_forward was 0 and is 1 now, as containers need it: the host passes packets on".to_owned(),
+        );
     }
     if ipv6 && read_sysctl("ipv6/conf/all/forwarding").as_deref() == Some("0") {
         // A host that forwards ignores router advertisements, unless told otherwise: it would lose its own way out.
@@ -257,7 +262,10 @@ fn forwarding(ipv6: bool) -> Result<Vec<String>> {
             }
         }
         sysctl("ipv6/conf/all/forwarding", "1")?;
-        lines.push("net.ipv6.conf.all.forwarding was 0 and is 1 now, as containers need it: the host passes packets on".to_owned());
+        lines.push(
+            "net.ipv6.conf.all.forwarding was 0 and is 1 now, as containers need it: the host passes packets on"
+                .to_owned(),
+        );
     }
     Ok(lines)
 }

@@ -297,7 +297,8 @@ impl Tables {
         let mut found = Vec::new();
         for answer in self.socket.ask(&b)? {
             for item in items(&answer.body) {
-                let part = |kind| wire::find(item, kind).and_then(|v| wire::find(v, VALUE)).unwrap_or_default().to_vec();
+                let part =
+                    |kind| wire::find(item, kind).and_then(|v| wire::find(v, VALUE)).unwrap_or_default().to_vec();
                 let key = part(KEY);
                 if key.starts_with(&start) {
                     found.push(Element {

@@ -37,7 +37,9 @@ pub fn admit(tables: &Tables, bridge: &str, ipv6: bool) -> Result<(Vec<Guest>, V
             continue;
         }
         let Some(path) = program::find(tool) else {
-            lines.push(format!("the host drops forwarded packets and has no {tool} to say otherwise: let {bridge} pass"));
+            lines.push(format!(
+                "the host drops forwarded packets and has no {tool} to say otherwise: let {bridge} pass"
+            ));
             continue;
         };
         let Some(chain) = chain(&path)? else { continue };
@@ -64,7 +66,9 @@ fn chain(tool: &Path) -> Result<Option<String>> {
     let has = |line: &str| rules.lines().any(|l| l == line);
     Ok(match () {
         () if !has("-P FORWARD DROP") => None,
-        () if has(&format!("-N {FOR_OTHERS}")) && has(&format!("-A FORWARD -j {FOR_OTHERS}")) => Some(FOR_OTHERS.to_owned()),
+        () if has(&format!("-N {FOR_OTHERS}")) && has(&format!("-A FORWARD -j {FOR_OTHERS}")) => {
+            Some(FOR_OTHERS.to_owned())
+        }
         () => Some("FORWARD".to_owned()),
     })
 }
@@ -73,8 +77,20 @@ impl Guest {
     fn change(&self, tool: &Path, verb: &str) -> Result<()> {
         let comment = format!("hardrun {}", self.bridge);
         for side in ["-i", "-o"] {
-            let words =
-                ["-w", "5", verb, &self.chain, side, &self.bridge, "-m", "comment", "--comment", &comment, "-j", "ACCEPT"];
+            let words = [
+                "-w",
+                "5",
+                verb,
+                &self.chain,
+                side,
+                &self.bridge,
+                "-m",
+                "comment",
+                "--comment",
+                &comment,
+                "-j",
+                "ACCEPT",
+            ];
             program::run(tool, &words, "")?;
         }
         Ok(())

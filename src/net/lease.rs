@@ -93,7 +93,12 @@ pub fn networks(paths: &Paths) -> Result<Vec<String>> {
 }
 
 /// The address that was asked for, or the first that is free.
-pub fn choose(network: &Network, config: &IpamConfig, asked: Option<IpAddr>, taken: &BTreeSet<IpAddr>) -> Result<IpAddr> {
+pub fn choose(
+    network: &Network,
+    config: &IpamConfig,
+    asked: Option<IpAddr>,
+    taken: &BTreeSet<IpAddr>,
+) -> Result<IpAddr> {
     if let Some(ip) = asked {
         if network.chosen && ip.is_ipv4() {
             return Err(Error::verb(
@@ -102,10 +107,13 @@ pub fn choose(network: &Network, config: &IpamConfig, asked: Option<IpAddr>, tak
             ));
         }
         if !config.subnet.contains(ip) {
-            return Err(Error::verb(format!("invalid endpoint settings: no configured subnet or ip-range contain the IP address {ip}")));
+            return Err(Error::verb(format!(
+                "invalid endpoint settings: no configured subnet or ip-range contain the IP address {ip}"
+            )));
         }
         if !config.subnet.is_host(ip) || ip == config.gateway || taken.contains(&ip) {
-            return Err(Error::verb("Address already in use").hint(format!("{ip} belongs to another container, the gateway or the network")));
+            return Err(Error::verb("Address already in use")
+                .hint(format!("{ip} belongs to another container, the gateway or the network")));
         }
         return Ok(ip);
     }
@@ -113,9 +121,16 @@ pub fn choose(network: &Network, config: &IpamConfig, asked: Option<IpAddr>, tak
     let free = |ip: &IpAddr| config.subnet.is_host(*ip) && *ip != config.gateway && !taken.contains(ip);
     // As many as there are leases, and three, have to be looked at.
     let looked_at = taken.len() + 4;
-    range.split(if range.is_ipv4() { 32 } else { 128 }).take(looked_at).map(|p| p.address()).find(free).ok_or_else(|| {
-        Error::verb(format!("no available IPv{} addresses on this network's address pools: {} ({})", if range.is_ipv4() { 4 } else { 6 }, network.name, network.id))
-    })
+    range.split(if range.is_ipv4() { 32 } else { 128 }).take(looked_at).map(|p| p.address()).find(free).ok_or_else(
+        || {
+            Error::verb(format!(
+                "no available IPv{} addresses on this network's address pools: {} ({})",
+                if range.is_ipv4() { 4 } else { 6 },
+                network.name,
+                network.id
+            ))
+        },
+    )
 }
 
 /// docker's: `02:42` and the IPv4 address, so that a neighbour's table is right after an address was reused.

@@ -19,7 +19,8 @@ pub fn inside<T>(netns: BorrowedFd<'_>, work: impl FnOnce() -> Result<T>) -> Res
     let home = own().context(attempt)?;
     move_into_link_name_space(netns, Some(LinkNameSpaceType::Network)).context(attempt)?;
     let result = work();
-    move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network)).expect("the host's network is left for a moment only");
+    move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("the host's network is left for a moment only");
     result
 }
 

@@ -74,8 +74,10 @@ impl Held {
             rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::SOCKTNOSUPPORT => {
                 Error::runner(format!("Bind for {host} failed: the kernel has no {}", wanted.protocol))
             }
-            rustix::io::Errno::ADDRNOTAVAIL => Error::runner(format!("Bind for {host} failed: cannot assign requested address"))
-                .hint("the address has to be one of the host's"),
+            rustix::io::Errno::ADDRNOTAVAIL => {
+                Error::runner(format!("Bind for {host} failed: cannot assign requested address"))
+                    .hint("the address has to be one of the host's")
+            }
             e => Error::runner(format!("Bind for {host} failed")).because(e),
         })
     }

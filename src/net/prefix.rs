@@ -157,7 +157,10 @@ mod tests {
         let hosts: Vec<String> = prefix("10.0.0.0/31").hosts().map(|h| h.to_string()).collect();
         assert_eq!(hosts, ["10.0.0.0", "10.0.0.1"]);
         assert_eq!(prefix("fd00::/64").hosts().next().unwrap().to_string(), "fd00::1");
-        assert!(prefix("::/0").contains("fd00::1".parse().unwrap()) && prefix("0.0.0.0/0").last().to_string() == "255.255.255.255");
+        assert!(
+            prefix("::/0").contains("fd00::1".parse().unwrap())
+                && prefix("0.0.0.0/0").last().to_string() == "255.255.255.255"
+        );
         let parts: Vec<String> = prefix("192.168.0.0/16").split(20).take(2).map(|p| p.to_string()).collect();
         assert_eq!(parts, ["192.168.0.0/20", "192.168.16.0/20"]);
         assert_eq!(prefix("192.168.0.0/16").split(20).count(), 16);

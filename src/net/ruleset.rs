@@ -17,7 +17,8 @@ mod tests {
 
     #[test]
     fn the_whole_text() {
-        let rules: Vec<String> = text(&names()).lines().filter(|l| !l.trim_start().starts_with('#')).map(str::to_owned).collect();
+        let rules: Vec<String> =
+            text(&names()).lines().filter(|l| !l.trim_start().starts_with('#')).map(str::to_owned).collect();
         insta::assert_snapshot!(rules.join("\n"));
     }
 

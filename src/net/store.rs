@@ -185,7 +185,10 @@ impl<'a> Store<'a> {
         }
         let mut found = all.iter().filter(|n| !reference.is_empty() && n.id.starts_with(reference));
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) => Err(Error::verb(format!("network {reference} is ambiguous ({} matches found based on ID prefix)", 2 + found.count()))),
+            (Some(_), Some(_)) => Err(Error::verb(format!(
+                "network {reference} is ambiguous ({} matches found based on ID prefix)",
+                2 + found.count()
+            ))),
             (one, _) => Ok(one.cloned()),
         }
     }

@@ -102,7 +102,8 @@ impl Question {
         let records = records(message).unwrap_or_default();
         // Aliases may stand in any order; each adds a name, and there are no more names than records.
         for _ in 0..records.len() {
-            let more = records.iter().find(|r| r.kind == CNAME && names.contains(&r.owner) && !names.contains(&r.target));
+            let more =
+                records.iter().find(|r| r.kind == CNAME && names.contains(&r.owner) && !names.contains(&r.target));
             match more {
                 Some(alias) => names.push(alias.target.clone()),
                 None => break,

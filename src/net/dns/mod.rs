@@ -53,7 +53,8 @@ impl Sockets {
             rustix::net::listen(&sockets.tcp, 16)?;
             Ok::<_, std::io::Error>(sockets)
         };
-        let port = |socket: &OwnedFd| Ok::<_, std::io::Error>(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port());
+        let port =
+            |socket: &OwnedFd| Ok::<_, std::io::Error>(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port());
         let led = pair(0).and_then(|s| {
             redirect::names(ADDRESS, port(&s.udp)?, port(&s.tcp)?)?;
             Ok(s)
@@ -162,12 +163,13 @@ impl Dns {
 
     fn read_datagrams(&mut self, ways: &mut Option<(&mut Ways, &Tables)>) {
         for _ in 0..AT_A_TIME {
-            let (length, from) = match rustix::net::recvfrom(&self.sockets.udp, &mut self.buffer[..], RecvFlags::empty()) {
-                Ok((_, length, Some(from))) => (length, from),
-                Ok(_) => continue,
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => return,
-            };
+            let (length, from) =
+                match rustix::net::recvfrom(&self.sockets.udp, &mut self.buffer[..], RecvFlags::empty()) {
+                    Ok((_, length, Some(from))) => (length, from),
+                    Ok(_) => continue,
+                    Err(rustix::io::Errno::INTR) => continue,
+                    Err(_) => return,
+                };
             let Ok(from) = SocketAddr::try_from(from) else { continue };
             let message = self.buffer[..length.min(self.buffer.len())].to_vec();
             self.question(&message, Client::Udp(from), ways);
@@ -258,7 +260,8 @@ impl Dns {
     }
 
     fn read_connections(&mut self, ways: &mut Option<(&mut Ways, &Tables)>) {
-        let numbers: Vec<u64> = self.connections.iter().filter(|c| !c.waiting && c.due.is_empty()).map(|c| c.number).collect();
+        let numbers: Vec<u64> =
+            self.connections.iter().filter(|c| !c.waiting && c.due.is_empty()).map(|c| c.number).collect();
         for number in numbers {
             let Some(c) = self.connections.iter_mut().find(|c| c.number == number) else { continue };
             match rustix::net::recv(&c.socket, &mut self.buffer[..4096], RecvFlags::empty()) {

@@ -56,10 +56,8 @@ pub fn answer(zones: &mut [Zone], paths: &Paths, question: &Question) -> Option<
         })?;
         return Some(question.answer(Code::Good, &[(PTR, named)], TTL));
     }
-    let mut found = zones
-        .iter()
-        .flat_map(|z| z.leases.iter().filter(|l| z.answers_to(l, &question.name)))
-        .collect::<Vec<_>>();
+    let mut found =
+        zones.iter().flat_map(|z| z.leases.iter().filter(|l| z.answers_to(l, &question.name))).collect::<Vec<_>>();
     if found.is_empty() {
         return None;
     }
