@@ -15,6 +15,8 @@ pub enum Kind {
     NotFound,
     /// A management verb (load, pull, rmi, …) failed: 1, as docker's client answers.
     Verb,
+    /// A template of `inspect` that cannot be parsed: 64, as docker's client answers.
+    TemplateSyntax,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Kind::Runner => 125,
             Kind::CannotInvoke => 126,
             Kind::NotFound => 127,
+            Kind::TemplateSyntax => 64,
         }
     }
 }

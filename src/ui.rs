@@ -6,10 +6,19 @@ use std::io::{IsTerminal, Write};
 
 /// Replace control characters (C0, DEL, C1) and bidirectional overrides by a visible escape.
 pub fn clean(text: &str) -> String {
+    cleaned(text, |_| false)
+}
+
+/// The same for text of several lines: line breaks and tabs stay.
+pub fn clean_lines(text: &str) -> String {
+    cleaned(text, |c| matches!(c, '\n' | '\t'))
+}
+
+fn cleaned(text: &str, stays: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || bidi {
+        if (c.is_control() || bidi) && !stays(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -21,6 +30,11 @@ pub fn clean(text: &str) -> String {
 /// Whether stderr may be coloured: a terminal, and NO_COLOR unset or empty.
 pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Whether stdout is a terminal: text from images and containers then has its control characters made visible.
+pub fn on_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 fn line(prefix: &str, code: &str, text: &str) {

@@ -1,13 +1,15 @@
 //! `hardrun images`
 
 use super::Context;
-use super::fields::{Field, Format, table};
-use crate::error::{Context as _, Error, Result};
-use crate::image::list::{Filter, Row, human_duration, human_size};
+use crate::error::Result;
+use crate::image::list::{Filter, Row};
 use crate::image::store::Store;
+use crate::observe::format::Value;
+use crate::observe::format::list::{Columns, Listing};
+use crate::observe::human;
+use crate::ui;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::io::Write;
 use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
@@ -35,18 +37,18 @@ pub struct Args {
     name: Option<String>,
 }
 
-const FIELDS: &[Field<Shown>] = &[
-    Field { name: "Containers", heading: "CONTAINERS", value: |_| "N/A".into() },
-    Field { name: "CreatedAt", heading: "CREATED AT", value: |s| s.created_at() },
-    Field { name: "CreatedSince", heading: "CREATED", value: |s| s.created_since() },
-    Field { name: "Digest", heading: "DIGEST", value: |s| none(s.row.digest.as_deref()) },
-    Field { name: "ID", heading: "IMAGE ID", value: |s| s.id() },
-    Field { name: "Repository", heading: "REPOSITORY", value: |s| none(s.row.repository.as_deref()) },
-    Field { name: "SharedSize", heading: "SHARED SIZE", value: |_| "N/A".into() },
-    Field { name: "Size", heading: "SIZE", value: |s| human_size(s.row.size) },
-    Field { name: "Tag", heading: "TAG", value: |s| none(s.row.tag.as_deref()) },
-    Field { name: "UniqueSize", heading: "UNIQUE SIZE", value: |_| "N/A".into() },
-    Field { name: "VirtualSize", heading: "VIRTUAL SIZE", value: |s| human_size(s.row.size) },
+const HEADINGS: &[(&str, &str)] = &[
+    ("Containers", "CONTAINERS"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedSince", "CREATED"),
+    ("Digest", "DIGEST"),
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("SharedSize", "SHARED SIZE"),
+    ("Size", "SIZE"),
+    ("Tag", "TAG"),
+    ("UniqueSize", "UNIQUE SIZE"),
+    ("VirtualSize", "VIRTUAL SIZE"),
 ];
 
 struct Shown {
@@ -61,7 +63,7 @@ impl Shown {
     }
     fn created_since(&self) -> String {
         match self.row.created {
-            Some(at) => format!("{} ago", human_duration(self.now.duration_since(at).as_secs())),
+            Some(at) => format!("{} ago", human::duration(self.now.duration_since(at).as_secs())),
             None => "N/A".into(),
         }
     }
@@ -70,6 +72,25 @@ impl Shown {
             Some(at) => at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
             None => "N/A".into(),
         }
+    }
+    fn value(&self) -> Value {
+        let not_counted = || Value::text("N/A");
+        Value::row(
+            "*formatter.imageContext",
+            [
+                ("Containers", not_counted()),
+                ("CreatedAt", self.created_at().into()),
+                ("CreatedSince", self.created_since().into()),
+                ("Digest", none(self.row.digest.as_deref()).into()),
+                ("ID", self.id().into()),
+                ("Repository", none(self.row.repository.as_deref()).into()),
+                ("SharedSize", not_counted()),
+                ("Size", human::size(self.row.size).into()),
+                ("Tag", none(self.row.tag.as_deref()).into()),
+                ("UniqueSize", not_counted()),
+                ("VirtualSize", human::size(self.row.size).into()),
+            ],
+        )
     }
 }
 
@@ -83,22 +104,18 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if let Some(name) = name {
         filters.push(Filter::Reference(name));
     }
-    let format = format.filter(|f| !f.is_empty()).unwrap_or_else(|| "table".into());
-    let columns: &[&str] = match digests {
-        true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
-        false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+    let digest = if digests { "{{.Digest}}\t" } else { "" };
+    let columns = Columns {
+        headings: HEADINGS,
+        table: format!("{{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"),
+        raw: None,
     };
-    let format = match quiet {
-        true => Format::parse("{{.ID}}", FIELDS, columns),
-        false => Format::parse(&format, FIELDS, columns),
-    }
-    .map_err(|e| Error::verb("template parsing error").because(e))?;
+    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.ID}}"))?;
     let now = Timestamp::now();
     let store = Store::open(&ctx.paths)?;
     store.recover()?;
     let rows = store.list(&filters)?;
-    let rows: Vec<Shown> = rows.into_iter().map(|row| Shown { row, now, no_trunc }).collect();
-    let text = table(&format, FIELDS, &rows);
-    std::io::stdout().write_all(text.as_bytes()).verb_context(|| "writing to standard output".into())?;
+    let rows: Vec<Value> = rows.into_iter().map(|row| Shown { row, now, no_trunc }.value()).collect();
+    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
     Ok(0)
 }

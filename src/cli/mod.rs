@@ -10,7 +10,6 @@ mod doctor;
 mod each;
 mod exec;
 mod explain;
-mod fields;
 pub mod flags;
 mod help;
 mod history;

@@ -203,74 +203,9 @@ fn in_class(class: &[u8], c: u8) -> bool {
     found != negated
 }
 
-/// Docker's `Less than a second`, `3 hours`, `2 weeks`.
-pub fn human_duration(seconds: i64) -> String {
-    let (minutes, hours) = (seconds / 60, (seconds as f64 / 3600.0).round() as i64);
-    match seconds {
-        ..1 => "Less than a second".into(),
-        1 => "1 second".into(),
-        2..60 => format!("{seconds} seconds"),
-        _ if minutes == 1 => "About a minute".into(),
-        _ if minutes < 60 => format!("{minutes} minutes"),
-        _ if hours == 1 => "About an hour".into(),
-        _ if hours < 48 => format!("{hours} hours"),
-        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
-        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
-        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", hours / 24 / 365),
-    }
-}
-
-/// Docker's decimal sizes with three digits: `4.26MB`.
-pub fn human_size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for next in ["kB", "MB", "GB", "TB", "PB", "EB"] {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1000.0;
-        unit = next;
-    }
-    let digits = match value {
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_and_ages_as_docker_shows_them() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (999, "999B"),
-            (1000, "1kB"),
-            (4_261_550, "4.26MB"),
-            (74_800_000, "74.8MB"),
-            (117_000_000, "117MB"),
-            (1_500_000_000, "1.5GB"),
-        ] {
-            assert_eq!(human_size(bytes), text);
-        }
-        for (seconds, text) in [
-            (0, "Less than a second"),
-            (59, "59 seconds"),
-            (61, "About a minute"),
-            (3600, "About an hour"),
-            (86_400 * 3, "3 days"),
-            (86_400 * 15, "2 weeks"),
-            (86_400 * 800, "2 years"),
-        ] {
-            assert_eq!(human_duration(seconds), text);
-        }
-    }
 
     #[test]
     fn patterns_match_as_in_go() {

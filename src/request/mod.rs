@@ -15,7 +15,7 @@ mod duration;
 mod egress;
 mod env;
 mod env_file;
-mod golang;
+pub(crate) mod golang;
 mod gpus;
 mod idmap;
 mod label;

@@ -2,9 +2,10 @@
 
 use super::{FILE, Line, Stream};
 use crate::state::Stamp;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Docker's longest line; a longer one is written in parts.
@@ -14,6 +15,7 @@ const LINE: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
+    attributes: BTreeMap<String, String>,
     max_size: Option<u64>,
     max_file: u32,
     file: Option<File>,
@@ -30,6 +32,7 @@ impl LogWriter {
     pub fn new(folder: &Path, max_size: Option<u64>, max_file: u32) -> LogWriter {
         LogWriter {
             path: folder.join(FILE),
+            attributes: BTreeMap::new(),
             max_size,
             max_file,
             file: None,
@@ -39,6 +42,11 @@ impl LogWriter {
             error: None,
             failed: false,
         }
+    }
+
+    /// With every line, see [`attributes`].
+    pub fn with_attributes(self, attributes: BTreeMap<String, String>) -> LogWriter {
+        LogWriter { attributes, ..self }
     }
 
     /// Take what the container wrote. What cannot be written is lost, not the container's end; see [`take_error`](Self::take_error).
@@ -53,11 +61,11 @@ impl LogWriter {
             partial.extend_from_slice(piece);
             while partial.len() >= LINE && !partial[..LINE].contains(&b'\n') {
                 let rest = partial.split_off(character_boundary(partial, LINE));
-                line(&mut batch, stream, partial, now);
+                line(&mut batch, stream, partial, &self.attributes, now);
                 *partial = rest;
             }
             if partial.ends_with(b"\n") {
-                line(&mut batch, stream, partial, now);
+                line(&mut batch, stream, partial, &self.attributes, now);
                 partial.clear();
             }
         }
@@ -70,7 +78,7 @@ impl LogWriter {
         let mut batch = Vec::new();
         for (stream, partial) in [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)] {
             if !partial.is_empty() {
-                line(&mut batch, stream, partial, now);
+                line(&mut batch, stream, partial, &self.attributes, now);
                 partial.clear();
             }
         }
@@ -112,9 +120,15 @@ impl LogWriter {
 
     fn open(&mut self) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
-        let file = options.open(&self.path)?;
+        options.read(true).append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+        let mut file = options.open(&self.path)?;
         self.size = file.metadata()?.len();
+        // Where a crash of the host cut the last line, the next one is a line of its own.
+        let mut last = [0];
+        if self.size > 0 && file.read_at(&mut last, self.size - 1)? == 1 && last != *b"\n" {
+            file.write_all(b"\n")?;
+            self.size += 1;
+        }
         self.file = Some(file);
         Ok(())
     }
@@ -140,14 +154,33 @@ impl LogWriter {
     }
 }
 
+/// The attributes that `--log-opt labels=…` and `env=…` ask for, of the container's labels and environment (`KEY=VALUE`).
+pub fn attributes(
+    options: &BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
+    env: &[String],
+) -> BTreeMap<String, String> {
+    let names =
+        |option: &str| -> Vec<&str> { options.get(option).map(|list| list.split(',').collect()).unwrap_or_default() };
+    let mut out = BTreeMap::new();
+    for name in names("labels") {
+        out.extend(labels.get_key_value(name).map(|(k, v)| (k.clone(), v.clone())));
+    }
+    for name in names("env") {
+        let found = env.iter().rev().filter_map(|e| e.split_once('=')).find(|(key, _)| *key == name);
+        out.extend(found.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+    out
+}
+
 /// Where to cut, at most at `most`, so that no character of UTF-8 is cut in two.
 fn character_boundary(bytes: &[u8], most: usize) -> usize {
     let continues = |n: usize| bytes.get(n).is_some_and(|b| b & 0xC0 == 0x80);
     (most - 3..=most).rev().find(|n| !continues(*n)).unwrap_or(most)
 }
 
-fn line(batch: &mut Vec<u8>, stream: Stream, bytes: &[u8], now: Stamp) {
-    let line = Line { log: String::from_utf8_lossy(bytes).into_owned(), stream, time: now.to_string() };
+fn line(batch: &mut Vec<u8>, stream: Stream, bytes: &[u8], attrs: &BTreeMap<String, String>, time: Stamp) {
+    let line = Line { log: String::from_utf8_lossy(bytes).into_owned(), stream, attrs: attrs.clone(), time };
     // Strings and a word: nothing that JSON cannot say.
     if serde_json::to_writer(&mut *batch, &line).is_ok() {
         batch.push(b'\n');

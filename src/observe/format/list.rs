@@ -1,0 +1,141 @@
+//! `--format` of the verbs that list: `table`, `table TEMPLATE`, `json`, a template; a line an entry.
+
+use super::exec::Options;
+use super::{Missing, Purpose, Template, Value, table};
+use crate::error::{Error, Result};
+
+/// What a verb lists, as far as its format is concerned.
+#[derive(Debug)]
+pub struct Columns {
+    /// Every field that a template can ask for, with the heading of its column.
+    pub headings: &'static [(&'static str, &'static str)],
+    /// The template of a plain `table`: `{{.ID}}\t{{.Names}}`.
+    pub table: String,
+    /// The template of `raw`, where the verb has one.
+    pub raw: Option<String>,
+}
+
+/// A parsed `--format`.
+#[derive(Debug)]
+pub struct Listing {
+    template: Template,
+    table: bool,
+}
+
+impl Listing {
+    /// No format is `table`. `quiet` is what `-q` makes of a table: a template such as `{{.ID}}`, where `-q` was given.
+    /// A template that cannot be parsed is an error with docker's exit status for listings, 1.
+    pub fn parse(format: Option<&str>, columns: &Columns, quiet: Option<&str>) -> Result<Listing> {
+        let format = format.filter(|f| !f.is_empty()).unwrap_or("table");
+        let (is_table, text) = match (format, quiet) {
+            ("raw", None) if columns.raw.is_some() => (false, columns.raw.clone().unwrap_or_default()),
+            (_, Some(quiet)) => (false, quiet.to_owned()),
+            ("table", None) => (true, columns.table.clone()),
+            ("json", None) => (false, "{{json .}}".to_owned()),
+            (other, None) => match other.strip_prefix("table") {
+                Some(template) => (true, template.to_owned()),
+                None => (false, other.to_owned()),
+            },
+        };
+        // In a shell `'{{.ID}}\t{{.Tag}}'` holds a backslash and a t; docker takes it for a tab.
+        let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
+        let template = Template::parse(&text).map_err(|e| Error::verb(format!("template parsing error: {e}")))?;
+        Ok(Listing { template, table: is_table })
+    }
+
+    /// Whether an entry needs this field: what is expensive to find out may be left empty otherwise.
+    pub fn wants(&self, field: &str) -> bool {
+        self.template.mentions(field)
+    }
+
+    /// The whole listing, each entry ending in a line break. `clean`: control characters in the entries are made
+    /// visible, as they must be on a terminal.
+    pub fn render(&self, columns: &Columns, rows: &[Value], clean: bool) -> Result<String> {
+        let data = Options { missing: Missing::Absent, purpose: Purpose::Data, clean };
+        let wrong = |e: String| Error::verb(format!("template parsing error: {e}"));
+        let mut out = String::new();
+        if self.table {
+            out.push_str(&self.heading(columns, rows.is_empty()).map_err(wrong)?);
+            out.push('\n');
+        }
+        for row in rows {
+            out.push_str(&self.template.render(row, data).map_err(wrong)?);
+            out.push('\n');
+        }
+        Ok(if self.table { table::align(&out) } else { out })
+    }
+
+    /// Where there are entries, they have said whether the template is right: like docker's, the heading then ends where a
+    /// function does not take it. Without entries the heading is all there is, so that a field that does not exist is
+    /// an error in either case.
+    fn heading(&self, columns: &Columns, alone: bool) -> Result<String, String> {
+        let names = columns.headings.iter().map(|(name, heading)| (name.to_string(), Value::text(*heading)));
+        let data = Value::map(names.collect());
+        let options = Options { missing: Missing::Absent, purpose: Purpose::Heading, clean: false };
+        if alone && self.template.render(&data, options).is_err_and(|e| e.contains("map has no entry")) {
+            return self.template.render(&data, options);
+        }
+        Ok(self.template.render_what_can_be(&data, options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Columns {
+        Columns {
+            headings: &[("ID", "IMAGE ID"), ("Tag", "TAG")],
+            table: "{{.Tag}}\t{{.ID}}".into(),
+            raw: Some("id: {{.ID}}\\n".into()),
+        }
+    }
+
+    fn row(id: &str, tag: &str) -> Value {
+        let labels = [("k".to_owned(), "v".to_owned())].into();
+        Value::row("*row", [("Tag", tag.into()), ("ID", id.into()), ("Label", Value::Lookup(std::rc::Rc::new(labels)))])
+    }
+
+    fn show(format: &str, rows: &[Value], clean: bool) -> Result<String> {
+        Listing::parse(Some(format), &columns(), None)?.render(&columns(), rows, clean)
+    }
+
+    #[test]
+    fn tables_json_and_templates() {
+        let rows = [row("1", "latest"), row("2", "a\x1b[2Jlong-tag")];
+        let line = |a: &str, b: &str| format!("{a:21}{b}\n");
+        let wanted = [line("TAG", "IMAGE ID"), line("latest", "1"), line("a\\u{1b}[2Jlong-tag", "2")];
+        assert_eq!(show("table", &rows, true).unwrap(), wanted.concat());
+        assert_eq!(show("", &rows, true).unwrap(), wanted.concat());
+        assert_eq!(show("{{.ID}}\\t{{ .Tag }}!\\n", &rows[..1], true).unwrap(), "1\tlatest!\n\n");
+        assert_eq!(show("{{.Tag}}", &rows[1..], false).unwrap(), "a\x1b[2Jlong-tag\n");
+        assert_eq!(show("json", &rows[..1], false).unwrap(), "{\"ID\":\"1\",\"Tag\":\"latest\"}\n");
+        assert_eq!(show("table {{.ID}}", &rows[..1], false).unwrap(), "IMAGE ID\n1\n");
+        assert_eq!(show("table {{upper .Tag}}|{{json .ID}}", &rows[..1], false).unwrap(), "TAG|IMAGE ID\nLATEST|\"1\"\n");
+        assert_eq!(show("raw", &rows[..1], false).unwrap(), "id: 1\n\n");
+        assert_eq!(show("table", &[], false).unwrap(), "TAG       IMAGE ID\n");
+        assert_eq!(show("{{.Nope}}", &[], false).unwrap(), "");
+    }
+
+    #[test]
+    fn methods_end_a_heading() {
+        let shown = show("table {{.ID}} {{.Label \"k\"}} {{.Tag}}", &[row("1", "t")], false).unwrap();
+        assert_eq!(shown, "IMAGE ID \n1 v t\n");
+        assert_eq!(show("{{.Label \"nope\"}}|", &[row("1", "t")], false).unwrap(), "|\n");
+    }
+
+    #[test]
+    fn what_does_not_exist_is_an_error() {
+        let rows = [row("1", "t")];
+        for (format, rows, words) in [
+            ("{{.Nope}}", &rows[..], "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *row"),
+            ("table {{.Nope}}", &[], "template: :1:2: executing \"\" at <.Nope>: map has no entry for key \"Nope\""),
+            ("{{.Label}}", &rows, "template: :1:2: executing \"\" at <.Label>: wrong number of args for Label: want 1 got 0"),
+            ("{{.ID", &rows, "template: :1: unclosed action"),
+        ] {
+            let error = show(format, rows, false).unwrap_err();
+            assert_eq!(error.to_string(), format!("template parsing error: {words}"));
+            assert_eq!(error.kind.exit_code(), 1);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Docker's output formats: Go's text templates over Go's values, tables, JSON.
+//!
+//! The evaluator is hardrun's own, for what a script sees of docker's is not only Go's language: structs print in the
+//! order of their fields, a second look goes over the raw JSON, errors name line, column and expression. What it prints is held against
+//! docker's own answers in `tests/formats/`.
+
+mod compare;
+mod escape;
+mod exec;
+mod functions;
+#[cfg(test)]
+mod golden;
+pub mod inspect;
+pub mod json;
+mod lex;
+pub mod list;
+mod literal;
+mod node;
+mod parse;
+pub mod print;
+mod printf;
+mod table;
+mod value;
+
+pub use exec::Options;
+pub use functions::Purpose;
+pub use value::{Field, List, Map, Struct, Value};
+
+use node::{Node, Nodes};
+use std::collections::BTreeMap;
+
+/// What asking a map for a key that it does not have comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// [`Value::Absent`]: `if` takes it for false, to print it is an error.
+    Absent,
+    /// An error at once, as docker has it for raw JSON.
+    Error,
+}
+
+/// A parsed template.
+#[derive(Debug)]
+pub struct Template {
+    text: String,
+    /// The main one under the empty name.
+    trees: BTreeMap<String, Nodes>,
+}
+
+impl Template {
+    /// The error is docker's without its first words: `template: :1: unclosed action`.
+    pub fn parse(text: &str) -> Result<Template, String> {
+        Ok(Template { text: text.to_owned(), trees: parse::parse(text)? })
+    }
+
+    /// The text that the data gives. The error is docker's without its first words.
+    pub fn render(&self, data: &Value, options: Options) -> Result<String, String> {
+        let (text, result) = exec::execute(self, data, options);
+        result.map(|()| text)
+    }
+
+    /// What is written up to the first error.
+    fn render_what_can_be(&self, data: &Value, options: Options) -> String {
+        exec::execute(self, data, options).0
+    }
+
+    /// Whether `.NAME` is asked for anywhere: what is expensive to find out need not be found out otherwise.
+    pub fn mentions(&self, name: &str) -> bool {
+        self.trees.values().flatten().any(|node| in_node(node, name))
+    }
+}
+
+fn in_node(node: &Node, name: &str) -> bool {
+    match node {
+        Node::Text(_) | Node::Break | Node::Continue => false,
+        Node::Action(pipe) => in_pipe(pipe, name),
+        Node::If(b) | Node::With(b) | Node::Range(b) => {
+            in_pipe(&b.pipe, name) || b.then.iter().chain(&b.otherwise).any(|n| in_node(n, name))
+        }
+        Node::Template(call) => call.pipe.as_ref().is_some_and(|pipe| in_pipe(pipe, name)),
+    }
+}
+
+fn in_pipe(pipe: &node::Pipe, name: &str) -> bool {
+    pipe.commands.iter().flat_map(|c| &c.operands).any(|operand| in_operand(operand, name))
+}
+
+fn in_operand(operand: &node::Operand, name: &str) -> bool {
+    use node::OperandKind::{Chain, Field, Pipe, Variable};
+    match &operand.kind {
+        Field(names) | Variable(_, names) => names.iter().any(|n| n == name),
+        Chain(inner, names) => names.iter().any(|n| n == name) || in_operand(inner, name),
+        Pipe(pipe) => in_pipe(pipe, name),
+        _ => false,
+    }
+}

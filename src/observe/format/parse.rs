@@ -1,0 +1,460 @@
+//! A template's text to nodes. What is wrong is said in the words of Go's parser, which docker passes on.
+
+use super::functions;
+use super::lex::{Kind, Lexer, Token};
+use super::literal;
+use super::node::{Branch, Call, Command, Node, Nodes, Operand, OperandKind, Pipe};
+use super::print::quote;
+use std::collections::BTreeMap;
+
+/// Blocks and parentheses within one another.
+const DEEPEST: usize = 500;
+
+/// The main template (under the empty name) and those defined in it; or `template: :LINE: what is wrong`.
+pub fn parse(text: &str) -> Result<BTreeMap<String, Nodes>, String> {
+    let mut parser = Parser {
+        lexer: Lexer::new(text),
+        waiting: Vec::new(),
+        line: 1,
+        action_line: 0,
+        variables: vec!["$".into()],
+        loops: 0,
+        depth: 0,
+        templates: BTreeMap::new(),
+    };
+    let main = parser.all()?;
+    parser.templates.insert(String::new(), main);
+    Ok(parser.templates)
+}
+
+struct Parser<'t> {
+    lexer: Lexer<'t>,
+    /// Tokens looked at and put back, the next one last.
+    waiting: Vec<Token>,
+    /// Of the newest token: where errors are reported.
+    line: usize,
+    /// Where the current action starts.
+    action_line: usize,
+    variables: Vec<String>,
+    loops: usize,
+    depth: usize,
+    templates: BTreeMap<String, Nodes>,
+}
+
+/// What ended a list of nodes.
+enum Ended {
+    End,
+    Else,
+}
+
+impl Ended {
+    fn text(&self) -> &'static str {
+        match self {
+            Ended::End => "{{end}}",
+            Ended::Else => "{{else}}",
+        }
+    }
+}
+
+enum Item {
+    Node(Node),
+    Ended(Ended),
+}
+
+type Parsed<T> = Result<T, String>;
+
+impl Parser<'_> {
+    fn next(&mut self) -> Token {
+        if let Some(token) = self.waiting.pop() {
+            return token;
+        }
+        let token = self.lexer.next();
+        self.line = token.line;
+        token
+    }
+
+    fn next_word(&mut self) -> Token {
+        loop {
+            let token = self.next();
+            if token.kind != Kind::Space {
+                return token;
+            }
+        }
+    }
+
+    fn back(&mut self, token: Token) {
+        self.waiting.push(token);
+    }
+
+    fn peek(&mut self) -> Token {
+        let token = self.next();
+        self.back(token.clone());
+        token
+    }
+
+    fn peek_word(&mut self) -> Token {
+        let token = self.next_word();
+        self.back(token.clone());
+        token
+    }
+
+    fn wrong<T>(&self, what: impl std::fmt::Display) -> Parsed<T> {
+        Err(format!("template: :{}: {what}", self.line))
+    }
+
+    fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+        if token.kind != Kind::Error {
+            return self.wrong(format!("unexpected {token} in {context}"));
+        }
+        if self.action_line == 0 || self.action_line == token.line {
+            return self.wrong(token);
+        }
+        let action = if token.text.ends_with(" action") { "" } else { " in action" };
+        self.wrong(format!("{token}{action} started at :{}", self.action_line))
+    }
+
+    fn expect(&mut self, kind: Kind, context: &str) -> Parsed<Token> {
+        let token = self.next_word();
+        if token.kind == kind { Ok(token) } else { self.unexpected(&token, context) }
+    }
+
+    /// One level deeper, and back.
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth == DEEPEST {
+            return self.wrong("max expression depth exceeded");
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn all(&mut self) -> Parsed<Nodes> {
+        let mut nodes = Nodes::new();
+        loop {
+            let token = self.next();
+            if token.kind == Kind::End {
+                return Ok(nodes);
+            }
+            if token.kind == Kind::LeftDelim {
+                let word = self.next_word();
+                if word.kind == Kind::Keyword && word.text == "define" {
+                    self.definition()?;
+                    continue;
+                }
+                self.back(word);
+            }
+            self.back(token);
+            match self.item()? {
+                Item::Node(node) => nodes.push(node),
+                Item::Ended(ended) => return self.wrong(format!("unexpected {}", ended.text())),
+            }
+        }
+    }
+
+    /// After `{{define`.
+    fn definition(&mut self) -> Parsed<()> {
+        let name = self.template_name("define clause")?.1;
+        self.expect(Kind::RightDelim, "define clause")?;
+        self.add(name, "define clause")
+    }
+
+    /// The body of a template with variables of its own, up to its `{{end}}`.
+    fn add(&mut self, name: String, context: &str) -> Parsed<()> {
+        let outer = std::mem::replace(&mut self.variables, vec!["$".into()]);
+        let loops = std::mem::take(&mut self.loops);
+        let (nodes, ended) = self.deeper(Self::list)?;
+        (self.variables, self.loops) = (outer, loops);
+        if let Ended::Else = ended {
+            return self.wrong(format!("unexpected {} in {context}", ended.text()));
+        }
+        let blank = |nodes: &Nodes| nodes.iter().all(|n| matches!(n, Node::Text(text) if text.trim().is_empty()));
+        match self.templates.get(&name) {
+            Some(old) if !blank(old) && !blank(&nodes) => {
+                return Err(format!("template: multiple definition of template {}", quote(&name)));
+            }
+            Some(old) if !blank(old) => {}
+            _ => {
+                self.templates.insert(name, nodes);
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self) -> Parsed<(Nodes, Ended)> {
+        let mut nodes = Nodes::new();
+        while self.peek_word().kind != Kind::End {
+            match self.item()? {
+                Item::Node(node) => nodes.push(node),
+                Item::Ended(ended) => return Ok((nodes, ended)),
+            }
+        }
+        self.wrong("unexpected EOF")
+    }
+
+    fn item(&mut self) -> Parsed<Item> {
+        let token = self.next_word();
+        match token.kind {
+            Kind::Text => Ok(Item::Node(Node::Text(token.text))),
+            Kind::LeftDelim => {
+                self.action_line = token.line;
+                let item = self.action();
+                self.action_line = 0;
+                item
+            }
+            _ => self.unexpected(&token, "input"),
+        }
+    }
+
+    fn action(&mut self) -> Parsed<Item> {
+        let token = self.next_word();
+        let word = if token.kind == Kind::Keyword { token.text.as_str() } else { "" };
+        Ok(Item::Node(match word {
+            "if" => Node::If(self.control("if")?),
+            "with" => Node::With(self.control("with")?),
+            "range" => Node::Range(self.control("range")?),
+            "block" => self.block()?,
+            "template" => self.call()?,
+            "break" => self.jump("{{break}}", Node::Break)?,
+            "continue" => self.jump("{{continue}}", Node::Continue)?,
+            "end" => {
+                self.expect(Kind::RightDelim, "end")?;
+                return Ok(Item::Ended(Ended::End));
+            }
+            "else" => {
+                let next = self.peek_word();
+                // `{{else if …}}` is read by the block that it is in.
+                if !(next.kind == Kind::Keyword && matches!(next.text.as_str(), "if" | "with")) {
+                    self.expect(Kind::RightDelim, "else")?;
+                }
+                return Ok(Item::Ended(Ended::Else));
+            }
+            _ => {
+                self.back(token);
+                Node::Action(self.pipeline("command", Kind::RightDelim)?)
+            }
+        }))
+    }
+
+    fn jump(&mut self, name: &str, node: Node) -> Parsed<Node> {
+        self.expect(Kind::RightDelim, name)?;
+        if self.loops == 0 { self.wrong(format!("{name} outside {{{{range}}}}")) } else { Ok(node) }
+    }
+
+    fn control(&mut self, word: &'static str) -> Parsed<Branch> {
+        self.deeper(|p| {
+            let known = p.variables.len();
+            let branch = p.branch(word);
+            p.variables.truncate(known);
+            branch
+        })
+    }
+
+    fn branch(&mut self, word: &'static str) -> Parsed<Branch> {
+        let pipe = self.pipeline(word, Kind::RightDelim)?;
+        let is_loop = usize::from(word == "range");
+        self.loops += is_loop;
+        let (then, ended) = self.list()?;
+        self.loops -= is_loop;
+        let mut otherwise = Nodes::new();
+        if let Ended::Else = ended {
+            let next = self.peek_word();
+            if word != "range" && next.kind == Kind::Keyword && next.text == word {
+                self.next_word();
+                let inner = self.control(word)?;
+                otherwise.push(if word == "if" { Node::If(inner) } else { Node::With(inner) });
+            } else {
+                let (nodes, ended) = self.list()?;
+                if let Ended::Else = ended {
+                    return self.wrong("expected end; found {{else}}");
+                }
+                otherwise = nodes;
+            }
+        }
+        Ok(Branch { pipe, then, otherwise })
+    }
+
+    fn block(&mut self) -> Parsed<Node> {
+        let (at, name) = self.template_name("block clause")?;
+        let pipe = self.pipeline("block clause", Kind::RightDelim)?;
+        self.add(name.clone(), "block clause")?;
+        Ok(Node::Template(Call { at, name, pipe: Some(pipe) }))
+    }
+
+    fn call(&mut self) -> Parsed<Node> {
+        let (at, name) = self.template_name("template clause")?;
+        let token = self.next_word();
+        if token.kind == Kind::RightDelim {
+            return Ok(Node::Template(Call { at, name, pipe: None }));
+        }
+        self.back(token);
+        let pipe = self.pipeline("template clause", Kind::RightDelim)?;
+        Ok(Node::Template(Call { at, name, pipe: Some(pipe) }))
+    }
+
+    fn template_name(&mut self, context: &str) -> Parsed<(usize, String)> {
+        let token = self.expect(Kind::String, context)?;
+        match literal::string(&token.text) {
+            Ok(name) => Ok((token.at, name)),
+            Err(e) => self.wrong(e),
+        }
+    }
+
+    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
+        let at = self.peek_word().at;
+        let mut pipe = Pipe { at, variables: Vec::new(), assigns: false, commands: Vec::new() };
+        self.declarations(&mut pipe, context)?;
+        loop {
+            let token = self.next_word();
+            match token.kind {
+                kind if kind == end => break,
+                Kind::Bool
+                | Kind::Character
+                | Kind::Dot
+                | Kind::Field
+                | Kind::Identifier
+                | Kind::Number
+                | Kind::Nil
+                | Kind::String
+                | Kind::Variable
+                | Kind::LeftParen => {
+                    self.back(token);
+                    pipe.commands.push(self.command()?);
+                }
+                _ => return self.unexpected(&token, context),
+            }
+        }
+        if pipe.commands.is_empty() {
+            return self.wrong(format!("missing value for {context}"));
+        }
+        let callable = |c: &Command| {
+            use OperandKind::{Bool, Dot, Nil, Number, String};
+            !matches!(c.operands[0].kind, Bool(_) | Dot | Nil | Number { .. } | String { .. })
+        };
+        match pipe.commands.iter().skip(1).position(|c| !callable(c)) {
+            Some(at) => self.wrong(format!("non executable command in pipeline stage {}", at + 2)),
+            None => Ok(pipe),
+        }
+    }
+
+    /// `$x :=`, `$x =` or, of a range, `$i, $x :=`.
+    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+        loop {
+            let variable = self.next_word();
+            if variable.kind != Kind::Variable {
+                self.back(variable);
+                return Ok(());
+            }
+            let after = self.next();
+            let blank = after.kind == Kind::Space;
+            let next = if blank { self.next_word() } else { after.clone() };
+            match next.kind {
+                Kind::Assign | Kind::Declare => {
+                    pipe.assigns = next.kind == Kind::Assign;
+                    pipe.variables.push(variable.text.clone());
+                    self.variables.push(variable.text);
+                    return Ok(());
+                }
+                Kind::Comma => {
+                    pipe.variables.push(variable.text.clone());
+                    self.variables.push(variable.text);
+                    if context != "range" || pipe.variables.len() > 1 {
+                        return self.wrong(format!("too many declarations in {context}"));
+                    }
+                    if !matches!(self.peek_word().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
+                        return self.wrong("range can only initialize variables");
+                    }
+                }
+                _ => {
+                    self.back(next);
+                    if blank {
+                        self.back(after);
+                    }
+                    self.back(variable);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn command(&mut self) -> Parsed<Command> {
+        let mut command = Command { at: self.peek_word().at, operands: Vec::new() };
+        loop {
+            self.peek_word();
+            if let Some(operand) = self.operand()? {
+                command.operands.push(operand);
+            }
+            let token = self.next();
+            match token.kind {
+                Kind::Space => continue,
+                Kind::RightDelim | Kind::RightParen => self.back(token),
+                Kind::Pipe => {}
+                _ => return self.unexpected(&token, "operand"),
+            }
+            break;
+        }
+        if command.operands.is_empty() { self.wrong("empty command") } else { Ok(command) }
+    }
+
+    /// A term and the fields asked of it.
+    fn operand(&mut self) -> Parsed<Option<Operand>> {
+        let Some(term) = self.term()? else { return Ok(None) };
+        let first = self.peek();
+        if first.kind != Kind::Field {
+            return Ok(Some(term));
+        }
+        let mut more = Vec::new();
+        while self.peek().kind == Kind::Field {
+            more.push(self.next().text[1..].to_owned());
+        }
+        let kind = match term.kind {
+            OperandKind::Field(mut names) => {
+                names.append(&mut more);
+                OperandKind::Field(names)
+            }
+            OperandKind::Variable(name, _) => OperandKind::Variable(name, more),
+            OperandKind::Function(_) | OperandKind::Pipe(_) | OperandKind::Chain(..) => {
+                OperandKind::Chain(Box::new(term), more)
+            }
+            _ => return self.wrong(format!("unexpected . after term {}", quote(&term.to_string()))),
+        };
+        Ok(Some(Operand { at: first.at, kind }))
+    }
+
+    fn term(&mut self) -> Parsed<Option<Operand>> {
+        let token = self.next_word();
+        let kind = match token.kind {
+            Kind::Dot => OperandKind::Dot,
+            Kind::Nil => OperandKind::Nil,
+            Kind::Bool => OperandKind::Bool(token.text == "true"),
+            Kind::Field => OperandKind::Field(vec![token.text[1..].to_owned()]),
+            Kind::Identifier if !functions::exists(&token.text) => {
+                return self.wrong(format!("function {} not defined", quote(&token.text)));
+            }
+            Kind::Identifier => OperandKind::Function(token.text),
+            Kind::Variable if !self.variables.contains(&token.text) => {
+                return self.wrong(format!("undefined variable {}", quote(&token.text)));
+            }
+            Kind::Variable => OperandKind::Variable(token.text, Vec::new()),
+            Kind::LeftParen => {
+                OperandKind::Pipe(self.deeper(|p| p.pipeline("parenthesized pipeline", Kind::RightParen))?)
+            }
+            Kind::Number | Kind::Character => {
+                let read = if token.kind == Kind::Number { literal::number } else { literal::character };
+                match read(&token.text) {
+                    Ok(value) => OperandKind::Number { text: token.text, value },
+                    Err(e) => return self.wrong(e),
+                }
+            }
+            Kind::String => match literal::string(&token.text) {
+                Ok(value) => OperandKind::String { text: token.text, value },
+                Err(e) => return self.wrong(e),
+            },
+            _ => {
+                self.back(token);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Operand { at: token.at, kind }))
+    }
+}
