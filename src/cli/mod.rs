@@ -1,11 +1,15 @@
 //! One file a verb: the clap struct, whose doc comments are the help, and what the verb does with it.
 
 mod audit_log;
+mod commit;
 mod completions;
 mod confirm;
+mod cp;
 mod deferred;
+mod diff;
 mod doctor;
 mod explain;
+mod export;
 mod fields;
 pub mod flags;
 mod help;
@@ -89,6 +93,14 @@ enum Verb {
     Tag(Deferred<tag::Args>),
     /// Save images to a tar archive
     Save(Deferred<save::Args>),
+    /// Copy files between a container and this host
+    Cp(Deferred<cp::Args>),
+    /// Show what a container has changed in its image
+    Diff(Deferred<diff::Args>),
+    /// Make an image of a container's changes
+    Commit(Deferred<commit::Args>),
+    /// Write a container's files as a tar archive
+    Export(Deferred<export::Args>),
     /// Manage volumes
     Volume(Deferred<volume::Args>),
     /// List the rules, or explain one
@@ -196,6 +208,10 @@ impl Verb {
             Verb::Rmi(args) => rmi::run(args.0, ctx),
             Verb::Tag(args) => tag::run(args.0, ctx),
             Verb::Save(args) => save::run(args.0, ctx),
+            Verb::Cp(args) => cp::run(args.0, ctx),
+            Verb::Diff(args) => diff::run(args.0, ctx),
+            Verb::Commit(args) => commit::run(args.0, ctx),
+            Verb::Export(args) => export::run(args.0, ctx),
             Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),

@@ -5,6 +5,10 @@ use std::ffi::{OsStr, OsString};
 /// Management groups: group, its word, our verb.
 const GROUPS: &[(&str, &str, &str)] = &[
     ("container", "run", "run"),
+    ("container", "cp", "cp"),
+    ("container", "diff", "diff"),
+    ("container", "commit", "commit"),
+    ("container", "export", "export"),
     ("image", "ls", "images"),
     ("image", "list", "images"),
     ("image", "pull", "pull"),
