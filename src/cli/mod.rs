@@ -2,14 +2,18 @@
 
 mod attach;
 mod audit_log;
+mod commit;
 mod completions;
 mod confirm;
 mod create;
+mod cp;
 mod deferred;
+mod diff;
 mod doctor;
 mod each;
 mod exec;
 mod explain;
+mod export;
 pub mod flags;
 mod help;
 mod history;
@@ -119,6 +123,14 @@ enum Verb {
     Tag(Deferred<tag::Args>),
     /// Save images to a tar archive
     Save(Deferred<save::Args>),
+    /// Copy files between a container and this host
+    Cp(Deferred<cp::Args>),
+    /// Show what a container has changed in its image
+    Diff(Deferred<diff::Args>),
+    /// Make an image of a container's changes
+    Commit(Deferred<commit::Args>),
+    /// Write a container's files as a tar archive
+    Export(Deferred<export::Args>),
     /// Manage volumes
     Volume(Deferred<volume::Args>),
     /// List the rules, or explain one
@@ -242,6 +254,10 @@ impl Verb {
             Verb::Rmi(args) => rmi::run(args.0, ctx),
             Verb::Tag(args) => tag::run(args.0, ctx),
             Verb::Save(args) => save::run(args.0, ctx),
+            Verb::Cp(args) => cp::run(args.0, ctx),
+            Verb::Diff(args) => diff::run(args.0, ctx),
+            Verb::Commit(args) => commit::run(args.0, ctx),
+            Verb::Export(args) => export::run(args.0, ctx),
             Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),

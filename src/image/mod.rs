@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod blob;
+pub mod commit;
 mod compress;
 pub mod digest;
 mod fsutil;
@@ -19,7 +20,7 @@ pub mod reference;
 pub mod registry;
 pub mod save;
 pub mod store;
-mod tarball;
+pub(crate) mod tarball;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
