@@ -31,11 +31,11 @@ fn the_readme_has_the_table() {
 
 #[test]
 fn a_list_is_read() {
-    let text = "# About.\n\n== one\ndocker ps\n-- limit: 5\n\n== two\ndocker rm x\n-- differs: why\nout\n! err\n= 1\n";
+    let text = "# About.\n\n== one\ndocker ps\n-- limit: 5\n\n== two\ndocker rm x\n-- differs: why\nout\n! err\n$? = 1\n";
     let scripts = parse(text).unwrap();
     assert_eq!((scripts[0].name.as_str(), scripts[0].text.as_str(), scripts[0].limit), ("one", "docker ps\n", 5));
     let Expected::Differs(key, seen) = &scripts[1].expected else { panic!("{:?}", scripts[1]) };
-    assert_eq!((key.as_str(), seen.told().as_str()), ("why", "out\n! err\n= 1\n"));
+    assert_eq!((key.as_str(), seen.told().as_str()), ("why", "out\n! err\n$? = 1\n"));
     for wrong in ["x\n== a\nb\n", "\n== a\n", "\n== a\nb\n\n== a\nb\n", "\n== a\nb\n-- nosuch: x\n"] {
         assert!(parse(wrong).is_err(), "{wrong:?}");
     }
@@ -100,7 +100,8 @@ fn transcripts_are_compared() {
         against("a\nb\n", "hardrun: a note\nhardrun: failed\n  hint: do\n", 1),
         ("".into(), "a note\n  hint: do".into())
     );
-    assert_eq!(against("a\nc\nb\n", "failed\n", 0).0, "+  c\n-= 1\n+= 0");
+    assert_eq!(against("a\nc\nb\n", "failed\n", 0).0, "+  c\n-$? = 1\n+$? = 0");
+    assert_eq!(against("a\nb\n", "hardrun: x: failed\n", 1).0, "");
     assert_eq!(against("a\nb\n", "hardrun: otherwise\n", 1).0, "-! failed\n+! otherwise");
     assert_eq!(against("a\nb\n", "failed\nfrom nobody\n", 1).0, "+! from nobody");
     let written = Transcript { stderr: vec![Said { text: "failed".into(), own: false }], ..docker.clone() };

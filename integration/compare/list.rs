@@ -11,7 +11,7 @@
 //! id1
 //! 80/tcp -> 127.0.0.1:8080
 //! ! a line that has to be on stderr
-//! = 3
+//! $? = 3
 //! ```
 //!
 //! After `-- differs: REASON` stands all that hardrun prints on stdout, normalised, then the lines of stderr that have to
@@ -98,7 +98,7 @@ impl Transcript {
         let mut text: String = self.stdout.iter().map(|l| format!("{l}\n")).collect();
         text.extend(self.stderr.iter().map(|l| format!("! {}\n", l.text)));
         if self.status != 0 {
-            text.push_str(&format!("= {}\n", self.status));
+            text.push_str(&format!("$? = {}\n", self.status));
         }
         text
     }
@@ -108,7 +108,7 @@ impl Transcript {
         for line in lines {
             if let Some(said) = line.strip_prefix("! ") {
                 seen.stderr.push(Said { text: said.to_owned(), own: false });
-            } else if let Some(status) = line.strip_prefix("= ") {
+            } else if let Some(status) = line.strip_prefix("$? = ") {
                 seen.status = status.parse().map_err(|_| format!("no exit status: {line}"))?;
             } else {
                 seen.stdout.push((*line).to_owned());

@@ -91,7 +91,7 @@ impl Normaliser {
 fn said(stderr: &str) -> Vec<Said> {
     let mut lines = Vec::new();
     // 20.10 prints "See", the usage and a line of help; 28 the usage and then "Run".
-    let (mut see, mut help) = (false, false);
+    let (mut see, mut help, mut own) = (false, false, false);
     for line in stderr.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
         let pointer = (line.starts_with("See '") || line.starts_with("Run '") || line.starts_with("SRun '"))
             && line.contains(" --help'");
@@ -104,7 +104,8 @@ fn said(stderr: &str) -> Vec<Said> {
             help = line.starts_with(char::is_whitespace);
         } else {
             see = false;
-            let own = ["hardrun: ", "  hint: ", "  caused by: "].iter().any(|p| line.starts_with(p));
+            // Causes, hints and the reasons of a refusal stand below, indented.
+            own = line.starts_with("hardrun: ") || (own && line.starts_with("  "));
             lines.push(Said { text: message(line), own });
         }
     }
@@ -136,7 +137,8 @@ pub fn differences(docker: &Transcript, hardrun: &Transcript, notes: &mut Vec<St
     let mut found = lines(&docker.stdout, &hardrun.stdout);
     let (mut rest, mut beside, mut missing) = (hardrun.stderr.as_slice(), Vec::new(), false);
     for line in &docker.stderr {
-        match rest.iter().position(|l| l.text == line.text) {
+        // More words around docker's own: who looks for these finds them.
+        match rest.iter().position(|l| l.text == line.text || (l.own && l.text.contains(&line.text))) {
             Some(at) => {
                 beside.extend(&rest[..at]);
                 rest = &rest[at + 1..];
@@ -161,7 +163,7 @@ pub fn differences(docker: &Transcript, hardrun: &Transcript, notes: &mut Vec<St
 }
 
 fn statuses(a: &Transcript, b: &Transcript) -> Vec<String> {
-    if a.status == b.status { Vec::new() } else { vec![format!("-= {}", a.status), format!("+= {}", b.status)] }
+    if a.status == b.status { Vec::new() } else { vec![format!("-$? = {}", a.status), format!("+$? = {}", b.status)] }
 }
 
 /// Whether hardrun does what a list says of it: stdout and status as written, and the written lines of stderr among its
