@@ -31,7 +31,8 @@ fn the_readme_has_the_table() {
 
 #[test]
 fn a_list_is_read() {
-    let text = "# About.\n\n== one\ndocker ps\n-- limit: 5\n\n== two\ndocker rm x\n-- differs: why\nout\n! err\n$? = 1\n";
+    let text =
+        "# About.\n\n== one\ndocker ps\n-- limit: 5\n\n== two\ndocker rm x\n-- differs: why\nout\n! err\n$? = 1\n";
     let scripts = parse(text).unwrap();
     assert_eq!((scripts[0].name.as_str(), scripts[0].text.as_str(), scripts[0].limit), ("one", "docker ps\n", 5));
     let Expected::Differs(key, seen) = &scripts[1].expected else { panic!("{:?}", scripts[1]) };

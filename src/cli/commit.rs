@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let Args { author, change, message, pause, container, name } = args;
+    let Args { author, change, message, pause: _, container, name } = args;
     let name = name.map(|text| Reference::from_str(&text)).transpose().map_err(as_verb)?;
     if name.as_ref().is_some_and(|n| n.digest.is_some()) {
         return Err(Error::verb("cannot commit to digest reference"));

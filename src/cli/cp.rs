@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
-use crate::image::list::human_size;
+use crate::observe::human;
 use crate::request::parse_bool;
 use crate::state::{Container, lookup};
 use crate::storage::copy::{self, Seen, says_folder};
@@ -53,7 +53,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     };
     if !quiet && destination != "-" && std::io::stderr().is_terminal() {
         let to = to.map_or_else(|| destination.to_owned(), |to| format!("{to}:{destination}"));
-        eprintln!("Successfully copied {} to {}", human_size(copied), ui::clean(&to));
+        eprintln!("Successfully copied {} to {}", human::size(copied), ui::clean(&to));
     }
     Ok(0)
 }
@@ -116,7 +116,14 @@ fn copy_out(ctx: &Context, from: &Named, source: &str, to: &str, follow: bool, k
         }
         let (source, _) = followed(ctx, from, source, follow)?;
         let top = base(&source);
-        let mut visit = copy::read(&ctx.paths, container, name, &source, if matches!(top.as_str(), "." | "/") { "" } else { &top }, false)?;
+        let mut visit = copy::read(
+            &ctx.paths,
+            container,
+            name,
+            &source,
+            if matches!(top.as_str(), "." | "/") { "" } else { &top },
+            false,
+        )?;
         let copied = std::io::copy(&mut visit.stream, &mut std::io::stdout().lock());
         visit.finish()?;
         return copied.verb_context(|| "writing to standard output".into());
@@ -158,7 +165,7 @@ fn followed(ctx: &Context, from: &Named, source: &str, follow: bool) -> Result<(
         Some(target) if follow => {
             let target = join_link(source, target);
             // The link's end, whatever further links it takes; a folder or a file.
-            let seen = match copy::look(&ctx.paths, &from.container, from.name, &format!("{target}/."))  {
+            let seen = match copy::look(&ctx.paths, &from.container, from.name, &format!("{target}/.")) {
                 Ok(Some(seen)) => return Ok((format!("{target}/."), seen)),
                 _ => look(&target)?,
             };
@@ -285,7 +292,8 @@ fn copy_in(ctx: &Context, to: &Named, source: &str, path: &str, follow: bool, ke
 fn local_source(text: &str, follow: bool) -> Result<(PathBuf, String, bool)> {
     let absolute = std::path::absolute(text).verb_context(|| format!("finding {text}"))?;
     let gone = |e: std::io::Error| {
-        let why = if e.kind() == std::io::ErrorKind::NotFound { "no such file or directory".into() } else { e.to_string() };
+        let why =
+            if e.kind() == std::io::ErrorKind::NotFound { "no such file or directory".into() } else { e.to_string() };
         Error::verb(format!("lstat {}: {why}", absolute.display()))
     };
     let named = match base(text) {
@@ -294,7 +302,11 @@ fn local_source(text: &str, follow: bool) -> Result<(PathBuf, String, bool)> {
         name => name,
     };
     let meta = absolute.symlink_metadata().map_err(gone)?;
-    let path = if (follow || says_folder(text)) && meta.is_symlink() { absolute.canonicalize().map_err(gone)? } else { absolute.clone() };
+    let path = if (follow || says_folder(text)) && meta.is_symlink() {
+        absolute.canonicalize().map_err(gone)?
+    } else {
+        absolute.clone()
+    };
     let is_dir = path.symlink_metadata().map_err(gone)?.is_dir();
     if says_folder(text) && !is_dir {
         return Err(Error::verb("not a directory"));
@@ -358,7 +370,10 @@ mod tests {
         assert_eq!(go(false, "f", end(true, false, false)), ok("/to", "base"));
         assert_eq!(go(true, "d", end(true, false, false)), Err("cannot copy directory".into()));
         assert_eq!(go(false, "f", end(false, false, true)), Err("no such directory".into()));
-        assert_eq!((base("/a/b/"), base("/a/."), base("/"), base(".")), ("b".into(), ".".into(), "/".into(), ".".into()));
+        assert_eq!(
+            (base("/a/b/"), base("/a/."), base("/"), base(".")),
+            ("b".into(), ".".into(), "/".into(), ".".into())
+        );
         assert_eq!(join_link("/a/b", "../c"), "/c");
         assert_eq!(join_link("/a/b", "/x/../y"), "/x/../y");
     }

@@ -1,11 +1,12 @@
 //! `hardrun history`
 
 use super::Context;
-use super::fields::{Field, Format, table};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::history::Step;
-use crate::image::list::{human_duration, human_size};
 use crate::image::store::Store;
+use crate::observe::format::Value;
+use crate::observe::format::list::{Columns, Listing};
+use crate::observe::human;
 use crate::request::parse_bool;
 use crate::ui;
 use jiff::Timestamp;
@@ -43,16 +44,29 @@ struct Shown {
     no_trunc: bool,
 }
 
-const FIELDS: &[Field<Shown>] = &[
-    Field { name: "Comment", heading: "COMMENT", value: |s| s.step.comment.clone() },
-    Field { name: "CreatedAt", heading: "CREATED AT", value: Shown::created_at },
-    Field { name: "CreatedBy", heading: "CREATED BY", value: Shown::created_by },
-    Field { name: "CreatedSince", heading: "CREATED", value: Shown::created_since },
-    Field { name: "ID", heading: "IMAGE", value: Shown::id },
-    Field { name: "Size", heading: "SIZE", value: Shown::size },
+const HEADINGS: &[(&str, &str)] = &[
+    ("Comment", "COMMENT"),
+    ("CreatedAt", "CREATED AT"),
+    ("CreatedBy", "CREATED BY"),
+    ("CreatedSince", "CREATED"),
+    ("ID", "IMAGE"),
+    ("Size", "SIZE"),
 ];
 
 impl Shown {
+    fn value(&self) -> Value {
+        Value::row(
+            "*formatter.historyContext",
+            [
+                ("Comment", self.step.comment.clone().into()),
+                ("CreatedAt", self.created_at().into()),
+                ("CreatedBy", self.created_by().into()),
+                ("CreatedSince", self.created_since().into()),
+                ("ID", self.id().into()),
+                ("Size", self.size().into()),
+            ],
+        )
+    }
     fn id(&self) -> String {
         match &self.step.id {
             Some(id) if self.no_trunc => id.to_string(),
@@ -74,7 +88,7 @@ impl Shown {
     }
     fn created_since(&self) -> String {
         match self.step.created {
-            Some(at) if self.human => format!("{} ago", human_duration(self.now.duration_since(at).as_secs())),
+            Some(at) if self.human => format!("{} ago", human::duration(self.now.duration_since(at).as_secs())),
             _ => self.created_at(),
         }
     }
@@ -86,23 +100,22 @@ impl Shown {
         text.chars().take(COLUMN - 1).chain(['…']).collect()
     }
     fn size(&self) -> String {
-        if self.human { human_size(self.step.size) } else { self.step.size.to_string() }
+        if self.human { human::size(self.step.size) } else { self.step.size.to_string() }
     }
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let Args { format, human, no_trunc, platform, quiet, image } = args;
-    let format = format.filter(|f| !f.is_empty()).unwrap_or_else(|| "table".into());
     let when = if human { "CreatedSince" } else { "CreatedAt" };
-    let columns = ["ID", when, "CreatedBy", "Size", "Comment"];
-    let format = match quiet {
-        true => Format::parse("{{.ID}}", FIELDS, &columns),
-        false => Format::parse(&format, FIELDS, &columns),
-    }
-    .map_err(|e| Error::verb("template parsing error").because(e))?;
+    let columns = Columns {
+        headings: HEADINGS,
+        table: format!("{{{{.ID}}}}\t{{{{.{when}}}}}\t{{{{.CreatedBy}}}}\t{{{{.Size}}}}\t{{{{.Comment}}}}"),
+        raw: None,
+    };
+    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.ID}}"))?;
     let now = Timestamp::now();
     let steps = Store::open(&ctx.paths)?.history(&image, platform.as_deref())?;
-    let rows: Vec<Shown> = steps.into_iter().map(|step| Shown { step, now, human, no_trunc }).collect();
-    ui::stdout(&table(&format, FIELDS, &rows))?;
+    let rows: Vec<Value> = steps.into_iter().map(|step| Shown { step, now, human, no_trunc }.value()).collect();
+    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
     Ok(0)
 }

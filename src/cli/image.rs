@@ -3,9 +3,9 @@
 use super::Context;
 use super::confirm::confirm;
 use crate::error::Result;
-use crate::image::list::human_size;
 use crate::image::prune::Filter;
 use crate::image::store::Store;
+use crate::observe::human;
 use crate::request::parse_bool;
 use crate::ui;
 use std::str::FromStr;
@@ -58,7 +58,7 @@ fn prune(all: bool, filters: &[String], force: bool, ctx: &Context) -> Result<u8
         }
         text.push('\n');
     }
-    text.push_str(&format!("Total reclaimed space: {}\n", human_size(pruned.reclaimed)));
+    text.push_str(&format!("Total reclaimed space: {}\n", human::size(pruned.reclaimed)));
     ui::stdout(&text)?;
     Ok(0)
 }

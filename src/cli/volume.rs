@@ -2,10 +2,11 @@
 
 use super::Context;
 use super::confirm::confirm;
-use super::fields::{Field, Format, table};
 use crate::error::{Context as _, Error, Result};
-use crate::image::list::human_size;
 use crate::image::usage;
+use crate::observe::format::Value;
+use crate::observe::format::list::{Columns, Listing};
+use crate::observe::human;
 use crate::request::parse_bool;
 use crate::storage::volumes::{self, Pairs, Volume, Wanted};
 use crate::ui;
@@ -165,31 +166,45 @@ fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> 
     Ok(u8::from(failed))
 }
 
-const FIELDS: &[Field<Volume>] = &[
-    Field { name: "Availability", heading: "AVAILABILITY", value: |_| "N/A".into() },
-    Field { name: "Driver", heading: "DRIVER", value: |_| "local".into() },
-    Field { name: "Group", heading: "GROUP", value: |_| "N/A".into() },
-    Field { name: "Labels", heading: "LABELS", value: labels },
-    Field { name: "Links", heading: "LINKS", value: |_| "N/A".into() },
-    Field { name: "Mountpoint", heading: "MOUNTPOINT", value: |v| v.mountpoint.display().to_string() },
-    Field { name: "Name", heading: "VOLUME NAME", value: |v| v.name.clone() },
-    Field { name: "Scope", heading: "SCOPE", value: |_| "local".into() },
-    Field { name: "Size", heading: "SIZE", value: |_| "N/A".into() },
-    Field { name: "Status", heading: "STATUS", value: |_| "N/A".into() },
+const HEADINGS: &[(&str, &str)] = &[
+    ("Availability", "AVAILABILITY"),
+    ("Driver", "DRIVER"),
+    ("Group", "GROUP"),
+    ("Labels", "LABELS"),
+    ("Links", "LINKS"),
+    ("Mountpoint", "MOUNTPOINT"),
+    ("Name", "VOLUME NAME"),
+    ("Scope", "SCOPE"),
+    ("Size", "SIZE"),
+    ("Status", "STATUS"),
 ];
+
+fn value(volume: &Volume) -> Value {
+    let not_known = || Value::text("N/A");
+    Value::row(
+        "*formatter.volumeContext",
+        [
+            ("Availability", not_known()),
+            ("Driver", Value::text("local")),
+            ("Group", not_known()),
+            ("Labels", labels(volume).into()),
+            ("Links", not_known()),
+            ("Mountpoint", volume.mountpoint.display().to_string().into()),
+            ("Name", volume.name.clone().into()),
+            ("Scope", Value::text("local")),
+            ("Size", not_known()),
+            ("Status", not_known()),
+        ],
+    )
+}
 
 fn labels(volume: &Volume) -> String {
     volume.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
 }
 
 fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
-    let format = format.filter(|f| !f.is_empty()).unwrap_or_else(|| "table".into());
-    let columns = ["Driver", "Name"];
-    let format = match quiet {
-        true => Format::parse("{{.Name}}", FIELDS, &columns),
-        false => Format::parse(&format, FIELDS, &columns),
-    }
-    .map_err(|e| Error::verb("template parsing error").because(e))?;
+    let columns = Columns { headings: HEADINGS, table: "{{.Driver}}\t{{.Name}}".into(), raw: None };
+    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.Name}}"))?;
     let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
     let containers = usage::containers(&ctx.paths)?;
     let mut rows = volumes::list(&ctx.paths)?;
@@ -204,7 +219,8 @@ fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) 
             && any(|f| matches!(f, Filter::Dangling(_)))
             && filters.iter().filter(|f| matches!(f, Filter::Label { .. })).all(|f| f.fits(volume, &containers))
     });
-    ui::stdout(&table(&format, FIELDS, &rows))?;
+    let rows: Vec<Value> = rows.iter().map(value).collect();
+    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
     Ok(0)
 }
 
@@ -279,7 +295,7 @@ fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8
         pruned.names.iter().for_each(|name| text.push_str(&format!("{name}\n")));
         text.push('\n');
     }
-    text.push_str(&format!("Total reclaimed space: {}\n", human_size(pruned.reclaimed)));
+    text.push_str(&format!("Total reclaimed space: {}\n", human::size(pruned.reclaimed)));
     ui::stdout(&text)?;
     Ok(0)
 }

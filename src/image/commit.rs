@@ -131,7 +131,8 @@ fn running_config(of_image: &Value, container: &Container) -> Value {
         Value::Object(config) => Value::Object(config.clone()),
         _ => json!({}),
     };
-    let set = |paths: &[String]| -> Value { paths.iter().map(|p| (p.clone(), json!({}))).collect::<Map<_, _>>().into() };
+    let set =
+        |paths: &[String]| -> Value { paths.iter().map(|p| (p.clone(), json!({}))).collect::<Map<_, _>>().into() };
     // What every container gets belongs to no image.
     let env: Vec<&str> = draft
         .process

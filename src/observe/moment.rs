@@ -105,7 +105,8 @@ mod tests {
         ] {
             assert_eq!(parse(text, now, &zone).map(|t| t.to_string()), Ok(wanted.to_owned()), "{text}");
         }
-        for bad in ["bad", "", "2020-13-01", "2020-01-02T", "2020-01-02 03:04", "1.2.3", "2020-01-02T3", "é020-01-02x"] {
+        for bad in ["bad", "", "2020-13-01", "2020-01-02T", "2020-01-02 03:04", "1.2.3", "2020-01-02T3", "é020-01-02x"]
+        {
             assert!(parse(bad, now, &zone).is_err(), "{bad}");
         }
         let error = flag("since", Some("bad")).unwrap_err();

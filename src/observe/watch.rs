@@ -36,10 +36,8 @@ impl Watch {
         if let Some(process) = &process {
             fds.push(PollFd::new(process, PollFlags::IN));
         }
-        let timeout = at_most.map(|d| Timespec {
-            tv_sec: d.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: d.subsec_nanos().into(),
-        });
+        let timeout = at_most
+            .map(|d| Timespec { tv_sec: d.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: d.subsec_nanos().into() });
         match poll(&mut fds, timeout.as_ref()) {
             // A signal: whoever waits looks again.
             Ok(_) | Err(rustix::io::Errno::INTR) => {}

@@ -128,7 +128,8 @@ impl Init {
         let pid = rustix::process::Pid::from_raw(container.status.pid).ok_or_else(gone)?;
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|e| gone().because(e))?;
         // The descriptor is of whoever has the number now; its start time tells whether that is the one on record.
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", container.status.pid)).map_err(|e| gone().because(e))?;
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", container.status.pid)).map_err(|e| gone().because(e))?;
         let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse::<u64>().ok());
         if start != Some(container.status.pid_start) {
             return Err(gone());

@@ -57,8 +57,7 @@ pub fn changes(upper: &Path, layers: &[PathBuf], mount_points: &[PathBuf], base:
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.verb_context(|| format!("reading {}", upper.display()))?,
     };
-    let mut walk =
-        Walk { upper: folder.into(), lower: View::new(layers), mount_points, found: Vec::new(), base };
+    let mut walk = Walk { upper: folder.into(), lower: View::new(layers), mount_points, found: Vec::new(), base };
     walk.folder(Path::new(""))?;
     Ok(walk.found)
 }
@@ -132,7 +131,9 @@ mod tests {
     fn changes_are_told_from_the_two_trees() {
         let dir = tempfile::tempdir().unwrap();
         let (lower, upper) = (dir.path().join("lower"), dir.path().join("upper"));
-        for folder in ["lower/etc", "lower/tmp", "lower/var", "upper/etc", "upper/tmp", "upper/var", "upper/a/b", "upper/dev"] {
+        for folder in
+            ["lower/etc", "lower/tmp", "lower/var", "upper/etc", "upper/tmp", "upper/var", "upper/a/b", "upper/dev"]
+        {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         std::fs::write(lower.join("etc/passwd"), "x").unwrap();
@@ -148,8 +149,7 @@ mod tests {
         }
         let points: Vec<PathBuf> = ["dev", "etc/hosts", "var/mounted"].map(PathBuf::from).into();
         let found = changes(&upper, &[lower], &points, 0).unwrap();
-        let told: Vec<String> =
-            found.iter().map(|c| format!("{} /{}", c.kind.letter(), c.path.display())).collect();
+        let told: Vec<String> = found.iter().map(|c| format!("{} /{}", c.kind.letter(), c.path.display())).collect();
         assert_eq!(told, ["A /a", "A /a/b", "C /etc", "D /etc/group", "C /etc/passwd", "C /tmp", "A /tmp/new"]);
         assert!(changes(&dir.path().join("none"), &[], &[], 0).unwrap().is_empty());
     }

@@ -114,9 +114,11 @@ pub fn read(paths: &Paths, container: &Container, name: &str, path: &str, top: &
         };
         let mut tree = TreeOut::new(&from, std::io::BufWriter::with_capacity(1 << 16, out));
         tree.one_mount = one_mount;
-        tree.add(&base, Path::new(top)).map_err(|e| match e.source.as_deref().and_then(|s| s.downcast_ref::<Errno>()) {
-            Some(&Errno::NOENT) => not_found(path, name),
-            _ => e,
+        tree.add(&base, Path::new(top)).map_err(|e| {
+            match e.source.as_deref().and_then(|s| s.downcast_ref::<Errno>()) {
+                Some(&Errno::NOENT) => not_found(path, name),
+                _ => e,
+            }
         })?;
         let left_out = tree.left_out;
         tree.finish()?;
@@ -142,8 +144,9 @@ pub fn write(paths: &Paths, container: &Container, name: &str, path: &str, keep_
         let owner = if keep_owners { Owner::Archive } else { Owner::Fixed(0, 0) };
         let tree = TreeIn { root, into: &into, follow: true, owner, host: false };
         let dropped = tree.extract(stream).map_err(|e| {
-            let read_only = std::iter::successors(e.source.as_deref().map(|s| s as &dyn std::error::Error), |s| s.source())
-                .any(|s| s.downcast_ref::<Errno>() == Some(&Errno::ROFS));
+            let read_only =
+                std::iter::successors(e.source.as_deref().map(|s| s as &dyn std::error::Error), |s| s.source())
+                    .any(|s| s.downcast_ref::<Errno>() == Some(&Errno::ROFS));
             match (read_only, readonly) {
                 (true, true) => Error::verb("container rootfs is marked read-only"),
                 (true, false) => Error::verb("mounted volume is marked read-only"),
@@ -168,7 +171,9 @@ pub fn unpack_on_host(archive: impl Read, folder: &Path, keep_owners: bool) -> R
 pub fn pack_on_host(path: &Path, top: &str, out: impl Write) -> Result<()> {
     let say = || format!("reading {}", path.display());
     let (parent, base) = match (path.parent(), path.file_name()) {
-        (Some(parent), Some(base)) => (if parent.as_os_str().is_empty() { Path::new(".") } else { parent }, base.into()),
+        (Some(parent), Some(base)) => {
+            (if parent.as_os_str().is_empty() { Path::new(".") } else { parent }, base.into())
+        }
         _ => (path, PathBuf::new()),
     };
     let root: OwnedFd = File::open(parent).verb_context(say)?.into();

@@ -3,9 +3,9 @@
 
 pub mod access;
 pub mod binds;
-mod copyup;
 pub mod changes;
 pub mod copy;
+mod copyup;
 pub mod destination;
 pub mod devices;
 pub mod files;

@@ -148,8 +148,7 @@ impl TreeIn<'_> {
                 let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 // What is bound over a file cannot be replaced, but it can be written to.
                 let how = if keeps { OFlags::TRUNC } else { OFlags::CREATE | OFlags::EXCL };
-                let mut file =
-                    File::from(openat(dir, base, flags | how, Mode::RUSR | Mode::WUSR).verb_context(say)?);
+                let mut file = File::from(openat(dir, base, flags | how, Mode::RUSR | Mode::WUSR).verb_context(say)?);
                 fill(&mut file, entry, data).verb_context(say)?;
                 self.describe(file.as_fd(), entry, dropped)?;
                 set_time(dir, base, entry.mtime).verb_context(say)?;
@@ -359,7 +358,11 @@ mod tests {
         std::fs::write(dir.path().join("in/f"), "old").unwrap();
         symlink("../outside", dir.path().join("in/out")).unwrap();
         symlink("f", dir.path().join("in/l")).unwrap();
-        let bytes = archive(&[("f", Regular, 0o4755, "new"), ("l", Regular, 0o600, "mine"), ("new/deep/x", Regular, 0o644, "x")]);
+        let bytes = archive(&[
+            ("f", Regular, 0o4755, "new"),
+            ("l", Regular, 0o600, "mine"),
+            ("new/deep/x", Regular, 0o644, "x"),
+        ]);
         let dropped = extract(dir.path(), false, true, &bytes).unwrap();
         assert_eq!(dropped, Dropped { set_id: 1, ..Dropped::default() });
         let read = |name: &str| std::fs::read_to_string(dir.path().join("in").join(name)).unwrap();
@@ -387,7 +390,8 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("usr/lib")).unwrap();
         symlink("/usr/lib", dir.path().join("in/lib")).unwrap();
         symlink("../../../../../usr", dir.path().join("in/up")).unwrap();
-        extract(dir.path(), true, false, &archive(&[("lib/a", Regular, 0o2755, "a"), ("up/b", Regular, 0o644, "b")])).unwrap();
+        extract(dir.path(), true, false, &archive(&[("lib/a", Regular, 0o2755, "a"), ("up/b", Regular, 0o644, "b")]))
+            .unwrap();
         assert_eq!(std::fs::read(dir.path().join("usr/lib/a")).unwrap(), b"a");
         assert_eq!(std::fs::read(dir.path().join("usr/b")).unwrap(), b"b");
     }

@@ -2,7 +2,9 @@
 //! are opened for reading: who else changes the tree meanwhile gets nothing but an odd archive.
 
 use crate::error::{Context, Error, Result};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags, openat, openat2};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, StatxAttributes, StatxFlags, openat, openat2,
+};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -213,7 +215,7 @@ impl<'a, W: Write> TreeOut<'a, W> {
         let mut list = vec![0u8; 64 << 10];
         let length = match rustix::fs::flistxattr(file.as_fd(), &mut list[..]) {
             Ok(length) => length,
-            Err(Errno::OPNOTSUPP | Errno::NOTSUP) => return Ok(()),
+            Err(Errno::OPNOTSUPP) => return Ok(()),
             Err(e) => return Err(e).verb_context(|| say(path)),
         };
         let mut kept: Vec<(String, Vec<u8>)> = Vec::new();
@@ -244,9 +246,7 @@ fn plain_capability(value: &[u8]) -> Vec<u8> {
     const REVISION_2: u8 = 2;
     const REVISION_3: u8 = 3;
     match value {
-        [a, b, c, REVISION_3, rest @ ..] if rest.len() == 20 => {
-            [&[*a, *b, *c, REVISION_2][..], &rest[..16]].concat()
-        }
+        [a, b, c, REVISION_3, rest @ ..] if rest.len() == 20 => [&[*a, *b, *c, REVISION_2][..], &rest[..16]].concat(),
         other => other.to_vec(),
     }
 }
@@ -311,10 +311,7 @@ mod tests {
         out.add(Path::new("d"), Path::new("renamed")).unwrap();
         let bytes = out.finish().unwrap();
         let long = format!("renamed/{}", "n".repeat(200));
-        assert_eq!(
-            names(&bytes),
-            ["renamed/", "renamed/f", "renamed/g", "renamed/link", &long, "renamed/sub/"]
-        );
+        assert_eq!(names(&bytes), ["renamed/", "renamed/f", "renamed/g", "renamed/link", &long, "renamed/sub/"]);
         let mut out = TreeOut::new(&root, Vec::new());
         out.add(Path::new("d/sub"), Path::new("")).unwrap();
         assert_eq!(names(&out.finish().unwrap()), ["./"]);

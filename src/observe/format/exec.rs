@@ -413,10 +413,8 @@ impl<'t> State<'t> {
 
     fn argument(&mut self, dot: &Value, arg: &'t Operand, param: Param) -> Executed<Value> {
         self.place = Place::Operand(arg);
-        let literal = matches!(
-            arg.kind,
-            OperandKind::Bool(_) | OperandKind::Number { .. } | OperandKind::String { .. }
-        );
+        let literal =
+            matches!(arg.kind, OperandKind::Bool(_) | OperandKind::Number { .. } | OperandKind::String { .. });
         let value = match &arg.kind {
             OperandKind::Nil if param == Param::Text => return self.wrong("cannot assign nil to string"),
             OperandKind::Nil if param == Param::Int => return self.wrong("cannot assign nil to int"),
@@ -442,9 +440,7 @@ impl<'t> State<'t> {
                 let wanted = if param == Param::Int { "int" } else { "string" };
                 match value {
                     Value::Null => self.wrong(format!("invalid value; expected {wanted}")),
-                    other => {
-                        self.wrong(format!("wrong type for value; expected {wanted}; got {}", other.type_name()))
-                    }
+                    other => self.wrong(format!("wrong type for value; expected {wanted}; got {}", other.type_name())),
                 }
             }
         }

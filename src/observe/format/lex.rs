@@ -195,7 +195,11 @@ impl<'t> Lexer<'t> {
             },
             '$' => self.word(1, Kind::Variable),
             '.' if !second.is_some_and(|c| c.is_ascii_digit()) => {
-                if second.is_some_and(in_word) { self.word(1, Kind::Field) } else { self.word(1, Kind::Dot) }
+                if second.is_some_and(in_word) {
+                    self.word(1, Kind::Field)
+                } else {
+                    self.word(1, Kind::Dot)
+                }
             }
             '.' | '0'..='9' | '+' | '-' => self.number(),
             '(' => {

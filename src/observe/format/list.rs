@@ -111,7 +111,10 @@ mod tests {
         assert_eq!(show("{{.Tag}}", &rows[1..], false).unwrap(), "a\x1b[2Jlong-tag\n");
         assert_eq!(show("json", &rows[..1], false).unwrap(), "{\"ID\":\"1\",\"Tag\":\"latest\"}\n");
         assert_eq!(show("table {{.ID}}", &rows[..1], false).unwrap(), "IMAGE ID\n1\n");
-        assert_eq!(show("table {{upper .Tag}}|{{json .ID}}", &rows[..1], false).unwrap(), "TAG|IMAGE ID\nLATEST|\"1\"\n");
+        assert_eq!(
+            show("table {{upper .Tag}}|{{json .ID}}", &rows[..1], false).unwrap(),
+            "TAG|IMAGE ID\nLATEST|\"1\"\n"
+        );
         assert_eq!(show("raw", &rows[..1], false).unwrap(), "id: 1\n\n");
         assert_eq!(show("table", &[], false).unwrap(), "TAG       IMAGE ID\n");
         assert_eq!(show("{{.Nope}}", &[], false).unwrap(), "");
@@ -128,9 +131,17 @@ mod tests {
     fn what_does_not_exist_is_an_error() {
         let rows = [row("1", "t")];
         for (format, rows, words) in [
-            ("{{.Nope}}", &rows[..], "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *row"),
+            (
+                "{{.Nope}}",
+                &rows[..],
+                "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *row",
+            ),
             ("table {{.Nope}}", &[], "template: :1:2: executing \"\" at <.Nope>: map has no entry for key \"Nope\""),
-            ("{{.Label}}", &rows, "template: :1:2: executing \"\" at <.Label>: wrong number of args for Label: want 1 got 0"),
+            (
+                "{{.Label}}",
+                &rows,
+                "template: :1:2: executing \"\" at <.Label>: wrong number of args for Label: want 1 got 0",
+            ),
             ("{{.ID", &rows, "template: :1: unclosed action"),
         ] {
             let error = show(format, rows, false).unwrap_err();

@@ -63,9 +63,15 @@ pub enum OperandKind {
     Dot,
     Nil,
     Bool(bool),
-    Number { text: String, value: Number },
+    Number {
+        text: String,
+        value: Number,
+    },
     /// As written and as read.
-    String { text: String, value: String },
+    String {
+        text: String,
+        value: String,
+    },
     /// `.A.B`
     Field(Vec<String>),
     /// `$x.A.B`; the variable with its `$`.

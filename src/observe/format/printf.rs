@@ -146,8 +146,16 @@ mod tests {
         let list = Value::list([text("a"), text("b c")]);
         for (pattern, values, wanted) in [
             ("%s|%5s|%-5s|%.2s", vec![text("x"), text("é"), text("y"), text("abc")], "x|    é|y    |ab"),
-            ("%d %5d|%-5d|%05d|%+d|%x|%#X|%o|%b|%c", ints(&[1, 2, 3, -4, 5, 255, 255, 8, 5, 65]), "1     2|3    |-0004|+5|ff|0XFF|10|101|A"),
-            ("%q %q %v", vec![text("a\"b\n\x1b"), list.clone(), list.clone()], "\"a\\\"b\\n\\x1b\" [\"a\" \"b c\"] [a b c]"),
+            (
+                "%d %5d|%-5d|%05d|%+d|%x|%#X|%o|%b|%c",
+                ints(&[1, 2, 3, -4, 5, 255, 255, 8, 5, 65]),
+                "1     2|3    |-0004|+5|ff|0XFF|10|101|A",
+            ),
+            (
+                "%q %q %v",
+                vec![text("a\"b\n\x1b"), list.clone(), list.clone()],
+                "\"a\\\"b\\n\\x1b\" [\"a\" \"b c\"] [a b c]",
+            ),
             ("%d", vec![text("x")], "%!d(string=x)"),
             ("%s", vec![Value::Int(3)], "%!s(int=3)"),
             ("%s %s", vec![text("x")], "x %!s(MISSING)"),
@@ -161,7 +169,11 @@ mod tests {
             ("%.2f %6.1f %e %g %v", floats(&[1.005, 2.25, 1234.5, 1e-7, 100.0]), "1.00    2.2 1.234500e+03 1e-07 100"),
             ("%T %x", vec![text("a"), text("hi")], "string 6869"),
             ("%! %!d", vec![Value::Int(1)], "%!!(int=1) %!!(MISSING)d"),
-            ("%05s %05.1f %+d % x %#U", vec![text("a"), Value::Float(2.5), Value::Int(3), text("hi"), Value::Int(120)], "0000a 002.5 +3 68 69 U+0078 'x'"),
+            (
+                "%05s %05.1f %+d % x %#U",
+                vec![text("a"), Value::Float(2.5), Value::Int(3), text("hi"), Value::Int(120)],
+                "0000a 002.5 +3 68 69 U+0078 'x'",
+            ),
         ] {
             assert_eq!(sprintf(pattern, &values), wanted, "{pattern}");
         }

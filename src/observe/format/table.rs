@@ -45,7 +45,10 @@ mod tests {
     fn columns_are_runs_of_lines() {
         assert_eq!(align("A\tB\nlonger than ten\tx\n"), "A                 B\nlonger than ten   x\n");
         // Nothing after the last tab counts, and a line without tabs starts the columns anew.
-        assert_eq!(align("a\tlong long long long\n-\nlonger than ten\tb"), "a         long long long long\n-\nlonger than ten   b");
+        assert_eq!(
+            align("a\tlong long long long\n-\nlonger than ten\tb"),
+            "a         long long long long\n-\nlonger than ten   b"
+        );
         assert_eq!(align("é\t\tx"), "é                   x");
     }
 }

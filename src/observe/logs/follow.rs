@@ -68,8 +68,12 @@ fn catch_up(folder: &Path, current: &mut Option<File>, query: &Query, sink: &mut
     }
     // Turned: the rest of the old file may have come before that.
     let old = match current {
-        Some(file) if drain(file, query, sink)? == Shown::Past => return Ok(Shown::Past),
-        Some(file) => Some(files::inode(file)?),
+        Some(file) => {
+            if drain(file, query, sink)? == Shown::Past {
+                return Ok(Shown::Past);
+            }
+            Some(files::inode(file)?)
+        }
         None => None,
     };
     let mut all = files::open_all(folder)?;

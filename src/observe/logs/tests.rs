@@ -41,9 +41,15 @@ fn times_and_tails() {
     std::fs::write(dir.path().join("json.log"), (3..6).map(line).collect::<String>() + "{\"log\":\"torn").unwrap();
     let moment = |second: u32| Some(format!("2024-01-01T00:00:0{second}.5Z").parse().unwrap());
     let ask = |tail, since, until| shown(dir.path(), &Query { tail, since, until, ..Query::default() }).0;
-    for (tail, wanted) in
-        [(None, "012345"), (Some(9), "012345"), (Some(6), "012345"), (Some(4), "2345"), (Some(3), "345"), (Some(1), "5"), (Some(0), "")]
-    {
+    for (tail, wanted) in [
+        (None, "012345"),
+        (Some(9), "012345"),
+        (Some(6), "012345"),
+        (Some(4), "2345"),
+        (Some(3), "345"),
+        (Some(1), "5"),
+        (Some(0), ""),
+    ] {
         assert_eq!(ask(tail, None, None).replace('\n', ""), wanted, "{tail:?}");
     }
     assert_eq!(ask(None, moment(2), moment(4)), "2\n3\n4\n");
@@ -99,7 +105,12 @@ fn following_ends_with_a_supervisor_that_is_killed() {
         let follower = scope.spawn(|| {
             let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
             let mut sink = Sink { stdout: &mut stdout, stderr: &mut stderr };
-            let alive = || Ok(std::fs::read_to_string(format!("/proc/{pid}/stat")).ok().filter(|s| !s.contains(") Z")).map(|_| pid));
+            let alive = || {
+                Ok(std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                    .ok()
+                    .filter(|s| !s.contains(") Z"))
+                    .map(|_| pid))
+            };
             follow(dir.path(), &Query::default(), &mut sink, alive).unwrap();
             String::from_utf8(stdout).unwrap()
         });

@@ -72,12 +72,7 @@ const HEALTH: Type = plain(
             "Log",
             &Shape::List(&Shape::Struct(&plain(
                 "container.HealthcheckResult",
-                &[
-                    same("Start", &Shape::Time),
-                    same("End", &Shape::Time),
-                    same("ExitCode", INT),
-                    same("Output", TEXT),
-                ],
+                &[same("Start", &Shape::Time), same("End", &Shape::Time), same("ExitCode", INT), same("Output", TEXT)],
             ))),
         ),
     ],
@@ -146,10 +141,7 @@ const HOST_CONFIG: Type = plain(
     &[
         same("Binds", TEXTS),
         same("ContainerIDFile", TEXT),
-        same(
-            "LogConfig",
-            &Shape::Struct(&plain("container.LogConfig", &[same("Type", TEXT), same("Config", WORDS)])),
-        ),
+        same("LogConfig", &Shape::Struct(&plain("container.LogConfig", &[same("Type", TEXT), same("Config", WORDS)]))),
         same("NetworkMode", TEXT),
         same("PortBindings", PORT_MAP),
         same(
