@@ -74,7 +74,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     }
     let client = Client::to(&container)?;
     let (answer, fds) = client.ask(&Ask::Enter)?;
-    let (Answer::Entrance { pid }, Ok([handoff, mounts, init])) = (answer, <[_; 3]>::try_from(fds)) else {
+    let mut fds = fds.into_iter();
+    let (Answer::Entrance { pid }, Some(handoff), Some(mounts), Some(init)) =
+        (answer, fds.next(), fds.next(), fds.next())
+    else {
         return Err(Error::verb("the container's supervisor did not say how to enter"));
     };
     let mut draft = container.record.plan.draft.clone();

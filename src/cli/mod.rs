@@ -37,8 +37,10 @@ mod save;
 mod score;
 mod spec;
 mod start;
+mod start_all;
 mod stop;
 mod tag;
+mod update;
 mod usage;
 mod version;
 mod volume;
@@ -97,6 +99,10 @@ enum Verb {
     Wait(Deferred<stop::NamesArgs>),
     /// Remove containers
     Rm(Deferred<rm::Args>),
+    /// Start the containers that are to run always, after a boot (system start-all)
+    StartAll(Deferred<start_all::Args>),
+    /// Change limits and restart policies of containers
+    Update(Box<Deferred<update::Args>>),
     /// Give a container another name
     Rename(Deferred<rm::RenameArgs>),
     /// Load images from a docker archive, an OCI archive or an OCI layout folder
@@ -241,6 +247,8 @@ impl Verb {
             Verb::Unpause(args) => stop::unpause(args.0, ctx),
             Verb::Wait(args) => stop::wait(args.0, ctx),
             Verb::Rm(args) => rm::run(args.0, ctx),
+            Verb::StartAll(args) => start_all::run(args.0, ctx),
+            Verb::Update(args) => update::run(args.0, ctx),
             Verb::Rename(args) => rm::rename(args.0, ctx),
             Verb::Load(args) => load::run(args.0, ctx),
             Verb::Import(args) => import::run(args.0, ctx),

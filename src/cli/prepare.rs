@@ -190,7 +190,7 @@ fn local_image(request: &Request, ctx: &Context) -> Result<Option<Image>> {
 }
 
 /// An image without a config of its own.
-fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
+pub fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
     Image {
         name: request.image.clone(),
         manifest_digest: String::new(),

@@ -11,12 +11,14 @@ pub struct Entrance {
     pub handoff: OwnedFd,
     /// The supervisor's own mount namespace.
     pub mounts: OwnedFd,
+    /// The lock on the range of ids, for a container that joins this one.
+    pub range: Option<OwnedFd>,
 }
 
 impl Entrance {
-    pub fn new(handoff: OwnedFd) -> Result<Entrance> {
+    pub fn new(handoff: OwnedFd, range: Option<OwnedFd>) -> Result<Entrance> {
         let mounts =
             std::fs::File::open("/proc/self/ns/mnt").context(|| "open the supervisor's mount namespace".into())?;
-        Ok(Entrance { handoff, mounts: mounts.into() })
+        Ok(Entrance { handoff, mounts: mounts.into(), range })
     }
 }

@@ -7,6 +7,7 @@ use super::executor::{Confine, EXEC_FAILED, FAILED, GO, READY};
 use super::freezer::Freezer;
 use super::handoff::{self, Again, Handoff, Starter};
 use super::health::Health;
+use super::join::Joined;
 use super::process::{Ended, Init, Signals, start_time};
 use super::readback::{self, Expected};
 use super::streams::{End, Peer, Streams};
@@ -79,6 +80,20 @@ struct Launcher {
     listener: Option<OwnedFd>,
     /// Where every start of a container that is started again sets out from.
     home: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// Whose host ids the container has: its own range, or that of the container that it joins.
+#[derive(Clone, Copy)]
+struct Identity<'a> {
+    range: Option<&'a IdRange>,
+    joined: Option<&'a Joined>,
+}
+
+impl Identity<'_> {
+    /// The first of them; `None` without a user namespace.
+    fn base(self) -> Option<u32> {
+        self.joined.map_or(self.range.map(|r| r.base), |j| j.base)
+    }
 }
 
 /// What became of one start.
@@ -199,14 +214,20 @@ impl Launcher {
         let own = readback::namespaces("self")?;
         // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
         let run = Path::new(Paths::RUN);
-        let mut ids = allocate_ids(&self.handoff.record.plan.draft, run, status.base)?;
+        let joined = Joined::find(paths, &self.handoff.record.plan.draft)?;
+        let mut ids = match &joined {
+            Some(_) => None,
+            None => allocate_ids(&self.handoff.record.plan.draft, run, status.base)?,
+        };
         let stage = Stage::enter(run)?;
         let draft = &self.handoff.record.plan.draft;
         let group = cgroup::place(spec::cgroups_path(draft), &draft.resources)?;
         if let Some(range) = &mut ids {
             range.note(&group.path)?;
-            root::shift(&folder.path, status.base, range.base)?;
-            status.base = Some(range.base);
+        }
+        if let Some(base) = joined.as_ref().map_or(ids.as_ref().map(|r| r.base), |j| j.base) {
+            root::shift(&folder.path, status.base, base)?;
+            status.base = Some(base);
         }
         let listener = match self.listener.take() {
             Some(listener) => listener,
@@ -214,7 +235,8 @@ impl Launcher {
         };
         let mut connections = Connections::new(listener);
         let id = draft.id.clone();
-        let result = self.carry_out(paths, &stage, folder, status, ids.as_ref(), &own, &group, &mut connections);
+        let identity = Identity { range: ids.as_ref(), joined: joined.as_ref() };
+        let result = self.carry_out(paths, &stage, folder, status, identity, &own, &group, &mut connections);
         let cleaned = clean_up(&stage, &group, &id).and_then(|()| ids.map_or(Ok(()), IdRange::release));
         let ended = match (result, cleaned) {
             (Ok(ended), Ok(())) => ended,
@@ -328,7 +350,7 @@ impl Launcher {
         stage: &Stage,
         folder: &Folder,
         status: &mut Status,
-        ids: Option<&IdRange>,
+        identity: Identity<'_>,
         own: &readback::Namespaces,
         group: &Placement,
         connections: &mut Connections,
@@ -336,9 +358,14 @@ impl Launcher {
         let handoff = &self.handoff;
         let plan = &handoff.record.plan;
         let draft = &plan.draft;
-        let base = ids.map(|r| r.base);
-        let mut holder = base.map(|base| hold_namespaces(draft, base)).transpose()?;
-        let mut staged = stage_mounts(handoff, stage, folder, base, holder.as_ref().map(|h| &h.user), group)?;
+        let base = identity.base();
+        let mut holder = match identity.joined {
+            Some(_) => None,
+            None => base.map(|base| hold_namespaces(draft, base)).transpose()?,
+        };
+        let user = identity.joined.and_then(|j| j.user.as_ref()).or(holder.as_ref().map(|h| &h.user));
+        let mut staged = stage_mounts(handoff, stage, folder, base, user, group)?;
+        staged.joined = identity.joined.map(Joined::paths).unwrap_or_default();
         let netns = match &mut holder {
             Some(holder) if has_network(draft) => {
                 Some(holder.network().context(|| "make the container's network namespace".into())?)
@@ -398,7 +425,8 @@ impl Launcher {
             own_terminal(init.pid, base, draft)?;
         }
         let mut streams = pipes.streams(draft, master.as_ref(), open_log(folder, draft)?)?;
-        let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?)?;
+        let range = identity.range.map(IdRange::share).transpose()?;
+        let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams);
 
@@ -443,7 +471,7 @@ impl Launcher {
             return Ok(None);
         }
         let attempt = || "prepare the health checks".to_string();
-        let entrance = Entrance::new(self.memory.try_clone().context(attempt)?)?;
+        let entrance = Entrance::new(self.memory.try_clone().context(attempt)?, None)?;
         Health::new(draft, entrance, init.as_fd().try_clone_to_owned().context(attempt)?)
     }
 }
@@ -662,6 +690,7 @@ fn stage_mounts(
         devices,
         userns: userns.map(userns::path),
         network: None,
+        joined: Default::default(),
         cgroup2: group.hierarchies.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })

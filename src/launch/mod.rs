@@ -19,6 +19,7 @@ mod front;
 mod handoff;
 mod health;
 mod init;
+mod join;
 mod launcher;
 mod network;
 mod poll;

@@ -88,7 +88,12 @@ pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespace
 
 /// First host id of the user namespace of process `init`; `None` where the plan has no namespace of its own.
 pub fn base(init: i32, plan: &Plan) -> Result<Option<u32>> {
-    if plan.draft.namespaces.user.value == UserNamespace::Host {
+    base_of(init, plan.draft.namespaces.user.value != UserNamespace::Host)
+}
+
+/// First host id of the user namespace of process `init`, if it is one of its own.
+pub fn base_of(init: i32, own: bool) -> Result<Option<u32>> {
+    if !own {
         return Ok(None);
     }
     let text = read(format!("/proc/{init}/uid_map"))?;

@@ -270,8 +270,9 @@ impl Supervisor<'_> {
                 Ask::Wait => self.connections.wait(id),
                 Ask::Enter => {
                     let answer = Answer::Entrance { pid: self.init.pid };
-                    let (handoff, mounts) = (self.entrance.handoff.as_fd(), self.entrance.mounts.as_fd());
-                    self.connections.answer(id, &answer, &[handoff, mounts, self.init.as_fd()]);
+                    let mut fds = vec![self.entrance.handoff.as_fd(), self.entrance.mounts.as_fd(), self.init.as_fd()];
+                    fds.extend(self.entrance.range.as_ref().map(AsFd::as_fd));
+                    self.connections.answer(id, &answer, &fds);
                 }
                 Ask::Update { resources, restart } => {
                     let result = self.update(*resources, restart);

@@ -278,6 +278,9 @@ pub struct NamespacesPlan {
     pub uts: Sourced<Namespace>,
     pub cgroup: Sourced<Namespace>,
     pub network: Sourced<NetworkMode>,
+    /// Id of the container whose namespaces are joined. Its user namespace is joined with them: the others belong to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joins: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,6 +69,7 @@ pub fn draft() -> Draft {
             uts: private(),
             cgroup: private(),
             network: Sourced::default(NetworkMode::None),
+            joins: None,
         },
         capabilities: Sourced::default(BTreeSet::from(["CAP_CHOWN".into(), "CAP_SETUID".into()])),
         seccomp: SeccompPlan {

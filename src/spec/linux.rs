@@ -74,10 +74,7 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
         match &mode.value {
             Namespace::Private => list.push(namespace(kind, None)?),
             Namespace::Host => {}
-            Namespace::Container(name) => {
-                return Err(Error::runner(format!("cannot join the {kind} namespace of {name}"))
-                    .hint("joining another container's namespace is not available yet"));
-            }
+            Namespace::Container(name) => list.push(joined(kind, name, staged)?),
         }
     }
     match &wanted.network.value {
@@ -85,15 +82,27 @@ fn namespaces(draft: &Draft, staged: &Staged) -> Result<Vec<LinuxNamespace>> {
             list.push(namespace(LinuxNamespaceType::Network, staged.network.as_deref())?);
         }
         NetworkMode::Host => {}
-        NetworkMode::Container(name) => {
-            return Err(Error::runner(format!("cannot join the network namespace of {name}"))
-                .hint("joining another container's namespace is not available yet"));
-        }
+        NetworkMode::Container(name) => list.push(joined(LinuxNamespaceType::Network, name, staged)?),
     }
     if let UserNamespace::Private { .. } = wanted.user.value {
         list.push(namespace(LinuxNamespaceType::User, staged.userns.as_deref())?);
     }
     Ok(list)
+}
+
+/// A namespace of another container: by the descriptor that the launcher holds, or, printed, by what it is.
+fn joined(kind: LinuxNamespaceType, name: &str, staged: &Staged) -> Result<LinuxNamespace> {
+    let short = match kind {
+        LinuxNamespaceType::Network => "net",
+        LinuxNamespaceType::Pid => "pid",
+        other => {
+            return Err(Error::runner(format!("cannot join the {other} namespace of {name}"))
+                .hint("of another container's namespaces, network and pid can be joined"));
+        }
+    };
+    let printed = || format!("/proc/<process of container {name}>/ns/{short}").into();
+    let path = staged.joined.get(short).cloned().unwrap_or_else(printed);
+    namespace(kind, Some(&path))
 }
 
 fn namespace(kind: LinuxNamespaceType, path: Option<&Path>) -> Result<LinuxNamespace> {

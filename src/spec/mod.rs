@@ -14,6 +14,7 @@ pub use linux::{CGROUP_PARENT, cgroups_path, empty_in_sysfs, leave_out_empty, li
 use crate::error::{Context, Result};
 use crate::plan::{AppArmor, Draft, Plan};
 use oci_spec::runtime::{RootBuilder, Spec, SpecBuilder};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where the launcher has put things. The default is what `hardrun spec` prints: names relative to the bundle.
@@ -27,6 +28,8 @@ pub struct Staged {
     /// One staged node per entry of the plan's devices, to be bound; `None` where libcontainer makes nodes of its own, which
     /// takes the host's user namespace.
     pub devices: Option<Vec<PathBuf>>,
+    /// Paths of another container's namespaces, by the names of /proc.
+    pub joined: BTreeMap<&'static str, PathBuf>,
     /// Path of the user namespace to join.
     pub userns: Option<PathBuf>,
     /// Path of the network namespace to join, where the container has one of its own that was made before.
@@ -45,6 +48,7 @@ impl Staged {
             mounts: plan.draft.mounts.iter().map(mounts::printed_source).collect(),
             placed: vec![false; plan.draft.mounts.len()],
             devices: None,
+            joined: BTreeMap::new(),
             userns: None,
             network: None,
             cgroup2: false,

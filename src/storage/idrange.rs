@@ -8,6 +8,7 @@ use crate::error::{Context, Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -34,6 +35,11 @@ impl IdRange {
     pub fn note(&mut self, cgroup: &str) -> Result<()> {
         let attempt = || format!("note who uses the id range at {}", self.base);
         self.lock.write_all_at(cgroup.as_bytes(), 0).context(attempt)
+    }
+
+    /// The lock in another hand: the range is free when both have let go of it.
+    pub fn share(&self) -> Result<OwnedFd> {
+        self.lock.try_clone().map(OwnedFd::from).context(|| format!("share the id range at {}", self.base))
     }
 
     /// Nobody has the ids any more.

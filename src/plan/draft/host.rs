@@ -2,6 +2,8 @@
 
 use crate::error::{Context as _, Error, Result};
 use crate::facts::{BindSeen, Facts};
+use crate::plan::Draft;
+use crate::state::{Paths, lookup};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -41,6 +43,18 @@ pub trait Host {
     /// A text file of the host that a container may see (`/etc/resolv.conf`); empty where it does not exist.
     fn read(&self, path: &Path) -> Result<String>;
     fn hostname(&self) -> String;
+    /// A container of hardrun's own, by name, id or the beginning of an id; `None` where there is none.
+    fn container(&self, _paths: &Paths, _reference: &str) -> Result<Option<Other>> {
+        Ok(None)
+    }
+}
+
+/// Another container, as far as a draft asks.
+#[derive(Debug, Clone)]
+pub struct Other {
+    pub draft: Draft,
+    /// Lines for /etc/hosts that its supervisor added: address and name.
+    pub addresses: Vec<(String, String)>,
 }
 
 /// The host that this process runs on.
@@ -103,5 +117,17 @@ impl Host for ThisHost {
 
     fn hostname(&self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    fn container(&self, paths: &Paths, reference: &str) -> Result<Option<Other>> {
+        let container = match lookup::find(paths, reference) {
+            Ok(container) => container,
+            Err(e) if e.message.starts_with("No such container") => return Ok(None),
+            Err(e) => return Err(Error { kind: crate::error::Kind::Runner, ..e }),
+        };
+        let draft = container.record.plan.draft;
+        let name = draft.hostname.value.clone();
+        let endpoints = container.status.network.endpoints.into_iter();
+        Ok(Some(Other { addresses: endpoints.map(|e| (e.ip, name.clone())).collect(), draft }))
     }
 }

@@ -16,14 +16,44 @@ pub const ID_RANGE: u32 = 65536;
 
 pub(super) fn namespaces(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Result<NamespacesPlan> {
     let i = &inputs.request.isolation;
-    Ok(NamespacesPlan {
+    let mut plan = NamespacesPlan {
         user: user(inputs, notices),
         pid: one(i.pid.as_ref(), "--pid"),
         ipc: ipc(i.ipc.as_ref()),
         uts: one(i.uts.as_ref(), "--uts"),
         cgroup: one(i.cgroupns.as_ref(), "--cgroupns"),
         network: network(inputs, notices)?,
-    })
+        joins: None,
+    };
+    join(inputs, &mut plan)?;
+    Ok(plan)
+}
+
+/// Names of other containers become ids. All have to be the same one: namespaces of two containers belong to two user
+/// namespaces, and a process is in one.
+fn join(inputs: &Inputs<'_>, plan: &mut NamespacesPlan) -> Result<()> {
+    let mut named: Vec<&mut String> = Vec::new();
+    if let NetworkMode::Container(name) = &mut plan.network.value {
+        named.push(name);
+    }
+    if let Namespace::Container(name) = &mut plan.pid.value {
+        named.push(name);
+    }
+    for name in named {
+        let other = inputs.other(name)?;
+        if matches!(other.draft.namespaces.user.value, UserNamespace::Host) != (plan.user.value == UserNamespace::Host)
+        {
+            return Err(Error::runner(format!("cannot join container {name}: one of the two has the host's user ids"))
+                .hint("give both the same --userns"));
+        }
+        if plan.joins.as_ref().is_some_and(|id| *id != other.draft.id) {
+            return Err(Error::runner(format!("cannot join {name} and another container at once"))
+                .hint("the namespaces of a container belong to its user namespace; join one container's"));
+        }
+        *name = other.draft.id.clone();
+        plan.joins = Some(other.draft.id);
+    }
+    Ok(())
 }
 
 fn one(asked: Option<&NamespaceMode>, flag: &str) -> Sourced<Namespace> {

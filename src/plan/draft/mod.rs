@@ -15,7 +15,7 @@ mod process;
 mod resources;
 mod words;
 
-pub use host::{Found, Host, Kind, ThisHost};
+pub use host::{Found, Host, Kind, Other, ThisHost};
 pub use id::{new_id, random_name};
 pub use paths::{MASKED as MASKED_PATHS, READONLY as READONLY_PATHS};
 pub use words::words;
@@ -125,6 +125,30 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         mounts,
         notices,
     })
+}
+
+impl Inputs<'_> {
+    /// A container that the caller names.
+    ///
+    /// # Errors
+    /// There is none: hardrun joins only its own.
+    fn other(&self, reference: &str) -> Result<Other> {
+        self.host.container(self.paths, reference)?.ok_or_else(|| {
+            Error::runner(format!("No such container: {reference}"))
+                .hint("only containers of hardrun's own, with the same --root, can be joined")
+        })
+    }
+}
+
+/// Other limits for a container that is there: those that a flag names, and what follows from them; the others as they are.
+/// Lines for stderr come besides.
+pub fn updated_limits(
+    inputs: &Inputs<'_>,
+    before: &super::ResourcesPlan,
+) -> Result<(super::ResourcesPlan, Vec<String>)> {
+    let mut notices = Vec::new();
+    let new = resources::resolve(inputs, &mut notices)?;
+    Ok((resources::merge(before, new), notices))
 }
 
 /// Whether a flag's value may stand against what the preset has locked.

@@ -34,6 +34,9 @@ pub(super) fn resolve(
         }
         mounts.push(mount);
     }
+    for typed in &inputs.request.mounts.volumes_from {
+        volumes_from(inputs, typed, &mut mounts)?;
+    }
     let taken = |mounts: &[MountPlan], path: &str| mounts.iter().any(|m| m.destination == path);
     for entry in &inputs.preset.tmpfs {
         if !taken(&mounts, &entry.value.path) {
@@ -42,6 +45,26 @@ pub(super) fn resolve(
     }
     image_volumes(inputs, limits, &mut mounts, &mut anonymous, notices);
     Ok(mounts)
+}
+
+/// `--volumes-from CONTAINER[:ro|rw]`: its volumes and binds, where nothing else is asked for there. Rules judge them anew.
+fn volumes_from(inputs: &Inputs<'_>, typed: &str, mounts: &mut Vec<MountPlan>) -> Result<()> {
+    let (name, mode) = typed.split_once(':').unwrap_or((typed, ""));
+    let flag = format!("--volumes-from {typed}");
+    let readonly = match mode {
+        "" | "rw" | "z" | "Z" => false,
+        "ro" => true,
+        _ => return Err(Error::runner(format!("{flag}: invalid mode: {mode}"))),
+    };
+    for mount in inputs.other(name)?.draft.mounts {
+        let shared = matches!(mount.kind, MountKind::Volume { .. } | MountKind::Bind { .. });
+        if !shared || mounts.iter().any(|m| m.destination == mount.destination) {
+            continue;
+        }
+        let readonly = if readonly { Sourced::flag(true, "--volumes-from") } else { mount.readonly };
+        mounts.push(MountPlan { readonly, asked: format!("{flag} ({})", mount.asked), ..mount });
+    }
+    Ok(())
 }
 
 /// Parents before children; otherwise in the order asked for.

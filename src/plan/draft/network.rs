@@ -25,6 +25,10 @@ pub(super) fn hostname(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourc
     }
     Ok(match asked {
         Some(name) => Sourced::flag(name.clone(), "--hostname"),
+        None if matches!(ns.network.value, NetworkMode::Container(_)) => match &ns.joins {
+            Some(id) => inputs.other(id)?.draft.hostname,
+            None => Sourced::default(inputs.id[..12].to_owned()),
+        },
         // As docker: whoever shares the host's network sees the host's name.
         None if ns.network.value == NetworkMode::Host => Sourced::new(inputs.host.hostname(), Source::Host),
         None => Sourced::default(inputs.id[..12].to_owned()),
@@ -205,6 +209,9 @@ pub(super) fn files(
     root: &RootPlan,
     mounts: &mut Vec<MountPlan>,
 ) -> Result<()> {
+    if let NetworkMode::Container(id) = &ns.network.value {
+        return shared_files(inputs, id, root, mounts);
+    }
     let process = &inputs.request.process;
     let mut files = vec![("/etc/resolv.conf", resolv_conf(inputs, ns, network)?)];
     if !process.no_hostname {
@@ -213,6 +220,28 @@ pub(super) fn files(
     if !inputs.request.network.no_hosts {
         files.push(("/etc/hosts", hosts(inputs, ns, &hostname.value, network)?));
     }
+    put(files, root, mounts);
+    Ok(())
+}
+
+/// As docker: whoever shares a container's network sees its names.
+fn shared_files(inputs: &Inputs<'_>, id: &str, root: &RootPlan, mounts: &mut Vec<MountPlan>) -> Result<()> {
+    let other = inputs.other(id)?;
+    let mut files = Vec::new();
+    for mount in &other.draft.mounts {
+        let MountKind::File { content, .. } = &mount.kind else { continue };
+        let mut content = content.clone();
+        if mount.destination == "/etc/hosts" {
+            content.extend(other.addresses.iter().map(|(address, name)| format!("{address}\t{name}\n")));
+        }
+        files.push((mount.destination.as_str(), content));
+    }
+    put(files, root, mounts);
+    Ok(())
+}
+
+/// Files, but for those whose place is taken.
+fn put(files: Vec<(&str, String)>, root: &RootPlan, mounts: &mut Vec<MountPlan>) {
     for (destination, content) in files {
         if mounts.iter().any(|m| clean_path(&m.destination) == destination) {
             continue;
@@ -226,7 +255,6 @@ pub(super) fn files(
             propagation: Sourced::default("private".into()),
         });
     }
-    Ok(())
 }
 
 fn hosts(inputs: &Inputs<'_>, ns: &NamespacesPlan, hostname: &str, network: &NetworkPlan) -> Result<String> {

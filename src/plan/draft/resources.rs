@@ -3,7 +3,7 @@
 use super::{Inputs, lock};
 use crate::error::{Error, Result};
 use crate::facts::Limit;
-use crate::plan::{BlkioDevice, ResourcesPlan, Sourced};
+use crate::plan::{BlkioDevice, ResourcesPlan, Source, Sourced};
 use crate::preset::Key;
 use crate::request::{DeviceValue, IpcMode};
 
@@ -33,6 +33,47 @@ pub(super) fn resolve(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Result<
     plan.shm_size = shm(inputs)?;
     discard(inputs, &mut plan, notices);
     Ok(plan)
+}
+
+/// `new` where a flag decided, else `before`. Without a word on swap it follows the memory, where nobody had asked for
+/// another amount before.
+pub(super) fn merge(before: &ResourcesPlan, new: ResourcesPlan) -> ResourcesPlan {
+    fn pick<T: Clone>(before: &Option<Sourced<T>>, new: Option<Sourced<T>>) -> Option<Sourced<T>> {
+        new.filter(|n| matches!(n.source, Source::Flag(_))).or_else(|| before.clone())
+    }
+    fn pick_all<T: Clone>(before: &[Sourced<T>], new: Vec<Sourced<T>>) -> Vec<Sourced<T>> {
+        if new.is_empty() { before.to_vec() } else { new }
+    }
+    let memory = pick(&before.memory, new.memory);
+    let follows = before.memory_swap.as_ref().is_none_or(|s| !matches!(s.source, Source::Flag(_)));
+    let memory_swap = match pick(&None, new.memory_swap) {
+        Some(asked) => Some(asked),
+        None if follows && memory != before.memory => {
+            memory.as_ref().filter(|m| m.value > 0).map(|m| Sourced::default(m.value))
+        }
+        None => before.memory_swap.clone(),
+    };
+    ResourcesPlan {
+        memory,
+        memory_swap,
+        memory_reservation: pick(&before.memory_reservation, new.memory_reservation),
+        memory_swappiness: pick(&before.memory_swappiness, new.memory_swappiness),
+        pids: pick(&before.pids, new.pids),
+        cpu_quota: pick(&before.cpu_quota, new.cpu_quota),
+        cpu_period: pick(&before.cpu_period, new.cpu_period),
+        cpu_shares: pick(&before.cpu_shares, new.cpu_shares),
+        cpu_rt_period: pick(&before.cpu_rt_period, new.cpu_rt_period),
+        cpu_rt_runtime: pick(&before.cpu_rt_runtime, new.cpu_rt_runtime),
+        cpuset_cpus: pick(&before.cpuset_cpus, new.cpuset_cpus),
+        cpuset_mems: pick(&before.cpuset_mems, new.cpuset_mems),
+        blkio_weight: pick(&before.blkio_weight, new.blkio_weight),
+        blkio_weight_device: pick_all(&before.blkio_weight_device, new.blkio_weight_device),
+        read_bps: pick_all(&before.read_bps, new.read_bps),
+        write_bps: pick_all(&before.write_bps, new.write_bps),
+        read_iops: pick_all(&before.read_iops, new.read_iops),
+        write_iops: pick_all(&before.write_iops, new.write_iops),
+        shm_size: before.shm_size.clone(),
+    }
 }
 
 /// In bytes; `None` where there is no limit.

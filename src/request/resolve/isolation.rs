@@ -89,11 +89,10 @@ fn what_is_not_carried_out(isolation: &IsolationRequest, notes: &mut Notes) {
             "--uidmap, --gidmap, --subuidname and --subgidname are not carried out: every container gets a range of its own",
         );
     }
-    if let Some(NamespaceMode::Container(name)) = &isolation.pid {
-        notes.unsupported(super::network::joins(&format!("--pid container:{name}")));
-    }
     if let Some(IpcMode::Container(name)) = &isolation.ipc {
-        notes.unsupported(super::network::joins(&format!("--ipc container:{name}")));
+        notes.unsupported(format!(
+            "--ipc container:{name} is not carried out: /dev/shm belongs to one container; share a volume or a tmpfs folder of the host"
+        ));
     }
     match &isolation.userns {
         Some(UsernsMode::Auto(Some(options))) => {

@@ -78,6 +78,18 @@ impl Request {
     }
 }
 
+impl Request {
+    /// Limits alone, for `update`.
+    pub fn limits(flags: crate::cli::flags::ResourceFlags) -> Result<Request> {
+        let (mut request, mut notes) = (Request::default(), Notes::default());
+        resources::resolve(flags, &mut request, &mut notes)?;
+        match notes.unsupported.first() {
+            Some(line) => Err(Error::runner(line.clone())),
+            None => Ok(request),
+        }
+    }
+}
+
 #[cfg(test)]
 mod docker;
 #[cfg(test)]

@@ -34,9 +34,6 @@ pub fn resolve(flags: MountFlags, request: &mut Request, env: &Env, notes: &mut 
         None | Some("") => Err("invalid empty volumes-from".to_owned()),
         Some(_) => Ok(text.to_owned()),
     })?;
-    if !volumes_from.is_empty() {
-        notes.unsupported("--volumes-from is not carried out yet: name the volumes with -v");
-    }
     request.mounts = MountsRequest { mounts, volumes_from, secrets, storage_size: storage_size(storage_opt)? };
     if request.mounts.storage_size.is_some() {
         notes.unsupported("--storage-opt size= is not carried out: the store has no quota for a root file system");

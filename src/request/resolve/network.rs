@@ -68,21 +68,10 @@ pub fn resolve(flags: NetworkFlags, request: &mut Request, env: &Env, notes: &mu
     Ok(())
 }
 
-/// Why a namespace of another container is not joined.
-pub(super) fn joins(flag: &str) -> String {
-    format!("{flag} is not carried out yet: there are no containers in the background to join")
-}
-
 fn what_is_not_carried_out(network: &NetworkRequest, notes: &mut Notes) {
-    if let Some(spec) = network.networks.iter().find(|n| matches!(n.target, NetworkTarget::Container(_))) {
-        notes.unsupported(joins(&spec.typed));
-    }
     if !network.links.is_empty() {
         notes
             .unsupported("--link is not carried out: it is deprecated and hands out the other container's environment");
-    }
-    if !network.expose.is_empty() {
-        notes.notice("--expose says something about the container and opens nothing");
     }
     for spec in &network.networks {
         let addressed =
