@@ -301,10 +301,10 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Bytes of the marker after `{{`: a dash and a blank, which is left to the action.
+/// Bytes of the marker after `{{`: a dash and a blank.
 fn left_trim(after: &str) -> usize {
     match after.strip_prefix('-') {
-        Some(rest) if rest.starts_with(BLANKS) => 1,
+        Some(rest) if rest.starts_with(BLANKS) => 2,
         _ => 0,
     }
 }

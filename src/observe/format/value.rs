@@ -39,6 +39,9 @@ pub struct Map {
     pub entries: Option<Rc<BTreeMap<String, Value>>>,
     /// What `index` gives for a key that is not there.
     pub zero: Rc<Value>,
+    /// The Go type of its keys. Where that is not `string`, as with ports, `index` does not take a text for a key, and a
+    /// template that tries goes on over the raw JSON.
+    pub key: &'static str,
 }
 
 /// A Go struct.
@@ -122,7 +125,7 @@ impl Value {
 
     /// A map whose missing keys are `nil`, as those of decoded JSON are.
     pub fn map(entries: BTreeMap<String, Value>) -> Value {
-        Value::Map(Map { entries: Some(Rc::new(entries)), zero: Rc::new(Value::Null) })
+        Value::Map(Map { entries: Some(Rc::new(entries)), zero: Rc::new(Value::Null), key: "string" })
     }
 
     /// A line of a listing: what a template can ask for, under one name for Go and JSON. JSON has the fields in
