@@ -44,7 +44,7 @@ struct Shown {
 }
 
 const COLUMNS: Columns<Shown> = Columns {
-    of: "*formatter.historyContext",
+    of: "*image.historyContext",
     fields: &[
         Field { name: "Comment", heading: "COMMENT", value: |s| s.step.comment.clone().into() },
         Field { name: "CreatedAt", heading: "CREATED AT", value: |s| s.created_at().into() },

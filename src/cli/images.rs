@@ -49,7 +49,7 @@ const COLUMNS: Columns<Shown> = Columns {
         Field { name: "Size", heading: "SIZE", value: |s| human::size(s.row.size).into() },
         Field { name: "Tag", heading: "TAG", value: |s| none(s.row.tag.as_deref()).into() },
         Field { name: "UniqueSize", heading: "UNIQUE SIZE", value: |_| "N/A".into() },
-        Field { name: "VirtualSize", heading: "VIRTUAL SIZE", value: |s| human::size(s.row.size).into() },
+        Field { name: "VirtualSize", heading: "VIRTUAL SIZE", value: |s| human::long_size(s.row.size).into() },
     ],
 };
 

@@ -328,11 +328,16 @@ impl<'t> State<'t> {
         if given != 1 {
             return self.wrong(format!("wrong number of args for {end}: want 1 got {given}"));
         }
-        let key = match (args.first(), last) {
+        let word = match (args.first(), last) {
             (Some(arg), _) => self.argument(dot, arg, Param::Text)?,
             (None, last) => self.checked(last.unwrap_or(Value::Null), Param::Text)?,
         };
-        Ok(Value::text(words.get(&plain(&key)).map_or("", String::as_str)))
+        let word = plain(&word);
+        if self.options.purpose == Purpose::Heading {
+            let name = word.rsplit('.').next().unwrap_or_default();
+            return Ok(Value::text(name.replace(['-', '_'], " ")));
+        }
+        Ok(Value::text(words.get(&word).map_or("", String::as_str)))
     }
 
     fn variable(&self, name: &str) -> Executed<Value> {
@@ -351,7 +356,9 @@ impl<'t> State<'t> {
                 Some(found) => Ok(found.clone()),
                 None => self.no_field(name, s.name),
             },
-            Value::Map(_) if args > 0 => self.wrong(format!("{name} is not a method but has arguments")),
+            Value::Map(map) if args > 0 && !matches!(map.get(name), Some(Value::Lookup(_))) => {
+                self.wrong(format!("{name} is not a method but has arguments"))
+            }
             Value::Map(map) if map.key != "string" => self.no_field(name, "map"),
             Value::Map(map) => match map.get(name) {
                 Some(found) => Ok(found.clone()),

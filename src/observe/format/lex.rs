@@ -194,7 +194,8 @@ impl<'t> Lexer<'t> {
                 None => self.error("unterminated raw quoted string"),
             },
             '$' => self.word(1, Kind::Variable),
-            '.' if !second.is_some_and(|c| c.is_ascii_digit()) => {
+            // At the very end it begins a number, says Go.
+            '.' if second.is_some_and(|c| !c.is_ascii_digit()) => {
                 if second.is_some_and(in_word) {
                     self.word(1, Kind::Field)
                 } else {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 pub struct Field<T> {
     /// As in `{{.Name}}`.
     pub name: &'static str,
-    /// Of its column. Empty: a heading cannot have it, as docker's cannot have `{{.Label "key"}}`.
+    /// Of its column. Empty: the heading of `{{.Label "com.example.some-key"}}` is made of the key, `some key`.
     pub heading: &'static str,
     pub value: fn(&T) -> Value,
 }
@@ -28,16 +28,17 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// No format is `table`, which shows the fields `columns`. `quiet`: the one field that `-q` shows, where it was given.
+    /// No format is `table`, which shows the fields `columns`, or the field `quiet` alone where `-q` was given; other formats
+    /// show what they say, `-q` or not.
     /// A template that cannot be parsed is an error with docker's exit status for listings, 1.
     pub fn parse(format: Option<&str>, columns: &[&str], quiet: Option<&str>) -> Result<Listing> {
         let format = format.filter(|f| !f.is_empty()).unwrap_or("table");
         let field = |name: &&str| format!("{{{{.{name}}}}}");
         let (is_table, text) = match (format, quiet) {
-            (_, Some(quiet)) => (false, field(&quiet)),
+            ("table", Some(quiet)) => (false, field(&quiet)),
             ("table", None) => (true, columns.iter().map(field).collect::<Vec<_>>().join("\t")),
-            ("json", None) => (false, "{{json .}}".to_owned()),
-            (other, None) => match other.strip_prefix("table") {
+            ("json", _) => (false, "{{json .}}".to_owned()),
+            (other, _) => match other.strip_prefix("table") {
                 Some(template) => (true, template.to_owned()),
                 None => (false, other.to_owned()),
             },
@@ -75,8 +76,11 @@ impl Listing {
     /// function does not take it. Without entries the heading is all there is, so that a field that does not exist is
     /// an error in either case.
     fn heading<T>(&self, columns: &Columns<T>, alone: bool) -> Result<String, String> {
-        let named = columns.fields.iter().filter(|f| !f.heading.is_empty());
-        let names = named.map(|f| (f.name.to_owned(), Value::text(f.heading)));
+        let heading = |f: &Field<T>| match f.heading {
+            "" => Value::Lookup(Default::default()),
+            heading => Value::text(heading),
+        };
+        let names = columns.fields.iter().map(|f| (f.name.to_owned(), heading(f)));
         let data = Value::map(names.collect());
         let options = Options { missing: Missing::Absent, purpose: Purpose::Heading, clean: false };
         if alone && self.template.render(&data, options).is_err_and(|e| e.contains("map has no entry")) {
@@ -121,16 +125,21 @@ mod tests {
             show("table {{upper .Tag}}|{{json .ID}}", &rows[..1], false).unwrap(),
             "TAG|IMAGE ID\nLATEST|\"1\"\n"
         );
-        let quiet = Listing::parse(Some("json"), &[], Some("ID")).unwrap();
-        assert_eq!(quiet.render(&COLUMNS, &rows, false).unwrap(), "1\n2\n");
+        for (format, wanted) in [("", "1\n2\n"), ("table", "1\n2\n"), ("{{.ID}}!", "1!\n2!\n")] {
+            let quiet = Listing::parse(Some(format), &["Tag"], Some("ID")).unwrap();
+            assert_eq!(quiet.render(&COLUMNS, &rows, false).unwrap(), wanted);
+        }
         assert_eq!(show("table", &[], false).unwrap(), "TAG       IMAGE ID\n");
         assert_eq!(show("{{.Nope}}", &[], false).unwrap(), "");
     }
 
     #[test]
-    fn methods_end_a_heading() {
-        let shown = show("table {{.ID}} {{.Label \"k\"}} {{.Tag}}", &[Row("1", "t")], false).unwrap();
-        assert_eq!(shown, "IMAGE ID \n1 v t\n");
+    fn labels_are_headings() {
+        let shown = show("table {{.ID}} {{.Label \"k\"}} {{.Label \"x.a-b_c\"}}", &[Row("1", "t")], false).unwrap();
+        assert_eq!(shown, "IMAGE ID k a b c\n1 v \n");
+        // A function that does not take a heading ends it.
+        let shown = show("table {{.ID}} {{json .}} {{.Tag}}", &[Row("1", "<")], false).unwrap();
+        assert_eq!(shown, "IMAGE ID \n1 {\"ID\":\"1\",\"Tag\":\"\\u003c\"} <\n");
         assert_eq!(show("{{.Label \"nope\"}}|", &[Row("1", "t")], false).unwrap(), "|\n");
     }
 

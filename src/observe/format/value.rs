@@ -52,6 +52,8 @@ pub struct Struct {
     pub fields: Vec<Field>,
     /// How it prints where its type has a `String` method.
     pub text: Option<String>,
+    /// An entry of a listing: Go's own encoder makes its JSON, which escapes what HTML would take for markup.
+    pub entry: bool,
 }
 
 /// A field of a struct.
@@ -134,7 +136,7 @@ impl Value {
         let field = |(name, value)| Field { name, json: Some(name), omit_empty: false, embedded: false, value };
         let mut fields: Vec<Field> = fields.into_iter().map(field).collect();
         fields.sort_by_key(|f| f.name);
-        Value::Struct(Rc::new(Struct { name, fields, text: None }))
+        Value::Struct(Rc::new(Struct { name, fields, text: None, entry: true }))
     }
 
     /// What `if` makes of it.

@@ -133,6 +133,7 @@ impl Type {
             name: self.name,
             fields: self.fields.iter().map(field).collect(),
             text: self.text.map(|text| text(json.unwrap_or(&Json::Null))),
+            entry: false,
         }
     }
 }
