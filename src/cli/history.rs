@@ -4,8 +4,7 @@ use super::Context;
 use crate::error::Result;
 use crate::image::history::Step;
 use crate::image::store::Store;
-use crate::observe::format::Value;
-use crate::observe::format::list::{Columns, Listing};
+use crate::observe::format::list::{Columns, Field, Listing};
 use crate::observe::human;
 use crate::request::parse_bool;
 use crate::ui;
@@ -44,29 +43,19 @@ struct Shown {
     no_trunc: bool,
 }
 
-const HEADINGS: &[(&str, &str)] = &[
-    ("Comment", "COMMENT"),
-    ("CreatedAt", "CREATED AT"),
-    ("CreatedBy", "CREATED BY"),
-    ("CreatedSince", "CREATED"),
-    ("ID", "IMAGE"),
-    ("Size", "SIZE"),
-];
+const COLUMNS: Columns<Shown> = Columns {
+    of: "*image.historyContext",
+    fields: &[
+        Field { name: "Comment", heading: "COMMENT", value: |s| s.step.comment.clone().into() },
+        Field { name: "CreatedAt", heading: "CREATED AT", value: |s| s.created_at().into() },
+        Field { name: "CreatedBy", heading: "CREATED BY", value: |s| s.created_by().into() },
+        Field { name: "CreatedSince", heading: "CREATED", value: |s| s.created_since().into() },
+        Field { name: "ID", heading: "IMAGE", value: |s| s.id().into() },
+        Field { name: "Size", heading: "SIZE", value: |s| s.size().into() },
+    ],
+};
 
 impl Shown {
-    fn value(&self) -> Value {
-        Value::row(
-            "*formatter.historyContext",
-            [
-                ("Comment", self.step.comment.clone().into()),
-                ("CreatedAt", self.created_at().into()),
-                ("CreatedBy", self.created_by().into()),
-                ("CreatedSince", self.created_since().into()),
-                ("ID", self.id().into()),
-                ("Size", self.size().into()),
-            ],
-        )
-    }
     fn id(&self) -> String {
         match &self.step.id {
             Some(id) if self.no_trunc => id.to_string(),
@@ -107,15 +96,11 @@ impl Shown {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let Args { format, human, no_trunc, platform, quiet, image } = args;
     let when = if human { "CreatedSince" } else { "CreatedAt" };
-    let columns = Columns {
-        headings: HEADINGS,
-        table: format!("{{{{.ID}}}}\t{{{{.{when}}}}}\t{{{{.CreatedBy}}}}\t{{{{.Size}}}}\t{{{{.Comment}}}}"),
-        raw: None,
-    };
-    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.ID}}"))?;
+    let columns = ["ID", when, "CreatedBy", "Size", "Comment"];
+    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("ID"))?;
     let now = Timestamp::now();
     let steps = Store::open(&ctx.paths)?.history(&image, platform.as_deref())?;
-    let rows: Vec<Value> = steps.into_iter().map(|step| Shown { step, now, human, no_trunc }.value()).collect();
-    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
+    let rows: Vec<Shown> = steps.into_iter().map(|step| Shown { step, now, human, no_trunc }).collect();
+    ui::stdout(&listing.render(&COLUMNS, &rows, ui::on_terminal())?)?;
     Ok(0)
 }

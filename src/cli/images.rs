@@ -4,8 +4,7 @@ use super::Context;
 use crate::error::Result;
 use crate::image::list::{Filter, Row};
 use crate::image::store::Store;
-use crate::observe::format::Value;
-use crate::observe::format::list::{Columns, Listing};
+use crate::observe::format::list::{Columns, Field, Listing};
 use crate::observe::human;
 use crate::ui;
 use jiff::Timestamp;
@@ -37,19 +36,22 @@ pub struct Args {
     name: Option<String>,
 }
 
-const HEADINGS: &[(&str, &str)] = &[
-    ("Containers", "CONTAINERS"),
-    ("CreatedAt", "CREATED AT"),
-    ("CreatedSince", "CREATED"),
-    ("Digest", "DIGEST"),
-    ("ID", "IMAGE ID"),
-    ("Repository", "REPOSITORY"),
-    ("SharedSize", "SHARED SIZE"),
-    ("Size", "SIZE"),
-    ("Tag", "TAG"),
-    ("UniqueSize", "UNIQUE SIZE"),
-    ("VirtualSize", "VIRTUAL SIZE"),
-];
+const COLUMNS: Columns<Shown> = Columns {
+    of: "*formatter.imageContext",
+    fields: &[
+        Field { name: "Containers", heading: "CONTAINERS", value: |_| "N/A".into() },
+        Field { name: "CreatedAt", heading: "CREATED AT", value: |s| s.created_at().into() },
+        Field { name: "CreatedSince", heading: "CREATED", value: |s| s.created_since().into() },
+        Field { name: "Digest", heading: "DIGEST", value: |s| none(s.row.digest.as_deref()).into() },
+        Field { name: "ID", heading: "IMAGE ID", value: |s| s.id().into() },
+        Field { name: "Repository", heading: "REPOSITORY", value: |s| none(s.row.repository.as_deref()).into() },
+        Field { name: "SharedSize", heading: "SHARED SIZE", value: |_| "N/A".into() },
+        Field { name: "Size", heading: "SIZE", value: |s| human::size(s.row.size).into() },
+        Field { name: "Tag", heading: "TAG", value: |s| none(s.row.tag.as_deref()).into() },
+        Field { name: "UniqueSize", heading: "UNIQUE SIZE", value: |_| "N/A".into() },
+        Field { name: "VirtualSize", heading: "VIRTUAL SIZE", value: |s| human::long_size(s.row.size).into() },
+    ],
+};
 
 struct Shown {
     row: Row,
@@ -73,25 +75,6 @@ impl Shown {
             None => "N/A".into(),
         }
     }
-    fn value(&self) -> Value {
-        let not_counted = || Value::text("N/A");
-        Value::row(
-            "*formatter.imageContext",
-            [
-                ("Containers", not_counted()),
-                ("CreatedAt", self.created_at().into()),
-                ("CreatedSince", self.created_since().into()),
-                ("Digest", none(self.row.digest.as_deref()).into()),
-                ("ID", self.id().into()),
-                ("Repository", none(self.row.repository.as_deref()).into()),
-                ("SharedSize", not_counted()),
-                ("Size", human::size(self.row.size).into()),
-                ("Tag", none(self.row.tag.as_deref()).into()),
-                ("UniqueSize", not_counted()),
-                ("VirtualSize", human::size(self.row.size).into()),
-            ],
-        )
-    }
 }
 
 fn none(text: Option<&str>) -> String {
@@ -104,18 +87,16 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if let Some(name) = name {
         filters.push(Filter::Reference(name));
     }
-    let digest = if digests { "{{.Digest}}\t" } else { "" };
-    let columns = Columns {
-        headings: HEADINGS,
-        table: format!("{{{{.Repository}}}}\t{{{{.Tag}}}}\t{digest}{{{{.ID}}}}\t{{{{.CreatedSince}}}}\t{{{{.Size}}}}"),
-        raw: None,
+    let columns: &[&str] = match digests {
+        true => &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+        false => &["Repository", "Tag", "ID", "CreatedSince", "Size"],
     };
-    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.ID}}"))?;
+    let listing = Listing::parse(format.as_deref(), columns, quiet.then_some("ID"))?;
     let now = Timestamp::now();
     let store = Store::open(&ctx.paths)?;
     store.recover()?;
     let rows = store.list(&filters)?;
-    let rows: Vec<Value> = rows.into_iter().map(|row| Shown { row, now, no_trunc }.value()).collect();
-    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
+    let rows: Vec<Shown> = rows.into_iter().map(|row| Shown { row, now, no_trunc }).collect();
+    ui::stdout(&listing.render(&COLUMNS, &rows, ui::on_terminal())?)?;
     Ok(0)
 }

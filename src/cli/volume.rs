@@ -5,8 +5,9 @@ use super::confirm::confirm;
 use crate::error::{Context as _, Error, Result};
 use crate::image::usage;
 use crate::observe::format::Value;
-use crate::observe::format::list::{Columns, Listing};
-use crate::observe::human;
+use crate::observe::format::inspect::Inspect;
+use crate::observe::format::list::{Columns, Field, Listing};
+use crate::observe::{human, shape};
 use crate::request::parse_bool;
 use crate::storage::volumes::{self, Pairs, Volume, Wanted};
 use crate::ui;
@@ -39,7 +40,7 @@ enum What {
     },
     /// Show what is known of volumes, as JSON
     Inspect {
-        /// `json`: on one line
+        /// `json`, or a template such as '{{.Mountpoint}}'
         #[arg(short, long, value_name = "FORMAT")]
         format: Option<String>,
         #[arg(value_name = "VOLUME", required = true)]
@@ -137,74 +138,50 @@ fn pairs(words: &[String]) -> Pairs {
 }
 
 fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
-    let one_line = match format.filter(|f| !f.is_empty()) {
-        None => false,
-        Some("json") => true,
-        Some(other) => return Err(Error::verb(format!("volume inspect knows no template {other:?}"))),
-    };
+    let format = Inspect::parse(format)?;
     let mut failed = false;
     let mut found = Vec::new();
     for name in names {
         match volumes::get(&ctx.paths, name) {
-            Ok(volume) => found.push(volume.describe()),
+            Ok(volume) => {
+                let json = serde_json::to_value(volume.describe()).verb_context(|| format!("describe {name}"))?;
+                found.push(shape::VOLUME.typed(Some(&json)));
+            }
             Err(e) => {
                 ui::error(&e);
                 failed = true;
             }
         }
     }
-    let mut out = Vec::new();
-    let say = || "describing volumes".to_owned();
-    if one_line {
-        serde_json::to_writer(&mut out, &found).verb_context(say)?;
-    } else {
-        let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-        let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
-        serde::Serialize::serialize(&found, &mut serializer).verb_context(say)?;
-    }
-    ui::stdout(&format!("{}\n", String::from_utf8_lossy(&out)))?;
-    Ok(u8::from(failed))
+    let (text, errors) = format.render(&found, ui::on_terminal());
+    ui::stdout(&text)?;
+    errors.iter().for_each(ui::error);
+    Ok(u8::from(failed || !errors.is_empty()))
 }
 
-const HEADINGS: &[(&str, &str)] = &[
-    ("Availability", "AVAILABILITY"),
-    ("Driver", "DRIVER"),
-    ("Group", "GROUP"),
-    ("Labels", "LABELS"),
-    ("Links", "LINKS"),
-    ("Mountpoint", "MOUNTPOINT"),
-    ("Name", "VOLUME NAME"),
-    ("Scope", "SCOPE"),
-    ("Size", "SIZE"),
-    ("Status", "STATUS"),
-];
-
-fn value(volume: &Volume) -> Value {
-    let not_known = || Value::text("N/A");
-    Value::row(
-        "*formatter.volumeContext",
-        [
-            ("Availability", not_known()),
-            ("Driver", Value::text("local")),
-            ("Group", not_known()),
-            ("Labels", labels(volume).into()),
-            ("Links", not_known()),
-            ("Mountpoint", volume.mountpoint.display().to_string().into()),
-            ("Name", volume.name.clone().into()),
-            ("Scope", Value::text("local")),
-            ("Size", not_known()),
-            ("Status", not_known()),
-        ],
-    )
-}
+const COLUMNS: Columns<Volume> = Columns {
+    of: "*formatter.volumeContext",
+    fields: &[
+        Field { name: "Availability", heading: "AVAILABILITY", value: |_| "N/A".into() },
+        Field { name: "Driver", heading: "DRIVER", value: |_| "local".into() },
+        Field { name: "Group", heading: "GROUP", value: |_| "N/A".into() },
+        Field { name: "Label", heading: "", value: |v| Value::Lookup(std::rc::Rc::new(v.labels.clone())) },
+        Field { name: "Labels", heading: "LABELS", value: |v| labels(v).into() },
+        Field { name: "Links", heading: "LINKS", value: |_| "N/A".into() },
+        Field { name: "Mountpoint", heading: "MOUNTPOINT", value: |v| v.mountpoint.display().to_string().into() },
+        Field { name: "Name", heading: "VOLUME NAME", value: |v| v.name.clone().into() },
+        Field { name: "Scope", heading: "SCOPE", value: |_| "local".into() },
+        Field { name: "Size", heading: "SIZE", value: |_| "N/A".into() },
+        Field { name: "Status", heading: "STATUS", value: |_| "N/A".into() },
+    ],
+};
 
 fn labels(volume: &Volume) -> String {
     volume.labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",")
 }
 
 fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
-    let columns = Columns { headings: HEADINGS, table: "{{.Driver}}\t{{.Name}}".into(), raw: None };
-    let listing = Listing::parse(format.as_deref(), &columns, quiet.then_some("{{.Name}}"))?;
+    let listing = Listing::parse(format.as_deref(), &["Driver", "Name"], quiet.then_some("Name"))?;
     let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
     let containers = usage::containers(&ctx.paths)?;
     let mut rows = volumes::list(&ctx.paths)?;
@@ -219,8 +196,7 @@ fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) 
             && any(|f| matches!(f, Filter::Dangling(_)))
             && filters.iter().filter(|f| matches!(f, Filter::Label { .. })).all(|f| f.fits(volume, &containers))
     });
-    let rows: Vec<Value> = rows.iter().map(value).collect();
-    ui::stdout(&listing.render(&columns, &rows, ui::on_terminal())?)?;
+    ui::stdout(&listing.render(&COLUMNS, &rows, ui::on_terminal())?)?;
     Ok(0)
 }
 

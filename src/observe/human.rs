@@ -19,9 +19,16 @@ pub fn duration(seconds: i64) -> String {
     }
 }
 
+const DECIMAL: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+
 /// Powers of 1000 with three digits: `4.26MB`.
 pub fn size(bytes: u64) -> String {
-    scaled(bytes as f64, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"], 3)
+    scaled(bytes as f64, 1000.0, &DECIMAL, 3)
+}
+
+/// Powers of 1000 with four digits, `4.262MB`: virtual sizes, `system df`.
+pub fn long_size(bytes: u64) -> String {
+    scaled(bytes as f64, 1000.0, &DECIMAL, 4)
 }
 
 /// Powers of 1024 with four digits: `1.004MiB`, as `stats` shows memory.
@@ -58,6 +65,7 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text);
         }
+        assert_eq!(long_size(1_984_384), "1.984MB");
         for (bytes, text) in [(0, "0B"), (1023, "1023B"), (1 << 20, "1MiB"), (7_340_032 + 5000, "7.005MiB")] {
             assert_eq!(binary_size(bytes), text);
         }

@@ -9,7 +9,7 @@ use crate::ui;
 use std::rc::Rc;
 
 /// Blocks, templates and parentheses that are open at a time. Go allows 100,000 templates, on a stack that grows.
-const DEEPEST: usize = 500;
+const DEEPEST: usize = 100;
 
 /// How a template is to be walked.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +72,10 @@ impl<'t> State<'t> {
 
     fn no_entry<T>(&self, key: &str) -> Executed<T> {
         self.wrong(format!("map has no entry for key {}", super::print::quote(key)))
+    }
+
+    fn no_field<T>(&self, name: &str, of: &str) -> Executed<T> {
+        self.wrong(format!("can't evaluate field {name} in type {of}"))
     }
 
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Executed<T>) -> Executed<T> {
@@ -291,7 +295,7 @@ impl<'t> State<'t> {
         last: Option<Value>,
     ) -> Executed<Value> {
         self.place = Place::Operand(operand);
-        let (mut value, names) = match &operand.kind {
+        let (base, names) = match &operand.kind {
             OperandKind::Field(names) => (dot.clone(), names),
             OperandKind::Variable(name, names) => (self.variable(name)?, names),
             OperandKind::Chain(inner, names) => (self.operand(dot, inner)?, names),
@@ -301,7 +305,16 @@ impl<'t> State<'t> {
             if !args.is_empty() || last.is_some() {
                 return self.wrong(format!("can't give argument to non-function {operand}"));
             }
-            return Ok(value);
+            return Ok(base);
+        };
+        let chained = matches!(operand.kind, OperandKind::Chain(..));
+        let mut value = match base {
+            // What a pipeline came to has no type any more where it is nil.
+            Value::Null => Value::Absent(names[0].as_str().into()),
+            other if chained && !matches!(other, Value::Map(_) | Value::Struct(_) | Value::NilPointer(_)) => {
+                return self.no_field(&names[0], other.type_name());
+            }
+            other => other,
         };
         for name in path {
             value = self.field(&value, name, 0)?;
@@ -315,11 +328,16 @@ impl<'t> State<'t> {
         if given != 1 {
             return self.wrong(format!("wrong number of args for {end}: want 1 got {given}"));
         }
-        let key = match (args.first(), last) {
+        let word = match (args.first(), last) {
             (Some(arg), _) => self.argument(dot, arg, Param::Text)?,
             (None, last) => self.checked(last.unwrap_or(Value::Null), Param::Text)?,
         };
-        Ok(Value::text(words.get(&plain(&key)).map_or("", String::as_str)))
+        let word = plain(&word);
+        if self.options.purpose == Purpose::Heading {
+            let name = word.rsplit('.').next().unwrap_or_default();
+            return Ok(Value::text(name.replace(['-', '_'], " ")));
+        }
+        Ok(Value::text(words.get(&word).map_or("", String::as_str)))
     }
 
     fn variable(&self, name: &str) -> Executed<Value> {
@@ -336,9 +354,12 @@ impl<'t> State<'t> {
                 Some(Value::Lookup(words)) => Ok(Value::Lookup(words.clone())),
                 Some(_) if args > 0 => self.wrong(format!("{name} has arguments but cannot be invoked as function")),
                 Some(found) => Ok(found.clone()),
-                None => self.wrong(format!("can't evaluate field {name} in type {}", s.name)),
+                None => self.no_field(name, s.name),
             },
-            Value::Map(_) if args > 0 => self.wrong(format!("{name} is not a method but has arguments")),
+            Value::Map(map) if args > 0 && !matches!(map.get(name), Some(Value::Lookup(_))) => {
+                self.wrong(format!("{name} is not a method but has arguments"))
+            }
+            Value::Map(map) if map.key != "string" => self.no_field(name, "map"),
             Value::Map(map) => match map.get(name) {
                 Some(found) => Ok(found.clone()),
                 None if self.options.missing == Missing::Error => self.no_entry(name),
@@ -351,7 +372,7 @@ impl<'t> State<'t> {
             other => {
                 let raw = self.options.missing == Missing::Error;
                 let of = if raw { "interface {}" } else { other.type_name() };
-                self.wrong(format!("can't evaluate field {name} in type {of}"))
+                self.no_field(name, of)
             }
         }
     }

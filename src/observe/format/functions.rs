@@ -112,14 +112,16 @@ fn index(item: Value, by: &Value) -> Result<Value, String> {
         Value::Null | Value::Absent(_) => Err("index of untyped nil".into()),
         Value::NilPointer(_) => Err("index of nil pointer".into()),
         Value::List(list) => {
-            let at = position(by, list.items().len(), false)?;
-            Ok(list.items()[at].clone())
+            let at = position(by, list.items().len())?;
+            list.items().get(at).cloned().ok_or_else(|| "reflect: slice index out of range".into())
         }
         Value::Text(text) => {
-            let at = position(by, text.len(), false)?;
-            Ok(Value::Int(text.as_bytes()[at].into()))
+            let at = position(by, text.len())?;
+            let byte = text.as_bytes().get(at).map(|b| Value::Int((*b).into()));
+            byte.ok_or_else(|| "reflect: string index out of range".into())
         }
         Value::Map(map) => match by {
+            Value::Text(_) if map.key != "string" => Err(format!("value has type string; should be {}", map.key)),
             Value::Text(key) => Ok(map.get(key).unwrap_or(&map.zero).clone()),
             Value::Null | Value::Absent(_) => Err("value is nil; should be of type string".into()),
             other => Err(format!("value has type {}; should be string", other.type_name())),
@@ -128,14 +130,14 @@ fn index(item: Value, by: &Value) -> Result<Value, String> {
     }
 }
 
-/// An index below `length`, or up to it with `end`.
-fn position(by: &Value, length: usize, end: bool) -> Result<usize, String> {
+/// An index up to `length`.
+fn position(by: &Value, length: usize) -> Result<usize, String> {
     let n = match by {
         Value::Int(n) => *n,
         Value::Null | Value::Absent(_) => return Err("cannot index slice/array with nil".into()),
         other => return Err(format!("cannot index slice/array with type {}", other.type_name())),
     };
-    let within = usize::try_from(n).ok().filter(|at| *at < length || end && *at == length);
+    let within = usize::try_from(n).ok().filter(|at| *at <= length);
     within.ok_or_else(|| format!("index out of range: {n}"))
 }
 
@@ -151,7 +153,7 @@ fn slice(values: &[Value]) -> Result<Value, String> {
         Value::Null | Value::Absent(_) => return Err("slice of untyped nil".into()),
         other => return Err(format!("can't slice item of type {}", other.type_name())),
     };
-    let by = by.iter().map(|by| position(by, length, true)).collect::<Result<Vec<_>, _>>()?;
+    let by = by.iter().map(|by| position(by, length)).collect::<Result<Vec<_>, _>>()?;
     if let Some(wrong) = by.windows(2).find(|pair| pair[0] > pair[1]) {
         return Err(format!("invalid slice index: {} > {}", wrong[0], wrong[1]));
     }

@@ -34,6 +34,12 @@ fn write(value: &Value, level: Option<usize>, out: &mut String) {
         Value::Time(at) => quoted(&at.to_string(), out),
         Value::List(list) => series('[', ']', list.items().iter().map(|v| (None, v)), level, out),
         Value::Map(map) => series('{', '}', map.iter().map(|(k, v)| (Some(k.as_str()), v)), level, out),
+        Value::Struct(s) if s.entry => {
+            let mut plain = String::new();
+            series('{', '}', s.json_fields().into_iter().map(|(k, v)| (Some(k), v)), level, &mut plain);
+            // Nothing but strings can hold these.
+            out.push_str(&plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"));
+        }
         Value::Struct(s) => series('{', '}', s.json_fields().into_iter().map(|(k, v)| (Some(k), v)), level, out),
     }
 }

@@ -194,7 +194,8 @@ impl<'t> Lexer<'t> {
                 None => self.error("unterminated raw quoted string"),
             },
             '$' => self.word(1, Kind::Variable),
-            '.' if !second.is_some_and(|c| c.is_ascii_digit()) => {
+            // At the very end it begins a number, says Go.
+            '.' if second.is_some_and(|c| !c.is_ascii_digit()) => {
                 if second.is_some_and(in_word) {
                     self.word(1, Kind::Field)
                 } else {
@@ -301,10 +302,10 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// Bytes of the marker after `{{`: a dash and a blank, which is left to the action.
+/// Bytes of the marker after `{{`: a dash and a blank.
 fn left_trim(after: &str) -> usize {
     match after.strip_prefix('-') {
-        Some(rest) if rest.starts_with(BLANKS) => 1,
+        Some(rest) if rest.starts_with(BLANKS) => 2,
         _ => 0,
     }
 }

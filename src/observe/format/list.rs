@@ -4,15 +4,20 @@ use super::exec::Options;
 use super::{Missing, Purpose, Template, Value, table};
 use crate::error::{Error, Result};
 
-/// What a verb lists, as far as its format is concerned.
-#[derive(Debug)]
-pub struct Columns {
-    /// Every field that a template can ask for, with the heading of its column.
-    pub headings: &'static [(&'static str, &'static str)],
-    /// The template of a plain `table`: `{{.ID}}\t{{.Names}}`.
-    pub table: String,
-    /// The template of `raw`, where the verb has one.
-    pub raw: Option<String>,
+/// A field of a listing.
+pub struct Field<T> {
+    /// As in `{{.Name}}`.
+    pub name: &'static str,
+    /// Of its column. Empty: the heading of `{{.Label "com.example.some-key"}}` is made of the key, `some key`.
+    pub heading: &'static str,
+    pub value: fn(&T) -> Value,
+}
+
+/// What a verb lists.
+pub struct Columns<T: 'static> {
+    /// Go's name of an entry's type, for errors: `*formatter.ContainerContext`.
+    pub of: &'static str,
+    pub fields: &'static [Field<T>],
 }
 
 /// A parsed `--format`.
@@ -23,16 +28,17 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// No format is `table`. `quiet` is what `-q` makes of a table: a template such as `{{.ID}}`, where `-q` was given.
+    /// No format is `table`, which shows the fields `columns`, or the field `quiet` alone where `-q` was given; other formats
+    /// show what they say, `-q` or not.
     /// A template that cannot be parsed is an error with docker's exit status for listings, 1.
-    pub fn parse(format: Option<&str>, columns: &Columns, quiet: Option<&str>) -> Result<Listing> {
+    pub fn parse(format: Option<&str>, columns: &[&str], quiet: Option<&str>) -> Result<Listing> {
         let format = format.filter(|f| !f.is_empty()).unwrap_or("table");
+        let field = |name: &&str| format!("{{{{.{name}}}}}");
         let (is_table, text) = match (format, quiet) {
-            ("raw", None) if columns.raw.is_some() => (false, columns.raw.clone().unwrap_or_default()),
-            (_, Some(quiet)) => (false, quiet.to_owned()),
-            ("table", None) => (true, columns.table.clone()),
-            ("json", None) => (false, "{{json .}}".to_owned()),
-            (other, None) => match other.strip_prefix("table") {
+            ("table", Some(quiet)) => (false, field(&quiet)),
+            ("table", None) => (true, columns.iter().map(field).collect::<Vec<_>>().join("\t")),
+            ("json", _) => (false, "{{json .}}".to_owned()),
+            (other, _) => match other.strip_prefix("table") {
                 Some(template) => (true, template.to_owned()),
                 None => (false, other.to_owned()),
             },
@@ -50,7 +56,7 @@ impl Listing {
 
     /// The whole listing, each entry ending in a line break. `clean`: control characters in the entries are made
     /// visible, as they must be on a terminal.
-    pub fn render(&self, columns: &Columns, rows: &[Value], clean: bool) -> Result<String> {
+    pub fn render<T>(&self, columns: &Columns<T>, rows: &[T], clean: bool) -> Result<String> {
         let data = Options { missing: Missing::Absent, purpose: Purpose::Data, clean };
         let wrong = |e: String| Error::verb(format!("template parsing error: {e}"));
         let mut out = String::new();
@@ -59,7 +65,8 @@ impl Listing {
             out.push('\n');
         }
         for row in rows {
-            out.push_str(&self.template.render(row, data).map_err(wrong)?);
+            let row = Value::row(columns.of, columns.fields.iter().map(|f| (f.name, (f.value)(row))));
+            out.push_str(&self.template.render(&row, data).map_err(wrong)?);
             out.push('\n');
         }
         Ok(if self.table { table::align(&out) } else { out })
@@ -68,8 +75,12 @@ impl Listing {
     /// Where there are entries, they have said whether the template is right: like docker's, the heading then ends where a
     /// function does not take it. Without entries the heading is all there is, so that a field that does not exist is
     /// an error in either case.
-    fn heading(&self, columns: &Columns, alone: bool) -> Result<String, String> {
-        let names = columns.headings.iter().map(|(name, heading)| (name.to_string(), Value::text(*heading)));
+    fn heading<T>(&self, columns: &Columns<T>, alone: bool) -> Result<String, String> {
+        let heading = |f: &Field<T>| match f.heading {
+            "" => Value::Lookup(Default::default()),
+            heading => Value::text(heading),
+        };
+        let names = columns.fields.iter().map(|f| (f.name.to_owned(), heading(f)));
         let data = Value::map(names.collect());
         let options = Options { missing: Missing::Absent, purpose: Purpose::Heading, clean: false };
         if alone && self.template.render(&data, options).is_err_and(|e| e.contains("map has no entry")) {
@@ -82,27 +93,26 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
 
-    fn columns() -> Columns {
-        Columns {
-            headings: &[("ID", "IMAGE ID"), ("Tag", "TAG")],
-            table: "{{.Tag}}\t{{.ID}}".into(),
-            raw: Some("id: {{.ID}}\\n".into()),
-        }
-    }
+    struct Row(&'static str, &'static str);
 
-    fn row(id: &str, tag: &str) -> Value {
-        let labels = [("k".to_owned(), "v".to_owned())].into();
-        Value::row("*row", [("Tag", tag.into()), ("ID", id.into()), ("Label", Value::Lookup(std::rc::Rc::new(labels)))])
-    }
+    const COLUMNS: Columns<Row> = Columns {
+        of: "*row",
+        fields: &[
+            Field { name: "Tag", heading: "TAG", value: |r| r.1.into() },
+            Field { name: "ID", heading: "IMAGE ID", value: |r| r.0.into() },
+            Field { name: "Label", heading: "", value: |_| Value::Lookup(Rc::new([("k".into(), "v".into())].into())) },
+        ],
+    };
 
-    fn show(format: &str, rows: &[Value], clean: bool) -> Result<String> {
-        Listing::parse(Some(format), &columns(), None)?.render(&columns(), rows, clean)
+    fn show(format: &str, rows: &[Row], clean: bool) -> Result<String> {
+        Listing::parse(Some(format), &["Tag", "ID"], None)?.render(&COLUMNS, rows, clean)
     }
 
     #[test]
     fn tables_json_and_templates() {
-        let rows = [row("1", "latest"), row("2", "a\x1b[2Jlong-tag")];
+        let rows = [Row("1", "latest"), Row("2", "a\x1b[2Jlong-tag")];
         let line = |a: &str, b: &str| format!("{a:21}{b}\n");
         let wanted = [line("TAG", "IMAGE ID"), line("latest", "1"), line("a\\u{1b}[2Jlong-tag", "2")];
         assert_eq!(show("table", &rows, true).unwrap(), wanted.concat());
@@ -115,21 +125,27 @@ mod tests {
             show("table {{upper .Tag}}|{{json .ID}}", &rows[..1], false).unwrap(),
             "TAG|IMAGE ID\nLATEST|\"1\"\n"
         );
-        assert_eq!(show("raw", &rows[..1], false).unwrap(), "id: 1\n\n");
+        for (format, wanted) in [("", "1\n2\n"), ("table", "1\n2\n"), ("{{.ID}}!", "1!\n2!\n")] {
+            let quiet = Listing::parse(Some(format), &["Tag"], Some("ID")).unwrap();
+            assert_eq!(quiet.render(&COLUMNS, &rows, false).unwrap(), wanted);
+        }
         assert_eq!(show("table", &[], false).unwrap(), "TAG       IMAGE ID\n");
         assert_eq!(show("{{.Nope}}", &[], false).unwrap(), "");
     }
 
     #[test]
-    fn methods_end_a_heading() {
-        let shown = show("table {{.ID}} {{.Label \"k\"}} {{.Tag}}", &[row("1", "t")], false).unwrap();
-        assert_eq!(shown, "IMAGE ID \n1 v t\n");
-        assert_eq!(show("{{.Label \"nope\"}}|", &[row("1", "t")], false).unwrap(), "|\n");
+    fn labels_are_headings() {
+        let shown = show("table {{.ID}} {{.Label \"k\"}} {{.Label \"x.a-b_c\"}}", &[Row("1", "t")], false).unwrap();
+        assert_eq!(shown, "IMAGE ID k a b c\n1 v \n");
+        // A function that does not take a heading ends it.
+        let shown = show("table {{.ID}} {{json .}} {{.Tag}}", &[Row("1", "<")], false).unwrap();
+        assert_eq!(shown, "IMAGE ID \n1 {\"ID\":\"1\",\"Tag\":\"\\u003c\"} <\n");
+        assert_eq!(show("{{.Label \"nope\"}}|", &[Row("1", "t")], false).unwrap(), "|\n");
     }
 
     #[test]
     fn what_does_not_exist_is_an_error() {
-        let rows = [row("1", "t")];
+        let rows = [Row("1", "t")];
         for (format, rows, words) in [
             (
                 "{{.Nope}}",

@@ -19,7 +19,10 @@ pub fn number(text: &str) -> Result<Number, String> {
     }
     match golang::parse_uint(text, u64::MAX) {
         Ok(_) => Ok(Number::TooLarge),
-        Err(e) if e.ends_with("out of range") => Err(format!("integer overflow: {}", quote(text))),
+        // Go has tried it as a float by now: `08` is one.
+        Err(_) if !hex && text.replace('_', "").parse::<f64>().is_ok() => {
+            Err(format!("integer overflow: {}", quote(text)))
+        }
         Err(_) => Err(illegal()),
     }
 }

@@ -93,3 +93,63 @@ fn in_operand(operand: &node::Operand, name: &str) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OPTIONS: Options = Options { missing: Missing::Absent, purpose: Purpose::Data, clean: false };
+
+    #[test]
+    fn what_is_nested_too_deep_is_an_error() {
+        let data = Value::from(serde_json::json!({"a": 1}));
+        let deep = |n: usize| format!("{}1{}", "{{if .a}}".repeat(n), "{{end}}".repeat(n));
+        assert_eq!(Template::parse(&deep(90)).unwrap().render(&data, OPTIONS).unwrap(), "1");
+        assert!(Template::parse(&deep(1000)).unwrap_err().contains("max expression depth"));
+        let parens = format!("{{{{{}1{}}}}}", "(".repeat(1000), ")".repeat(1000));
+        assert!(Template::parse(&parens).unwrap_err().contains("max expression depth"));
+        let endless = Template::parse(r#"{{define "a"}}{{template "a"}}{{end}}{{template "a"}}"#).unwrap();
+        assert!(endless.render(&data, OPTIONS).unwrap_err().contains("exceeded maximum template depth"));
+    }
+
+    #[test]
+    fn fields_that_are_asked_for() {
+        let template = Template::parse(r#"{{range .A}}{{if eq (printf "%s" $.Size) "x"}}{{end}}{{end}}"#).unwrap();
+        assert!(template.mentions("Size") && template.mentions("A") && !template.mentions("B"));
+    }
+
+    #[test]
+    fn escapes_do_not_reach_a_terminal() {
+        let data = Value::from(serde_json::json!({"a": "x\u{1b}[2J\ny"}));
+        let template = Template::parse("{{.a}}\u{1b}").unwrap();
+        let shown = template.render(&data, Options { clean: true, ..OPTIONS }).unwrap();
+        assert_eq!(shown, "x\\u{1b}[2J\ny\u{1b}");
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("{{".to_owned()),
+            Just("}}".to_owned()),
+            "[ .|$()a-c\"'`0-9:=,%-]{0,6}",
+            prop::sample::select(vec![
+                "if", "else", "end", "range", "with", "define", "template", "block", "break", "json", "printf",
+                "index", "slice", ".a", ".b", "$x", ":=", "eq", "len", "and", "pad", "truncate", "nil", "true", "-}}",
+                "{{- ",
+            ])
+            .prop_map(|word| format!(" {word} ")),
+            ".{0,3}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(pieces in proptest::collection::vec(piece(), 0..12)) {
+            let data = Value::from(serde_json::json!({"a": [1, "x", null], "b": {"c": 1.5}}));
+            if let Ok(template) = Template::parse(&pieces.concat()) {
+                let _ = template.render(&data, OPTIONS);
+                let _ = template.render(&data, Options { missing: Missing::Error, ..OPTIONS });
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::print::quote;
 use std::collections::BTreeMap;
 
 /// Blocks and parentheses within one another.
-const DEEPEST: usize = 500;
+const DEEPEST: usize = 100;
 
 /// The main template (under the empty name) and those defined in it; or `template: :LINE: what is wrong`.
 pub fn parse(text: &str) -> Result<BTreeMap<String, Nodes>, String> {
@@ -171,7 +171,7 @@ impl Parser<'_> {
         let blank = |nodes: &Nodes| nodes.iter().all(|n| matches!(n, Node::Text(text) if text.trim().is_empty()));
         match self.templates.get(&name) {
             Some(old) if !blank(old) && !blank(&nodes) => {
-                return Err(format!("template: multiple definition of template {}", quote(&name)));
+                return self.wrong(format!("template: multiple definition of template {}", quote(&name)));
             }
             Some(old) if !blank(old) => {}
             _ => {

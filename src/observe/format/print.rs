@@ -12,6 +12,8 @@ pub struct Spec {
     pub sharp: bool,
     pub space: bool,
     pub zero: bool,
+    /// `%+v`: structs with the names of their fields.
+    pub names: bool,
     pub width: Option<usize>,
     pub precision: Option<usize>,
 }
@@ -90,7 +92,7 @@ fn structure(s: &Struct, verb: char, spec: &Spec, out: &mut String) {
     }
     out.push('{');
     separated(s.fields.iter(), out, |field, out| {
-        if spec.plus || spec.sharp {
+        if spec.names {
             out.push_str(field.name);
             out.push(':');
         }

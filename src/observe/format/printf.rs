@@ -86,6 +86,10 @@ fn verb<'t>(text: &'t str, args: &mut Args, out: &mut String) -> &'t str {
         out.push_str("%!(NOVERB)");
         return rest;
     };
+    if verb == 'v' && (spec.plus || spec.sharp) {
+        // Of `%#v`, Go's own syntax, docker's users see no more than this.
+        spec = Spec { plus: false, sharp: false, names: true, ..spec };
+    }
     if verb == '%' {
         out.push('%');
     } else if !args.good {

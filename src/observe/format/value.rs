@@ -39,6 +39,9 @@ pub struct Map {
     pub entries: Option<Rc<BTreeMap<String, Value>>>,
     /// What `index` gives for a key that is not there.
     pub zero: Rc<Value>,
+    /// The Go type of its keys. Where that is not `string`, as with ports, `index` does not take a text for a key, and a
+    /// template that tries goes on over the raw JSON.
+    pub key: &'static str,
 }
 
 /// A Go struct.
@@ -49,6 +52,8 @@ pub struct Struct {
     pub fields: Vec<Field>,
     /// How it prints where its type has a `String` method.
     pub text: Option<String>,
+    /// An entry of a listing: Go's own encoder makes its JSON, which escapes what HTML would take for markup.
+    pub entry: bool,
 }
 
 /// A field of a struct.
@@ -122,7 +127,7 @@ impl Value {
 
     /// A map whose missing keys are `nil`, as those of decoded JSON are.
     pub fn map(entries: BTreeMap<String, Value>) -> Value {
-        Value::Map(Map { entries: Some(Rc::new(entries)), zero: Rc::new(Value::Null) })
+        Value::Map(Map { entries: Some(Rc::new(entries)), zero: Rc::new(Value::Null), key: "string" })
     }
 
     /// A line of a listing: what a template can ask for, under one name for Go and JSON. JSON has the fields in
@@ -131,7 +136,7 @@ impl Value {
         let field = |(name, value)| Field { name, json: Some(name), omit_empty: false, embedded: false, value };
         let mut fields: Vec<Field> = fields.into_iter().map(field).collect();
         fields.sort_by_key(|f| f.name);
-        Value::Struct(Rc::new(Struct { name, fields, text: None }))
+        Value::Struct(Rc::new(Struct { name, fields, text: None, entry: true }))
     }
 
     /// What `if` makes of it.

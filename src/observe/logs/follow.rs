@@ -67,15 +67,13 @@ fn catch_up(folder: &Path, current: &mut Option<File>, query: &Query, sink: &mut
         }
     }
     // Turned: the rest of the old file may have come before that.
-    let old = match current {
-        Some(file) => {
-            if drain(file, query, sink)? == Shown::Past {
-                return Ok(Shown::Past);
-            }
-            Some(files::inode(file)?)
+    let mut old = None;
+    if let Some(file) = current {
+        if drain(file, query, sink)? == Shown::Past {
+            return Ok(Shown::Past);
         }
-        None => None,
-    };
+        old = Some(files::inode(file)?);
+    }
     let mut all = files::open_all(folder)?;
     let inodes = all.iter().map(files::inode).collect::<io::Result<Vec<_>>>()?;
     // Dropped already: all that there is is new.

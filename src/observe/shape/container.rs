@@ -1,6 +1,6 @@
 //! A container, as `inspect` shows it.
 
-use super::{BOOL, INT, SET, Shape, TEXT, TEXTS, Type, WORDS, embedded, named, optional, plain, same};
+use super::{BOOL, INT, PORT_SET, SET, Shape, TEXT, TEXTS, Type, WORDS, embedded, named, optional, plain, same};
 use serde_json::Value as Json;
 
 pub const CONTAINER: &Shape = &Shape::Struct(&plain(
@@ -102,7 +102,7 @@ pub(super) const CONFIG: Type = plain(
         same("AttachStdin", BOOL),
         same("AttachStdout", BOOL),
         same("AttachStderr", BOOL),
-        optional("ExposedPorts", SET),
+        optional("ExposedPorts", PORT_SET),
         same("Tty", BOOL),
         same("OpenStdin", BOOL),
         same("StdinOnce", BOOL),
@@ -187,7 +187,7 @@ const HOST_CONFIG: Type = plain(
 );
 
 /// `map[80/tcp:[{127.0.0.1 8080}]]`
-const PORT_MAP: &Shape = &Shape::Map(&Shape::List(&Shape::Struct(&plain(
+const PORT_MAP: &Shape = &Shape::PortMap(&Shape::List(&Shape::Struct(&plain(
     "nat.PortBinding",
     &[named("HostIP", "HostIp", TEXT), same("HostPort", TEXT)],
 ))));

@@ -2,8 +2,10 @@
 //! is read into them, so that templates print what docker's would, and every key is there whether or not it was given.
 
 mod container;
+mod store;
 
 pub use container::CONTAINER;
+pub use store::{IMAGE, NETWORK, VOLUME};
 
 use super::format::{Field, List, Map, Struct, Value};
 use jiff::Timestamp;
@@ -26,6 +28,8 @@ pub enum Shape {
     Pointer(&'static str, &'static Shape),
     List(&'static Shape),
     Map(&'static Shape),
+    /// A map whose keys are ports, `80/tcp`.
+    PortMap(&'static Shape),
     Struct(&'static Type),
 }
 
@@ -72,8 +76,10 @@ const INT: &Shape = &Shape::Int;
 const TEXT: &Shape = &Shape::Text;
 const TEXTS: &Shape = &Shape::List(TEXT);
 const WORDS: &Shape = &Shape::Map(TEXT);
+const UNIT: &Shape = &Shape::Struct(&Type { name: "struct {}", fields: &[], text: None });
 /// `map[string]struct{}`
-const SET: &Shape = &Shape::Map(&Shape::Struct(&Type { name: "struct {}", fields: &[], text: None }));
+const SET: &Shape = &Shape::Map(UNIT);
+const PORT_SET: &Shape = &Shape::PortMap(UNIT);
 
 impl Shape {
     /// The JSON as a value of this type; what is not there is Go's zero value.
@@ -97,12 +103,13 @@ impl Shape {
                 let items = json.and_then(Json::as_array);
                 Value::List(List(items.map(|items| items.iter().map(|item| inner.typed(Some(item))).collect())))
             }
-            Shape::Map(inner) => {
+            Shape::Map(inner) | Shape::PortMap(inner) => {
                 let entries = json.and_then(Json::as_object);
                 let typed = |(key, value): (&String, &Json)| (key.clone(), inner.typed(Some(value)));
                 Value::Map(Map {
                     entries: entries.map(|entries| Rc::new(entries.iter().map(typed).collect())),
                     zero: Rc::new(inner.typed(None)),
+                    key: if matches!(self, Shape::PortMap(_)) { "nat.Port" } else { "string" },
                 })
             }
             Shape::Struct(of) => Value::Struct(Rc::new(of.typed(json))),
@@ -126,6 +133,7 @@ impl Type {
             name: self.name,
             fields: self.fields.iter().map(field).collect(),
             text: self.text.map(|text| text(json.unwrap_or(&Json::Null))),
+            entry: false,
         }
     }
 }
