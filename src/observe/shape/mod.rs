@@ -2,8 +2,10 @@
 //! is read into them, so that templates print what docker's would, and every key is there whether or not it was given.
 
 mod container;
+mod network;
 
 pub use container::CONTAINER;
+pub use network::NETWORK;
 
 use super::format::{Field, List, Map, Struct, Value};
 use jiff::Timestamp;
