@@ -5,6 +5,7 @@
 
 pub mod attach;
 pub mod bridge;
+mod conntrack;
 pub mod describe;
 pub mod dns;
 pub mod egress;

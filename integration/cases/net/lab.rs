@@ -102,7 +102,7 @@ fn serve_until(listener: TcpListener, done: Arc<AtomicBool>) -> Outcome<u16> {
 }
 
 pub fn reach(to: SocketAddr) -> Result<String, String> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(700)).map_err(|e| e.to_string())?;
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(1500)).map_err(|e| e.to_string())?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).map_err(|e| e.to_string())?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(|e| e.to_string())?;

@@ -7,12 +7,14 @@ pub mod ways;
 
 use crate::harness::{Env, Outcome, fail};
 use lab::{Ask, Lab, Space, check, stop};
+use std::process::Command;
 
 crate::cases!("net":
     @alone a_killed_supervisors_things_are_swept,
     @alone fifty_at_a_time_leave_nothing,
     @alone a_network_more_and_one_less,
     @alone conflicts_are_dockers,
+    @alone other_firewalls_are_told_and_left_alone,
 );
 
 fn a_killed_supervisors_things_are_swept(_: &Env) -> Outcome {
@@ -120,5 +122,62 @@ fn conflicts_are_dockers(_: &Env) -> Outcome {
         }
     }
     guest.detach()?;
+    lab.nothing_left()
+}
+
+/// In a network namespace that is the host for as long as the case lasts.
+fn other_firewalls_are_told_and_left_alone(_: &Env) -> Outcome {
+    std::thread::scope(|s| {
+        let host = s.spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).map_err(stop("make a network namespace"))?;
+            told_and_left_alone()
+        });
+        host.join().unwrap_or_else(|_| fail("it panicked"))
+    })
+}
+
+fn told_and_left_alone() -> Outcome {
+    let run = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let out = Command::new(words[0]).args(&words[1..]).output().map_err(stop(line))?;
+        check(out.status.success(), format!("{line}: {}", String::from_utf8_lossy(&out.stderr)))?;
+        Outcome::Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    };
+    lab::ip("link set lo up")?;
+    std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").map_err(stop("ip_forward"))?;
+    let (lab, lan) = (Lab::new()?, lab::Lan::new()?);
+    lab.network("one", &["10.214.40.0/24"], |_| {})?;
+    let port = lan.space.serve("0.0.0.0:0")?;
+    for others in [false, true] {
+        run("iptables -P FORWARD DROP")?;
+        if others {
+            run("iptables -N DOCKER-USER")?;
+            run("iptables -I FORWARD -j DOCKER-USER")?;
+        }
+        let before = run("iptables -S")?;
+        let guest = lab.guest(Ask::new("a", &["one"]).publish(Some("0.0.0.0"), None, 80))?;
+        let said = guest.attached.notices.join("\n");
+        let chain = if others { "DOCKER-USER" } else { "FORWARD" };
+        check(said.contains(&format!("chain {chain} now lets hr-")), said.clone())?;
+        check(others || said.contains("net.ipv4.ip_forward was 0 and is 1 now"), said)?;
+        check(run("iptables -S")?.matches("hardrun hr-").count() == 2, "the rules that let it pass")?;
+        guest.space.serve("0.0.0.0:80")?;
+        let seen = guest.space.reach(lab::at(lan.ip(), port));
+        check(seen.is_ok(), format!("the way out through {chain}: {seen:?}"))?;
+        let seen = lan.space.reach(lab::at(lan.host_ip(), guest.port()));
+        check(seen.is_ok(), format!("the way in through {chain}: {seen:?}"))?;
+        guest.detach()?;
+        check(run("iptables -S")? == before, "the rules of others have changed")?;
+    }
+    // A table of somebody else's, which no chain is kept in for others.
+    run("iptables -P FORWARD ACCEPT")?;
+    run("nft add table inet mine")?;
+    run("nft add chain inet mine pass { type filter hook forward priority 0 ; policy drop ; }")?;
+    let before = run("nft list table inet mine")?;
+    let guest = lab.guest(Ask::new("a", &["one"]))?;
+    let said = guest.attached.notices.join("\n");
+    check(said.contains("nftables chain inet mine pass drops forwarded packets"), said)?;
+    guest.detach()?;
+    check(run("nft list table inet mine")? == before, "a table of somebody else's has changed")?;
     lab.nothing_left()
 }

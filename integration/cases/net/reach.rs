@@ -18,6 +18,7 @@ crate::cases!("net_reach":
     @alone ipv6_works_from_the_first_moment,
     @alone without_icc_containers_do_not_meet,
     @alone the_first_connection_is_not_late,
+    @alone datagrams_are_led_to_the_container_that_is_there,
 );
 
 fn a_container_has_a_way_out_under_the_hosts_address(_: &Env) -> Outcome {
@@ -318,5 +319,39 @@ fn the_first_connection_is_not_late(_: &Env) -> Outcome {
     }
     check(late == 0, format!("{late} of 30 first connections were late"))?;
     first.detach()?;
+    lab.nothing_left()
+}
+
+fn datagrams_are_led_to_the_container_that_is_there(_: &Env) -> Outcome {
+    let (lab, lan) = (Lab::new()?, Lan::new()?);
+    let client = lan.space.inside(|| UdpSocket::bind("0.0.0.0:0")).map_err(stop("bind"))?;
+    client.set_read_timeout(Some(Duration::from_millis(500))).map_err(stop("time"))?;
+    let ask = |host_port| {
+        Ask::new("udp", &["bridge"]).publish(Some("0.0.0.0"), host_port, 53).with(|p| p.publish[0].protocol = "udp".into())
+    };
+    let (mut port, mut before, mut fillers) = (None, None, Vec::new());
+    for _ in 0..2 {
+        // From the same socket as before, so that its way would be remembered.
+        if let Some(port) = port {
+            client.send_to(b"too early", at(lan.host_ip(), port)).map_err(stop("send"))?;
+        }
+        // The second time, what comes before it takes the first one's address.
+        fillers.extend(before.map(|_| lab.guest(Ask::new("filler", &["bridge"]))).transpose()?);
+        let guest = lab.guest(ask(port))?;
+        check(before != Some(guest.ip()), "the same address: nothing is tried")?;
+        before = Some(guest.ip());
+        port = Some(guest.port());
+        let server = guest.space.inside(|| UdpSocket::bind("0.0.0.0:53")).map_err(stop("bind"))?;
+        server.set_read_timeout(Some(Duration::from_millis(500))).map_err(stop("time"))?;
+        client.send_to(b"x", at(lan.host_ip(), guest.port())).map_err(stop("send"))?;
+        let (_, from) = server.recv_from(&mut [0; 8]).map_err(stop("the datagram did not arrive"))?;
+        check(from.ip() == lan.ip(), format!("from {from}"))?;
+        server.send_to(b"y", from).map_err(stop("send"))?;
+        let (_, from) = client.recv_from(&mut [0; 8]).map_err(stop("the answer did not arrive"))?;
+        check(from == at(lan.host_ip(), guest.port()), format!("the answer came from {from}"))?;
+        drop(server);
+        guest.detach()?;
+    }
+    fillers.into_iter().try_for_each(|filler| filler.detach())?;
     lab.nothing_left()
 }
