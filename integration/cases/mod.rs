@@ -9,6 +9,7 @@ mod flags;
 mod guards;
 mod isolation;
 mod limits;
+mod net;
 mod push;
 mod refusals;
 mod registry;
@@ -41,6 +42,10 @@ pub fn all() -> Vec<Case> {
         debian::CASES,
         robust::CASES,
         compare::CASES,
+        net::CASES,
+        net::reach::CASES,
+        net::names::CASES,
+        net::ways::CASES,
         crate::measure::CASES,
     ]
     .concat()

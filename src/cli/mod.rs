@@ -24,6 +24,7 @@ mod load;
 mod login;
 mod logout;
 mod man;
+mod network;
 mod prepare;
 mod preset;
 mod pull;
@@ -137,6 +138,8 @@ enum Verb {
     Commit(Deferred<commit::Args>),
     /// Write a container's files as a tar archive
     Export(Deferred<export::Args>),
+    /// Manage networks
+    Network(Deferred<network::Args>),
     /// Manage volumes
     Volume(Deferred<volume::Args>),
     /// List the rules, or explain one
@@ -266,6 +269,7 @@ impl Verb {
             Verb::Diff(args) => diff::run(args.0, ctx),
             Verb::Commit(args) => commit::run(args.0, ctx),
             Verb::Export(args) => export::run(args.0, ctx),
+            Verb::Network(args) => network::run(args.0, ctx),
             Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),

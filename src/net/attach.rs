@@ -4,6 +4,7 @@
 //! [`Attached::detach`].
 
 use super::bridge::Host;
+use super::conntrack;
 use super::dns::{self, Dns, Sockets, Zone};
 use super::egress::Ways;
 use super::elements::{Element, Family, Fields};
@@ -170,7 +171,13 @@ impl Attached {
             self.held.clear();
         }
         self.ways_own();
-        Ok(())
+        self.forget_clients()
+    }
+
+    /// Of published UDP ports; see [`conntrack`].
+    fn forget_clients(&self) -> Result<()> {
+        let udp = self.held.iter().filter(|h| h.port.protocol == "udp").map(|h| h.port.host_port);
+        conntrack::forget_udp(&udp.collect::<Vec<u16>>()).context(|| "forget clients of published ports".into())
     }
 
     fn join(
@@ -216,6 +223,8 @@ impl Attached {
                 mtu: network.mtu(),
             };
             self.host.links.add_veth(&pair).context(attempt)?;
+            // The port is a piece of the bridge: an address of its own would only make it speak to the container.
+            let _ = sysctl(&format!("ipv6/conf/{}/disable_ipv6", lease.port), "1");
             let hairpin = gateway && self.held.iter().any(Held::is_open);
             if hairpin || !network.icc() {
                 let port = self.host.links.index(&lease.port).context(attempt)?;
@@ -584,6 +593,7 @@ impl Attached {
             errors.extend(sweep::unused(&self.host, &lock, &joined.network.id).err());
         }
         drop(lock);
+        errors.extend(self.forget_clients().err());
         errors.into_iter().next().map_or(Ok(()), |e| as_runner(Err(e)))
     }
 }

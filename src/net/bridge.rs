@@ -185,10 +185,11 @@ impl Host {
     /// All of them: it does not stop at the first.
     pub fn take_down(&self, _lock: &Lock, id: &str) -> Result<()> {
         let mut errors = Vec::new();
+        let last = lease::networks(&self.paths)?.iter().all(|other| other == id);
         if let Some(up) = self.read_note(id) {
             up.guests.iter().for_each(Guest::leave);
             errors.extend(self.links.delete(&up.network.bridge()).err());
-            if self.tables.exist().unwrap_or(true) {
+            if !last && self.tables.exist().unwrap_or(true) {
                 errors.extend(self.tables.remove(&elements(&up.network)).err());
             }
         }
@@ -196,7 +197,7 @@ impl Host {
             Err(e) if e.kind() != ErrorKind::NotFound => errors.push(e),
             _ => {}
         }
-        if lease::networks(&self.paths)?.is_empty() {
+        if last {
             errors.extend(self.tables.delete().err());
         }
         match errors.into_iter().next() {

@@ -199,16 +199,18 @@ impl Tables {
         }
     }
 
-    /// Delete both tables with everything in them.
+    /// Delete both tables with everything in them. In one transaction: the kernel waits for its readers after each.
     pub fn delete(&self) -> io::Result<()> {
-        for family in [Family::Inet, Family::Bridge] {
+        let delete = |families: &[Family]| {
             let mut b = Batch::new();
             begin(&mut b);
-            b.message(DELETE_TABLE, NLM_F_ACK, &header(family.number())).text(1, &self.name);
+            for family in families {
+                b.message(DELETE_TABLE, NLM_F_ACK, &header(family.number())).text(1, &self.name);
+            }
             end(&mut b);
-            ignore(self.socket.transact(&b), libc::ENOENT)?;
-        }
-        Ok(())
+            ignore(self.socket.transact(&b), libc::ENOENT)
+        };
+        if self.exist()? { delete(&[Family::Inet, Family::Bridge]) } else { delete(&[Family::Bridge]) }
     }
 
     /// Add all or none. What is there already stays.

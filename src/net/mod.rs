@@ -5,12 +5,15 @@
 
 pub mod attach;
 pub mod bridge;
+mod conntrack;
+pub mod describe;
 pub mod dns;
 pub mod egress;
 pub mod elements;
 mod forward;
 pub mod lease;
 pub mod link;
+pub mod make;
 pub mod names;
 pub mod netns;
 mod pool;

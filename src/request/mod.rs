@@ -57,7 +57,7 @@ pub use log_opt::LogDriver;
 pub use mount::{
     BindRequest, ImageMount, MountRequest, RecursiveReadonly, TmpfsRequest, VolumeRequest, clean_path, parse_tmpfs,
 };
-pub use network::{NetworkSpec, NetworkTarget, is_network_name};
+pub use network::{NetworkSpec, NetworkTarget, is_network_name, parse_ipv4, parse_ipv6, parse_mac};
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
 pub use pull_policy::PullPolicy;

@@ -141,7 +141,8 @@ impl Passed {
         }
         loop {
             match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok((0, _)) if framed(&stream.got).is_none() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok((0, _)) => break,
                 Ok((n, _)) => stream.got.extend_from_slice(&buffer[..n]),
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(rustix::io::Errno::INTR) => {}

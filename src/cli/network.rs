@@ -1,0 +1,458 @@
+//! `hardrun network`
+
+use super::confirm::confirm;
+use super::{Context, each, prepare};
+use crate::control::{Ask, Client};
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::launch;
+use crate::net::store::{BUILT_IN, Network, Store};
+use crate::net::{describe, make};
+use crate::observe::format::Value;
+use crate::observe::format::inspect::Inspect;
+use crate::observe::format::list::{Columns, Listing};
+use crate::observe::shape;
+use crate::plan::{EndpointPlan, NetworkMode};
+use crate::request::{parse_bool, parse_ipv4, parse_ipv6, parse_mac};
+use crate::state::{Folder, lookup};
+use crate::ui;
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Connect a container to a network
+    Connect {
+        /// Name on this network
+        #[arg(long, value_name = "NAME")]
+        alias: Vec<String>,
+        /// IPv4 address
+        #[arg(long, value_name = "IP")]
+        ip: Option<String>,
+        /// IPv6 address
+        #[arg(long, value_name = "IP")]
+        ip6: Option<String>,
+        /// MAC address
+        #[arg(long, value_name = "MAC")]
+        mac_address: Option<String>,
+        #[arg(value_name = "NETWORK")]
+        network: String,
+        #[arg(value_name = "CONTAINER")]
+        container: String,
+    },
+    /// Create a network
+    Create(Create),
+    /// Take a container off a network
+    Disconnect {
+        /// One that is not there is no failure
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+        #[arg(value_name = "NETWORK")]
+        network: String,
+        #[arg(value_name = "CONTAINER")]
+        container: String,
+    },
+    /// Show what is known of networks, as JSON
+    Inspect {
+        /// `json`, or a template such as '{{.Id}}'
+        #[arg(short, long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Accepted; hardrun knows no more
+        #[arg(short, long)]
+        verbose: bool,
+        #[arg(value_name = "NETWORK", required = true)]
+        names: Vec<String>,
+    },
+    /// List networks
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Only some: name=PART, id=PART, driver=NAME, scope=NAME, type=custom|builtin, label=KEY[=VALUE], dangling=BOOL
+        #[arg(short, long, value_name = "FILTER")]
+        filter: Vec<String>,
+        /// `table`, `json`, or a template such as '{{.Name}}'
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<String>,
+        /// Don't truncate output
+        #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        no_trunc: bool,
+        /// Only show IDs
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        quiet: bool,
+    },
+    /// Remove networks that no container is on
+    Prune {
+        /// Only some: label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME
+        #[arg(long, value_name = "FILTER")]
+        filter: Vec<String>,
+        /// Do not ask
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+    },
+    /// Remove networks
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// One that is not there is no failure
+        #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+        force: bool,
+        #[arg(value_name = "NETWORK", required = true)]
+        names: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Accepted: every container may be connected
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+    attachable: bool,
+    /// Network driver; bridge is the only one
+    #[arg(short, long, value_name = "DRIVER", default_value = "bridge", hide_default_value = true)]
+    driver: String,
+    /// The host's own address on it
+    #[arg(long, value_name = "IP")]
+    gateway: Vec<String>,
+    /// No way out, and none in
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+    internal: bool,
+    /// Give addresses out of this part of the subnet
+    #[arg(long, value_name = "CIDR")]
+    ip_range: Vec<String>,
+    /// IPv6 addresses too
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = parse_bool, default_value = "false", hide_default_value = true, value_name = "BOOL")]
+    ipv6: bool,
+    /// Label for the network
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// Option of the driver: com.docker.network.bridge.name=, …bridge.enable_icc=, …driver.mtu=
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    opt: Vec<String>,
+    /// Addresses of the network
+    #[arg(long, value_name = "CIDR")]
+    subnet: Vec<String>,
+    #[arg(value_name = "NETWORK")]
+    name: String,
+}
+
+pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    match args.what {
+        What::Connect { alias, ip, ip6, mac_address, network, container } => {
+            let given = |value: Option<String>, parse: fn(&str) -> Result<String, String>| {
+                value.filter(|v| !v.is_empty()).map(|v| parse(&v).map_err(Error::verb)).transpose()
+            };
+            let endpoint = EndpointPlan {
+                network,
+                aliases: alias,
+                ip: given(ip, parse_ipv4)?,
+                ip6: given(ip6, parse_ipv6)?,
+                mac: given(mac_address, parse_mac)?,
+                gw_priority: 0,
+            };
+            connect(ctx, endpoint, &container)
+        }
+        What::Create(create) => make_one(ctx, create),
+        What::Disconnect { force, network, container } => match disconnect(ctx, &network, &container) {
+            Err(e) if !force => Err(e),
+            _ => Ok(0),
+        },
+        What::Inspect { format, verbose: _, names } => inspect(ctx, format.as_deref(), &names),
+        What::Ls { filter, format, no_trunc, quiet } => list(ctx, &filter, format.as_deref(), no_trunc, quiet),
+        What::Prune { filter, force } => prune(ctx, &filter, force),
+        What::Rm { force, names } => each::print(&names, |name| {
+            let removed = make::remove(&ctx.paths, name, &launch::alive(&ctx.paths));
+            match removed {
+                Err(e) if force && e.message.starts_with("No such network") => Ok(()),
+                other => other.map(drop),
+            }
+        }),
+    }
+}
+
+/// `KEY=VALUE`, or a key whose value is empty.
+fn pairs(words: &[String]) -> BTreeMap<String, String> {
+    let pair =
+        |word: &String| word.split_once('=').map_or((word.clone(), String::new()), |(k, v)| (k.into(), v.into()));
+    words.iter().map(pair).collect()
+}
+
+fn make_one(ctx: &Context, create: Create) -> Result<u8> {
+    let Create { attachable, driver, gateway, internal, ip_range, ipv6, label, opt, subnet, name } = create;
+    let wanted = make::Wanted {
+        name,
+        driver,
+        subnets: subnet,
+        gateways: gateway,
+        ip_ranges: ip_range,
+        internal,
+        ipv6,
+        attachable,
+        options: pairs(&opt),
+        labels: pairs(&label),
+    };
+    let made = make::create(&ctx.paths, wanted).map_err(verb)?;
+    ui::stdout(&format!("{}\n", made.id))?;
+    Ok(0)
+}
+
+fn verb(e: Error) -> Error {
+    Error { kind: Kind::Verb, ..e }
+}
+
+fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
+    let format = Inspect::parse(format)?;
+    let store = Store::new(&ctx.paths);
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        let network = store.find(name)?.ok_or_else(|| Error::verb(format!("No such network: {name}")));
+        match network.and_then(|n| describe::describe(&ctx.paths, &n)) {
+            Ok(json) => found.push(shape::NETWORK.typed(Some(&json))),
+            Err(e) => errors.push(e),
+        }
+    }
+    let (text, wrong) = format.render(&found, std::io::stdout().is_terminal());
+    ui::stdout(&text)?;
+    errors.extend(wrong);
+    errors.iter().for_each(ui::error);
+    Ok(u8::from(!errors.is_empty()))
+}
+
+const HEADINGS: &[(&str, &str)] = &[
+    ("CreatedAt", "CREATED AT"),
+    ("Driver", "DRIVER"),
+    ("ID", "NETWORK ID"),
+    ("IPv6", "IPV6"),
+    ("Internal", "INTERNAL"),
+    ("Labels", "LABELS"),
+    ("Name", "NAME"),
+    ("Scope", "SCOPE"),
+];
+
+fn row(network: &Network, no_trunc: bool) -> Value {
+    let id = if no_trunc { network.id.as_str() } else { &network.id[..12] };
+    let labels: Vec<String> = network.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    Value::row(
+        "*formatter.networkContext",
+        [
+            ("CreatedAt", Value::text(crate::observe::format::print::go_time(network.created.0))),
+            ("Driver", Value::text(network.driver.as_str())),
+            ("ID", Value::text(id)),
+            ("IPv6", Value::text(network.enable_ipv6.to_string())),
+            ("Internal", Value::text(network.internal.to_string())),
+            ("Labels", Value::text(labels.join(","))),
+            ("Name", Value::text(network.name.as_str())),
+            ("Scope", Value::text("local")),
+        ],
+    )
+}
+
+fn list(ctx: &Context, filters: &[String], format: Option<&str>, no_trunc: bool, quiet: bool) -> Result<u8> {
+    let table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}".into();
+    let columns = Columns { headings: HEADINGS, table, raw: None };
+    let listing = Listing::parse(format, &columns, quiet.then_some("{{.ID}}"))?;
+    let filters = filters.iter().map(|text| Filter::parse(text, FOR_LISTS)).collect::<Result<Vec<_>>>()?;
+    let mut rows = Vec::new();
+    for network in Store::new(&ctx.paths).list()? {
+        let used = || crate::net::lease::all(&ctx.paths, &network.id).is_ok_and(|l| !l.is_empty());
+        if Filter::all_fit(&filters, &network, &used)? {
+            rows.push(row(&network, no_trunc));
+        }
+    }
+    ui::stdout(&listing.render(&columns, &rows, std::io::stdout().is_terminal())?)?;
+    Ok(0)
+}
+
+const FOR_LISTS: &[&str] = &["name", "id", "driver", "scope", "type", "label", "dangling"];
+const FOR_PRUNE: &[&str] = &["label", "label!", "until"];
+
+struct Filter {
+    key: String,
+    value: String,
+}
+
+impl Filter {
+    fn parse(text: &str, known: &[&str]) -> Result<Filter> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
+        // `label!=KEY` is cut behind the sign.
+        let key = key.trim().to_lowercase();
+        match known.contains(&key.as_str()) {
+            true => Ok(Filter { key, value: value.trim().to_owned() }),
+            false => Err(Error::verb(format!("Invalid filter '{key}'"))),
+        }
+    }
+
+    /// Of one key any value will do, of several keys each must; labels must all be there.
+    fn all_fit(filters: &[Filter], network: &Network, used: &dyn Fn() -> bool) -> Result<bool> {
+        let mut by_key: BTreeMap<&str, bool> = BTreeMap::new();
+        for filter in filters {
+            let fits = filter.fits(network, used)?;
+            let every = filter.key.starts_with("label");
+            by_key.entry(&filter.key).and_modify(|b| *b = if every { *b && fits } else { *b || fits }).or_insert(fits);
+        }
+        Ok(by_key.values().all(|fits| *fits))
+    }
+
+    fn fits(&self, network: &Network, used: &dyn Fn() -> bool) -> Result<bool> {
+        let value = self.value.as_str();
+        let labelled = || match value.split_once('=') {
+            Some((key, value)) => network.labels.get(key).is_some_and(|v| v == value),
+            None => network.labels.contains_key(value),
+        };
+        Ok(match self.key.as_str() {
+            "name" => network.name.contains(value),
+            "id" => network.id.starts_with(value),
+            "driver" => network.driver == value,
+            "scope" => value == "local",
+            "label" => labelled(),
+            "label!" => !labelled(),
+            "type" => match value {
+                "custom" => !network.is_built_in(),
+                "builtin" => network.is_built_in(),
+                _ => return Err(Error::verb(format!("Invalid filter: 'type'='{value}'"))),
+            },
+            "dangling" => {
+                let wanted =
+                    parse_bool(value).map_err(|_| Error::verb(format!("Invalid filter 'dangling=[{value}]'")))?;
+                (!network.is_built_in() && !used()) == wanted
+            }
+            _ => network.created.0 < until(value)?,
+        })
+    }
+}
+
+/// A moment, or how long ago: `24h`.
+fn until(text: &str) -> Result<jiff::Timestamp> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at);
+    }
+    if let Ok(seconds) = text.parse::<i64>() {
+        return jiff::Timestamp::from_second(seconds).verb_context(|| format!("invalid filter 'until={text}'"));
+    }
+    let ago: crate::request::GoDuration =
+        text.parse().map_err(|e| Error::verb(format!("invalid filter 'until={text}': {e}")))?;
+    let nanoseconds = jiff::SignedDuration::from_nanos(ago.nanos);
+    jiff::Timestamp::now().checked_sub(nanoseconds).verb_context(|| format!("invalid filter 'until={text}'"))
+}
+
+fn prune(ctx: &Context, filters: &[String], force: bool) -> Result<u8> {
+    let filters = filters.iter().map(|text| Filter::parse(text, FOR_PRUNE)).collect::<Result<Vec<_>>>()?;
+    if !force && !confirm("all custom networks not used by at least one container.")? {
+        return Ok(0);
+    }
+    let wanted = |network: &Network| Filter::all_fit(&filters, network, &|| false).unwrap_or(false);
+    let removed = make::prune(&ctx.paths, &wanted, &launch::alive(&ctx.paths)).map_err(verb)?;
+    if !removed.is_empty() {
+        let names: String = removed.iter().map(|name| format!("{name}\n")).collect();
+        ui::stdout(&format!("Deleted Networks:\n{names}\n"))?;
+    }
+    Ok(0)
+}
+
+/// The network's own name, whatever it was called by: what plans hold.
+fn user_network(ctx: &Context, reference: &str) -> Result<Network> {
+    let network = Store::new(&ctx.paths).get(reference)?;
+    match network.name.as_str() {
+        name if BUILT_IN[1..].contains(&name) => Err(Error::verb(format!(
+            "container cannot be connected to network {name}: it has a network namespace of its own, or none"
+        ))),
+        _ => Ok(network),
+    }
+}
+
+fn connect(ctx: &Context, mut endpoint: EndpointPlan, reference: &str) -> Result<u8> {
+    prepare::sweep(ctx)?;
+    let container = lookup::find(&ctx.paths, reference)?;
+    endpoint.network = user_network(ctx, &endpoint.network)?.name;
+    bridged(&container.record.plan.draft.namespaces.network.value)?;
+    if container.alive
+        && let Some(client) = Client::connect(&container.folder)?
+    {
+        return client.ask(&Ask::Connect { endpoint: Box::new(endpoint) }).map(|_| 0).map_err(verb);
+    }
+    change(ctx, container.id(), reference, |endpoints| {
+        if endpoints.iter().any(|e| e.network == endpoint.network) {
+            return Err(Error::verb(format!(
+                "endpoint with name {} already exists in network {}",
+                container.record.name, endpoint.network
+            )));
+        }
+        endpoints.push(endpoint);
+        Ok(())
+    })
+}
+
+fn disconnect(ctx: &Context, network: &str, reference: &str) -> Result<u8> {
+    prepare::sweep(ctx)?;
+    let container = lookup::find(&ctx.paths, reference)?;
+    let network = user_network(ctx, network)?;
+    bridged(&container.record.plan.draft.namespaces.network.value)?;
+    if container.alive
+        && let Some(client) = Client::connect(&container.folder)?
+    {
+        return client.ask(&Ask::Disconnect { network: network.name }).map(|_| 0).map_err(verb);
+    }
+    change(ctx, container.id(), reference, |endpoints| {
+        let before = endpoints.len();
+        endpoints.retain(|e| e.network != network.name && !network.id.starts_with(&e.network));
+        match endpoints.len() < before {
+            true => Ok(()),
+            false => {
+                Err(Error::verb(format!("container {} is not connected to network {}", container.id(), network.name)))
+            }
+        }
+    })
+}
+
+fn bridged(mode: &NetworkMode) -> Result<()> {
+    match mode {
+        NetworkMode::Bridge | NetworkMode::Named(_) => Ok(()),
+        NetworkMode::Host => {
+            Err(Error::verb("container cannot be connected to or disconnected from a network: it has the host's"))
+        }
+        NetworkMode::None | NetworkMode::Container(_) => {
+            Err(Error::verb("container cannot be connected to or disconnected from a network: it was made without one"))
+        }
+    }
+}
+
+/// Change the networks of a container that does not run: it joins them when it is started.
+fn change(
+    ctx: &Context,
+    id: &str,
+    reference: &str,
+    change: impl FnOnce(&mut Vec<EndpointPlan>) -> Result<()>,
+) -> Result<u8> {
+    let Some(folder) = Folder::open(&ctx.paths, id)? else {
+        return Err(Error::verb(format!("container {reference} is being started or removed just now")));
+    };
+    let mut record = folder.record()?;
+    change(&mut record.plan.draft.network.endpoints)?;
+    folder.write_record(&record).map_err(verb)?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_dockers() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = crate::state::Paths::new(Some(dir.path()));
+        let bridge = Store::new(&paths).get("bridge").unwrap();
+        let fit = |texts: &[&str]| {
+            let filters: Vec<Filter> = texts.iter().map(|t| Filter::parse(t, FOR_LISTS).unwrap()).collect();
+            Filter::all_fit(&filters, &bridge, &|| false).unwrap()
+        };
+        assert!(fit(&[]) && fit(&["name=idg"]) && fit(&["name=x", "name=bridge"]) && fit(&["type=builtin"]));
+        assert!(!fit(&["name=bridge", "driver=host"]) && !fit(&["type=custom"]) && !fit(&["label=a"]));
+        assert!(fit(&["dangling=false"]));
+        assert_eq!(Filter::parse("colour=red", FOR_LISTS).err().unwrap().message, "Invalid filter 'colour'");
+        assert!(Filter::parse("name", FOR_LISTS).is_err());
+        assert!(until("24h").unwrap() < jiff::Timestamp::now());
+    }
+}
