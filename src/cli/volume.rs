@@ -4,12 +4,14 @@ use super::Context;
 use super::confirm::confirm;
 use crate::error::{Context as _, Error, Result};
 use crate::image::usage;
-use crate::observe::format::Value;
+use crate::observe::format::{Map, Value};
+use crate::observe::format::inspect::Inspect;
 use crate::observe::format::list::{Columns, Listing};
 use crate::observe::human;
 use crate::request::parse_bool;
-use crate::storage::volumes::{self, Pairs, Volume, Wanted};
+use crate::storage::volumes::{self, Described, Pairs, Volume, Wanted};
 use crate::ui;
+use std::rc::Rc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -39,7 +41,7 @@ enum What {
     },
     /// Show what is known of volumes, as JSON
     Inspect {
-        /// `json`: on one line
+        /// `json`, or a template such as '{{.Mountpoint}}'
         #[arg(short, long, value_name = "FORMAT")]
         format: Option<String>,
         #[arg(value_name = "VOLUME", required = true)]
@@ -137,33 +139,40 @@ fn pairs(words: &[String]) -> Pairs {
 }
 
 fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
-    let one_line = match format.filter(|f| !f.is_empty()) {
-        None => false,
-        Some("json") => true,
-        Some(other) => return Err(Error::verb(format!("volume inspect knows no template {other:?}"))),
-    };
-    let mut failed = false;
-    let mut found = Vec::new();
+    let format = Inspect::parse(format)?;
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
     for name in names {
         match volumes::get(&ctx.paths, name) {
-            Ok(volume) => found.push(volume.describe()),
-            Err(e) => {
-                ui::error(&e);
-                failed = true;
-            }
+            Ok(volume) => found.push(shown(&volume.describe())),
+            Err(e) => errors.push(e),
         }
     }
-    let mut out = Vec::new();
-    let say = || "describing volumes".to_owned();
-    if one_line {
-        serde_json::to_writer(&mut out, &found).verb_context(say)?;
-    } else {
-        let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-        let mut serializer = serde_json::Serializer::with_formatter(&mut out, indent);
-        serde::Serialize::serialize(&found, &mut serializer).verb_context(say)?;
-    }
-    ui::stdout(&format!("{}\n", String::from_utf8_lossy(&out)))?;
-    Ok(u8::from(failed))
+    let (text, failed) = format.render(&found, ui::on_terminal());
+    ui::stdout(&text)?;
+    errors.extend(failed);
+    errors.iter().for_each(ui::error);
+    Ok(u8::from(!errors.is_empty()))
+}
+
+/// For `inspect`, with what is not there as docker has it: `null` in JSON, `map[]` in a template.
+fn shown(volume: &Described) -> Value {
+    let pairs = |pairs: &Option<Pairs>| {
+        let entries = pairs.as_ref().map(|p| p.iter().map(|(k, v)| (k.clone(), Value::text(v.as_str()))).collect());
+        Value::Map(Map { entries: entries.map(Rc::new), zero: Rc::new(Value::text("")) })
+    };
+    let text = |text: &str| Value::text(text);
+    Value::row(
+        "*types.Volume",
+        [
+            ("CreatedAt", text(&volume.created_at)),
+            ("Driver", text(&volume.driver)),
+            ("Labels", pairs(&volume.labels)),
+            ("Mountpoint", text(&volume.mountpoint)),
+            ("Name", text(&volume.name)),
+            ("Options", pairs(&volume.options)),
+            ("Scope", text(&volume.scope)),
+        ],
+    )
 }
 
 const HEADINGS: &[(&str, &str)] = &[

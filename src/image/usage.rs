@@ -78,7 +78,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(Some(&dir.path().join("root")));
         assert!(containers(&paths).unwrap().is_empty());
-        let folder = Folder::create(&paths, &testkit::record("aa", "web")).unwrap();
+        let folder = Folder::create(&paths, &mut testkit::record("aa", "web")).unwrap();
         assert!(containers(&paths).unwrap()[0].running);
         let path = folder.path.clone();
         drop(folder);
@@ -105,7 +105,7 @@ mod tests {
             config_digest: image.config_digest.clone(),
             layers: image.layers.clone(),
         };
-        let folder = Folder::create(&store.paths, &record).unwrap();
+        let folder = Folder::create(&store.paths, &mut record).unwrap();
         (dir, store, image, folder)
     }
 
