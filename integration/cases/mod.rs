@@ -2,6 +2,7 @@
 
 mod binds;
 mod compare;
+mod cp;
 mod debian;
 mod doors;
 mod exit_codes;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         registry::CASES,
         push::CASES,
         volumes::CASES,
+        cp::CASES,
         debian::CASES,
         robust::CASES,
         compare::CASES,

@@ -2,13 +2,14 @@
 
 use super::Context;
 use super::registry_flags::as_verb;
+use crate::control::{Ask, Client};
 use crate::error::{Error, Result};
 use crate::image::commit::{self, Options};
 use crate::image::import::Change;
 use crate::image::reference::Reference;
 use crate::image::store::Store;
 use crate::request::parse_bool;
-use crate::state::lookup;
+use crate::state::{Container, State, lookup};
 use crate::ui;
 use std::str::FromStr;
 
@@ -35,8 +36,27 @@ pub struct Args {
     name: Option<String>,
 }
 
+/// A container that goes on when this is dropped. Killed in between, `hardrun unpause` lets it go on.
+struct Paused(Client);
+
+impl Paused {
+    fn new(container: &Container) -> Result<Paused> {
+        let client = Client::to(container)?;
+        client.ask(&Ask::Pause)?;
+        Ok(Paused(client))
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        if let Err(e) = self.0.ask(&Ask::Unpause) {
+            ui::error(&e);
+        }
+    }
+}
+
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let Args { author, change, message, pause: _, container, name } = args;
+    let Args { author, change, message, pause, container, name } = args;
     let name = name.map(|text| Reference::from_str(&text)).transpose().map_err(as_verb)?;
     if name.as_ref().is_some_and(|n| n.digest.is_some()) {
         return Err(Error::verb("cannot commit to digest reference"));
@@ -45,7 +65,15 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let container = lookup::find(&ctx.paths, &container)?;
     let store = Store::open(&ctx.paths)?;
     let options = Options { author: author.unwrap_or_default(), message: message.unwrap_or_default(), changes };
-    let id = commit::commit(&store, &container, name.as_ref(), &options)?;
+    // A paused one stays as it is.
+    let paused = if pause && container.is_running() && container.status.state == State::Running {
+        Some(Paused::new(&container)?)
+    } else {
+        None
+    };
+    let id = commit::commit(&store, &container, name.as_ref(), &options);
+    drop(paused);
+    let id = id?;
     ui::stdout(&format!("{id}\n"))?;
     Ok(0)
 }

@@ -9,7 +9,7 @@ use crate::net::store::{BUILT_IN, Network, Store};
 use crate::net::{describe, make};
 use crate::observe::format::Value;
 use crate::observe::format::inspect::Inspect;
-use crate::observe::format::list::{Columns, Listing};
+use crate::observe::format::list::{Columns, Field, Listing};
 use crate::observe::shape;
 use crate::plan::{EndpointPlan, NetworkMode};
 use crate::request::{parse_bool, parse_ipv4, parse_ipv6, parse_mac};
@@ -219,48 +219,53 @@ fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> 
     Ok(u8::from(!errors.is_empty()))
 }
 
-const HEADINGS: &[(&str, &str)] = &[
-    ("CreatedAt", "CREATED AT"),
-    ("Driver", "DRIVER"),
-    ("ID", "NETWORK ID"),
-    ("IPv6", "IPV6"),
-    ("Internal", "INTERNAL"),
-    ("Labels", "LABELS"),
-    ("Name", "NAME"),
-    ("Scope", "SCOPE"),
-];
-
-fn row(network: &Network, no_trunc: bool) -> Value {
-    let id = if no_trunc { network.id.as_str() } else { &network.id[..12] };
-    let labels: Vec<String> = network.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    Value::row(
-        "*formatter.networkContext",
-        [
-            ("CreatedAt", Value::text(crate::observe::format::print::go_time(network.created.0))),
-            ("Driver", Value::text(network.driver.as_str())),
-            ("ID", Value::text(id)),
-            ("IPv6", Value::text(network.enable_ipv6.to_string())),
-            ("Internal", Value::text(network.internal.to_string())),
-            ("Labels", Value::text(labels.join(","))),
-            ("Name", Value::text(network.name.as_str())),
-            ("Scope", Value::text("local")),
-        ],
-    )
+/// A network as it is listed.
+struct Row {
+    network: Network,
+    no_trunc: bool,
 }
 
+const COLUMNS: Columns<Row> = Columns {
+    of: "*formatter.networkContext",
+    fields: &[
+        Field {
+            name: "CreatedAt",
+            heading: "CREATED AT",
+            value: |r| crate::observe::format::print::go_time(r.network.created.0).into(),
+        },
+        Field { name: "Driver", heading: "DRIVER", value: |r| r.network.driver.clone().into() },
+        Field {
+            name: "ID",
+            heading: "NETWORK ID",
+            value: |r| if r.no_trunc { r.network.id.clone().into() } else { r.network.id[..12].to_owned().into() },
+        },
+        Field { name: "IPv6", heading: "IPV6", value: |r| r.network.enable_ipv6.to_string().into() },
+        Field { name: "Internal", heading: "INTERNAL", value: |r| r.network.internal.to_string().into() },
+        Field { name: "Label", heading: "", value: |r| Value::Lookup(std::rc::Rc::new(r.network.labels.clone())) },
+        Field {
+            name: "Labels",
+            heading: "LABELS",
+            value: |r| {
+                let labels: Vec<String> = r.network.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                labels.join(",").into()
+            },
+        },
+        Field { name: "Name", heading: "NAME", value: |r| r.network.name.clone().into() },
+        Field { name: "Scope", heading: "SCOPE", value: |_| Value::text("local") },
+    ],
+};
+
 fn list(ctx: &Context, filters: &[String], format: Option<&str>, no_trunc: bool, quiet: bool) -> Result<u8> {
-    let table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}".into();
-    let columns = Columns { headings: HEADINGS, table, raw: None };
-    let listing = Listing::parse(format, &columns, quiet.then_some("{{.ID}}"))?;
+    let listing = Listing::parse(format, &["ID", "Name", "Driver", "Scope"], quiet.then_some("ID"))?;
     let filters = filters.iter().map(|text| Filter::parse(text, FOR_LISTS)).collect::<Result<Vec<_>>>()?;
     let mut rows = Vec::new();
     for network in Store::new(&ctx.paths).list()? {
         let used = || crate::net::lease::all(&ctx.paths, &network.id).is_ok_and(|l| !l.is_empty());
         if Filter::all_fit(&filters, &network, &used)? {
-            rows.push(row(&network, no_trunc));
+            rows.push(Row { network, no_trunc });
         }
     }
-    ui::stdout(&listing.render(&columns, &rows, std::io::stdout().is_terminal())?)?;
+    ui::stdout(&listing.render(&COLUMNS, &rows, std::io::stdout().is_terminal())?)?;
     Ok(0)
 }
 

@@ -139,24 +139,21 @@ fn pairs(words: &[String]) -> Pairs {
 
 fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
     let format = Inspect::parse(format)?;
-    let mut failed = false;
-    let mut found = Vec::new();
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
     for name in names {
         match volumes::get(&ctx.paths, name) {
             Ok(volume) => {
                 let json = serde_json::to_value(volume.describe()).verb_context(|| format!("describe {name}"))?;
                 found.push(shape::VOLUME.typed(Some(&json)));
             }
-            Err(e) => {
-                ui::error(&e);
-                failed = true;
-            }
+            Err(e) => errors.push(e),
         }
     }
-    let (text, errors) = format.render(&found, ui::on_terminal());
+    let (text, failed) = format.render(&found, ui::on_terminal());
     ui::stdout(&text)?;
+    errors.extend(failed);
     errors.iter().for_each(ui::error);
-    Ok(u8::from(failed || !errors.is_empty()))
+    Ok(u8::from(!errors.is_empty()))
 }
 
 const COLUMNS: Columns<Volume> = Columns {
