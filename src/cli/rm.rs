@@ -96,8 +96,11 @@ fn end(container: &Container, force: bool) -> Result<()> {
     }
     let Some(client) = Client::connect(&container.folder)? else { return Ok(()) };
     // Both: a kill at once, and the word that no restart is wanted.
-    client.send(&Ask::Stop { signal: Some(libc::SIGKILL), seconds: Some(0) })?;
-    stop::ended(&client).map(drop)
+    match client.send(&Ask::Stop { signal: Some(libc::SIGKILL), seconds: Some(0) }) {
+        Ok(()) => stop::ended(&client),
+        // It ends just now.
+        Err(_) => Ok(()),
+    }
 }
 
 /// `--replace`: a container of that name goes first.

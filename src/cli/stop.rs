@@ -52,7 +52,7 @@ pub fn stop(args: StopArgs, ctx: &Context) -> Result<u8> {
         .collect();
     let mut asked = asked.into_iter();
     each::print(&args.containers, |_| match asked.next() {
-        Some(Ok(Some(client))) => ended(&client).map(drop),
+        Some(Ok(Some(client))) => ended(&client),
         Some(Ok(None)) | None => Ok(()),
         Some(Err(e)) => Err(e),
     })
@@ -64,18 +64,23 @@ fn ask_to_stop(container: &Container, signal: Option<i32>, seconds: Option<i64>)
         return Ok(None);
     }
     let Some(client) = Client::connect(&container.folder)? else { return Ok(None) };
-    client.send(&Ask::Stop { signal, seconds })?;
-    Ok(Some(client))
+    // A supervisor that ends just now takes no message any more, and needs none.
+    Ok(client.send(&Ask::Stop { signal, seconds }).is_ok().then_some(client))
 }
 
-/// Wait until the container has ended; its exit code. A supervisor that was killed has taken the container with it.
-pub fn ended(client: &Client) -> Result<i32> {
+/// Wait until the container has ended. A supervisor that has gone without a word has taken the container with it.
+pub fn ended(client: &Client) -> Result<()> {
+    answer(client).map(drop)
+}
+
+/// The exit code of the container, when it has ended; `None`: its supervisor has gone without a word.
+fn answer(client: &Client) -> Result<Option<i32>> {
     loop {
         match client.answer()? {
-            Some((Answer::Ended { code, .. }, _)) => return Ok(code),
+            Some((Answer::Ended { code, .. }, _)) => return Ok(Some(code)),
             Some((Answer::Failed(error), _)) => return Err(error.into_error()),
             Some(_) => {}
-            None => return Ok(137),
+            None => return Ok(None),
         }
     }
 }
@@ -127,8 +132,13 @@ fn wait_for(name: &str, ctx: &Context) -> Result<i32> {
         && container.status.state.is_up()
         && let Some(client) = Client::connect(&container.folder)?
     {
-        client.send(&Ask::Wait)?;
-        return ended(&client);
+        if client.send(&Ask::Wait).is_ok()
+            && let Some(code) = answer(&client)?
+        {
+            return Ok(code);
+        }
+        // It ended just then, or its supervisor was killed: the status tells.
+        return lookup::find(&ctx.paths, container.id()).map(|now| now.status.exit_code);
     }
     Ok(container.status.exit_code)
 }

@@ -106,8 +106,18 @@ impl Connections {
         }
     }
 
-    /// The container has ended: tell whoever waits, and let everybody go.
+    /// The container has ended: tell whoever waits, also those who have just come to, and let everybody go.
     pub fn ended(&mut self, code: i32, error: &str) {
+        // One that cannot be accepted now finds out by itself that nobody listens any more.
+        let _ = self.accept();
+        for id in self.open.iter().map(|c| c.id).collect::<Vec<_>>() {
+            while let Ok(Some((ask, _))) = self.question(id) {
+                match ask {
+                    Ask::Wait | Ask::Stop { .. } | Ask::Attach { .. } => self.wait(id),
+                    _ => self.fail(id, &Error::verb("the container has just ended")),
+                }
+            }
+        }
         let answer = Answer::Ended { code, error: error.to_owned() };
         for connection in self.open.drain(..).filter(|c| c.waits) {
             // Whoever has gone misses it.
