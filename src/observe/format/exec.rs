@@ -1,6 +1,6 @@
 //! A template walked over data.
 
-use super::functions::{self, Function, Param, Purpose};
+use super::functions::{Param, Purpose};
 use super::node::{Branch, Call, Command, Node, Nodes, Number, Operand, OperandKind, Pipe, Place};
 use super::print::plain;
 use super::value::Value;
@@ -25,12 +25,12 @@ pub type Executed<T> = Result<T, String>;
 
 pub struct State<'t> {
     template: &'t Template,
-    options: Options,
+    pub(super) options: Options,
     /// Of the template that is walked now.
     name: &'t str,
     variables: Vec<(&'t str, Value)>,
     /// What is evaluated at the moment.
-    place: Place<'t>,
+    pub(super) place: Place<'t>,
     depth: usize,
     out: String,
 }
@@ -61,7 +61,7 @@ pub fn execute(template: &Template, data: &Value, options: Options) -> (String, 
 }
 
 impl<'t> State<'t> {
-    fn wrong<T>(&self, what: impl std::fmt::Display) -> Executed<T> {
+    pub(super) fn wrong<T>(&self, what: impl std::fmt::Display) -> Executed<T> {
         let at = self.place.at();
         let before = &self.template.text[..at];
         let line = 1 + before.matches('\n').count();
@@ -70,7 +70,7 @@ impl<'t> State<'t> {
         Err(format!("template: :{line}:{column}: executing {name} at <{}>: {what}", self.place))
     }
 
-    fn no_entry<T>(&self, key: &str) -> Executed<T> {
+    pub(super) fn no_entry<T>(&self, key: &str) -> Executed<T> {
         self.wrong(format!("map has no entry for key {}", super::print::quote(key)))
     }
 
@@ -267,7 +267,7 @@ impl<'t> State<'t> {
         }
     }
 
-    fn operand(&mut self, dot: &Value, operand: &'t Operand) -> Executed<Value> {
+    pub(super) fn operand(&mut self, dot: &Value, operand: &'t Operand) -> Executed<Value> {
         self.place = Place::Operand(operand);
         Ok(match &operand.kind {
             OperandKind::Dot => dot.clone(),
@@ -373,96 +373,6 @@ impl<'t> State<'t> {
                 let raw = self.options.missing == Missing::Error;
                 let of = if raw { "interface {}" } else { other.type_name() };
                 self.no_field(name, of)
-            }
-        }
-    }
-
-    /// `whole`: what an error that the function itself gives is about.
-    fn function(
-        &mut self,
-        dot: &Value,
-        name: &str,
-        whole: Place<'t>,
-        args: &'t [Operand],
-        last: Option<Value>,
-    ) -> Executed<Value> {
-        let given = args.len() + usize::from(last.is_some());
-        if name == "and" || name == "or" {
-            if given == 0 {
-                return self.wrong(format!("wrong number of args for {name}: want at least 1 got 0"));
-            }
-            return self.shortcut(dot, name == "or", args, last);
-        }
-        let Some(Function { params, rest, call }) = functions::find(name, self.options.purpose) else {
-            return self.wrong(format!("{} is not a defined function", super::print::quote(name)));
-        };
-        match rest {
-            Some(_) if given < params.len() => {
-                let least = params.len();
-                return self.wrong(format!("wrong number of args for {name}: want at least {least} got {given}"));
-            }
-            None if given != params.len() => {
-                return self.wrong(format!("wrong number of args for {name}: want {} got {given}", params.len()));
-            }
-            _ => {}
-        }
-        let param = |at: usize| params.get(at).copied().or(*rest).unwrap_or(Param::Any);
-        let mut values = Vec::with_capacity(given);
-        for (at, arg) in args.iter().enumerate() {
-            values.push(self.argument(dot, arg, param(at))?);
-        }
-        if let Some(last) = last {
-            values.push(self.checked(last, param(args.len()))?);
-        }
-        call(&values).or_else(|e| {
-            self.place = whole;
-            self.wrong(format!("error calling {name}: {e}"))
-        })
-    }
-
-    /// `and`, `or`: the first operand that decides, or the last one.
-    fn shortcut(&mut self, dot: &Value, stop: bool, args: &'t [Operand], last: Option<Value>) -> Executed<Value> {
-        let mut value = Value::Null;
-        for arg in args {
-            value = self.operand(dot, arg)?;
-            if value.truth() == stop {
-                return Ok(value);
-            }
-        }
-        Ok(last.unwrap_or(value))
-    }
-
-    fn argument(&mut self, dot: &Value, arg: &'t Operand, param: Param) -> Executed<Value> {
-        self.place = Place::Operand(arg);
-        let literal =
-            matches!(arg.kind, OperandKind::Bool(_) | OperandKind::Number { .. } | OperandKind::String { .. });
-        let value = match &arg.kind {
-            OperandKind::Nil if param == Param::Text => return self.wrong("cannot assign nil to string"),
-            OperandKind::Nil if param == Param::Int => return self.wrong("cannot assign nil to int"),
-            _ => self.operand(dot, arg)?,
-        };
-        match param {
-            Param::Text if literal && !matches!(value, Value::Text(_)) => {
-                self.wrong(format!("expected string; found {arg}"))
-            }
-            Param::Int if literal && !matches!(value, Value::Int(_)) => {
-                self.wrong(format!("expected integer; found {arg}"))
-            }
-            param => self.checked(value, param),
-        }
-    }
-
-    fn checked(&self, value: Value, param: Param) -> Executed<Value> {
-        match (param, &value) {
-            (Param::Maybe, _) => Ok(value),
-            (_, Value::Absent(key)) => self.no_entry(key),
-            (Param::Any, _) | (Param::Text, Value::Text(_)) | (Param::Int, Value::Int(_)) => Ok(value),
-            (param, value) => {
-                let wanted = if param == Param::Int { "int" } else { "string" };
-                match value {
-                    Value::Null => self.wrong(format!("invalid value; expected {wanted}")),
-                    other => self.wrong(format!("wrong type for value; expected {wanted}; got {}", other.type_name())),
-                }
             }
         }
     }

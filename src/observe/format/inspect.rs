@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn three_formats() {
         let value = Value::from(serde_json::json!({"Id": "a\x1b"}));
-        let show = |format: &str| Inspect::parse(Some(format)).unwrap().render(&[value.clone()], true).0;
+        let show = |format: &str| Inspect::parse(Some(format)).unwrap().render(std::slice::from_ref(&value), true).0;
         assert_eq!(show(""), "[\n    {\n        \"Id\": \"a\\u001b\"\n    }\n]\n");
         assert_eq!(show("json"), "[{\"Id\":\"a\\u001b\"}]\n");
         assert_eq!(show("{{.Id}}\\t"), "a\\u{1b}\\t\n");

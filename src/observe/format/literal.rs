@@ -71,7 +71,7 @@ fn piece(text: &str, quote: char) -> Option<(Piece, &str)> {
     let mut chars = text.chars();
     let first = chars.next()?;
     if first != '\\' {
-        return (first != quote).then(|| (Piece::Char(first), chars.as_str()));
+        return (first != quote).then_some((Piece::Char(first), chars.as_str()));
     }
     let kind = chars.next()?;
     let rest = chars.as_str();

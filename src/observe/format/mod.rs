@@ -4,6 +4,7 @@
 //! order of their fields, a second look goes over the raw JSON, errors name line, column and expression. What it prints is held against
 //! docker's own answers in `tests/formats/`.
 
+mod call;
 mod compare;
 mod escape;
 mod exec;
@@ -17,6 +18,7 @@ pub mod list;
 mod literal;
 mod node;
 mod parse;
+mod pipeline;
 pub mod print;
 mod printf;
 mod table;

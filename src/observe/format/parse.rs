@@ -1,9 +1,8 @@
 //! A template's text to nodes. What is wrong is said in the words of Go's parser, which docker passes on.
 
-use super::functions;
 use super::lex::{Kind, Lexer, Token};
 use super::literal;
-use super::node::{Branch, Call, Command, Node, Nodes, Operand, OperandKind, Pipe};
+use super::node::{Branch, Call, Node, Nodes};
 use super::print::quote;
 use std::collections::BTreeMap;
 
@@ -27,7 +26,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Nodes>, String> {
     Ok(parser.templates)
 }
 
-struct Parser<'t> {
+pub(super) struct Parser<'t> {
     lexer: Lexer<'t>,
     /// Tokens looked at and put back, the next one last.
     waiting: Vec<Token>,
@@ -35,7 +34,7 @@ struct Parser<'t> {
     line: usize,
     /// Where the current action starts.
     action_line: usize,
-    variables: Vec<String>,
+    pub(super) variables: Vec<String>,
     loops: usize,
     depth: usize,
     templates: BTreeMap<String, Nodes>,
@@ -61,10 +60,10 @@ enum Item {
     Ended(Ended),
 }
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 impl Parser<'_> {
-    fn next(&mut self) -> Token {
+    pub(super) fn next(&mut self) -> Token {
         if let Some(token) = self.waiting.pop() {
             return token;
         }
@@ -73,7 +72,7 @@ impl Parser<'_> {
         token
     }
 
-    fn next_word(&mut self) -> Token {
+    pub(super) fn next_word(&mut self) -> Token {
         loop {
             let token = self.next();
             if token.kind != Kind::Space {
@@ -82,27 +81,27 @@ impl Parser<'_> {
         }
     }
 
-    fn back(&mut self, token: Token) {
+    pub(super) fn back(&mut self, token: Token) {
         self.waiting.push(token);
     }
 
-    fn peek(&mut self) -> Token {
+    pub(super) fn peek(&mut self) -> Token {
         let token = self.next();
         self.back(token.clone());
         token
     }
 
-    fn peek_word(&mut self) -> Token {
+    pub(super) fn peek_word(&mut self) -> Token {
         let token = self.next_word();
         self.back(token.clone());
         token
     }
 
-    fn wrong<T>(&self, what: impl std::fmt::Display) -> Parsed<T> {
+    pub(super) fn wrong<T>(&self, what: impl std::fmt::Display) -> Parsed<T> {
         Err(format!("template: :{}: {what}", self.line))
     }
 
-    fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
+    pub(super) fn unexpected<T>(&self, token: &Token, context: &str) -> Parsed<T> {
         if token.kind != Kind::Error {
             return self.wrong(format!("unexpected {token} in {context}"));
         }
@@ -119,7 +118,7 @@ impl Parser<'_> {
     }
 
     /// One level deeper, and back.
-    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+    pub(super) fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth == DEEPEST {
             return self.wrong("max expression depth exceeded");
         }
@@ -298,163 +297,5 @@ impl Parser<'_> {
             Ok(name) => Ok((token.at, name)),
             Err(e) => self.wrong(e),
         }
-    }
-
-    fn pipeline(&mut self, context: &str, end: Kind) -> Parsed<Pipe> {
-        let at = self.peek_word().at;
-        let mut pipe = Pipe { at, variables: Vec::new(), assigns: false, commands: Vec::new() };
-        self.declarations(&mut pipe, context)?;
-        loop {
-            let token = self.next_word();
-            match token.kind {
-                kind if kind == end => break,
-                Kind::Bool
-                | Kind::Character
-                | Kind::Dot
-                | Kind::Field
-                | Kind::Identifier
-                | Kind::Number
-                | Kind::Nil
-                | Kind::String
-                | Kind::Variable
-                | Kind::LeftParen => {
-                    self.back(token);
-                    pipe.commands.push(self.command()?);
-                }
-                _ => return self.unexpected(&token, context),
-            }
-        }
-        if pipe.commands.is_empty() {
-            return self.wrong(format!("missing value for {context}"));
-        }
-        let callable = |c: &Command| {
-            use OperandKind::{Bool, Dot, Nil, Number, String};
-            !matches!(c.operands[0].kind, Bool(_) | Dot | Nil | Number { .. } | String { .. })
-        };
-        match pipe.commands.iter().skip(1).position(|c| !callable(c)) {
-            Some(at) => self.wrong(format!("non executable command in pipeline stage {}", at + 2)),
-            None => Ok(pipe),
-        }
-    }
-
-    /// `$x :=`, `$x =` or, of a range, `$i, $x :=`.
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
-        loop {
-            let variable = self.next_word();
-            if variable.kind != Kind::Variable {
-                self.back(variable);
-                return Ok(());
-            }
-            let after = self.next();
-            let blank = after.kind == Kind::Space;
-            let next = if blank { self.next_word() } else { after.clone() };
-            match next.kind {
-                Kind::Assign | Kind::Declare => {
-                    pipe.assigns = next.kind == Kind::Assign;
-                    pipe.variables.push(variable.text.clone());
-                    self.variables.push(variable.text);
-                    return Ok(());
-                }
-                Kind::Comma => {
-                    pipe.variables.push(variable.text.clone());
-                    self.variables.push(variable.text);
-                    if context != "range" || pipe.variables.len() > 1 {
-                        return self.wrong(format!("too many declarations in {context}"));
-                    }
-                    if !matches!(self.peek_word().kind, Kind::Variable | Kind::RightDelim | Kind::RightParen) {
-                        return self.wrong("range can only initialize variables");
-                    }
-                }
-                _ => {
-                    self.back(next);
-                    if blank {
-                        self.back(after);
-                    }
-                    self.back(variable);
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    fn command(&mut self) -> Parsed<Command> {
-        let mut command = Command { at: self.peek_word().at, operands: Vec::new() };
-        loop {
-            self.peek_word();
-            if let Some(operand) = self.operand()? {
-                command.operands.push(operand);
-            }
-            let token = self.next();
-            match token.kind {
-                Kind::Space => continue,
-                Kind::RightDelim | Kind::RightParen => self.back(token),
-                Kind::Pipe => {}
-                _ => return self.unexpected(&token, "operand"),
-            }
-            break;
-        }
-        if command.operands.is_empty() { self.wrong("empty command") } else { Ok(command) }
-    }
-
-    /// A term and the fields asked of it.
-    fn operand(&mut self) -> Parsed<Option<Operand>> {
-        let Some(term) = self.term()? else { return Ok(None) };
-        let first = self.peek();
-        if first.kind != Kind::Field {
-            return Ok(Some(term));
-        }
-        let mut more = Vec::new();
-        while self.peek().kind == Kind::Field {
-            more.push(self.next().text[1..].to_owned());
-        }
-        let kind = match term.kind {
-            OperandKind::Field(mut names) => {
-                names.append(&mut more);
-                OperandKind::Field(names)
-            }
-            OperandKind::Variable(name, _) => OperandKind::Variable(name, more),
-            OperandKind::Function(_) | OperandKind::Pipe(_) | OperandKind::Chain(..) => {
-                OperandKind::Chain(Box::new(term), more)
-            }
-            _ => return self.wrong(format!("unexpected . after term {}", quote(&term.to_string()))),
-        };
-        Ok(Some(Operand { at: first.at, kind }))
-    }
-
-    fn term(&mut self) -> Parsed<Option<Operand>> {
-        let token = self.next_word();
-        let kind = match token.kind {
-            Kind::Dot => OperandKind::Dot,
-            Kind::Nil => OperandKind::Nil,
-            Kind::Bool => OperandKind::Bool(token.text == "true"),
-            Kind::Field => OperandKind::Field(vec![token.text[1..].to_owned()]),
-            Kind::Identifier if !functions::exists(&token.text) => {
-                return self.wrong(format!("function {} not defined", quote(&token.text)));
-            }
-            Kind::Identifier => OperandKind::Function(token.text),
-            Kind::Variable if !self.variables.contains(&token.text) => {
-                return self.wrong(format!("undefined variable {}", quote(&token.text)));
-            }
-            Kind::Variable => OperandKind::Variable(token.text, Vec::new()),
-            Kind::LeftParen => {
-                OperandKind::Pipe(self.deeper(|p| p.pipeline("parenthesized pipeline", Kind::RightParen))?)
-            }
-            Kind::Number | Kind::Character => {
-                let read = if token.kind == Kind::Number { literal::number } else { literal::character };
-                match read(&token.text) {
-                    Ok(value) => OperandKind::Number { text: token.text, value },
-                    Err(e) => return self.wrong(e),
-                }
-            }
-            Kind::String => match literal::string(&token.text) {
-                Ok(value) => OperandKind::String { text: token.text, value },
-                Err(e) => return self.wrong(e),
-            },
-            _ => {
-                self.back(token);
-                return Ok(None);
-            }
-        };
-        Ok(Some(Operand { at: token.at, kind }))
     }
 }
