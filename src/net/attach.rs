@@ -325,7 +325,7 @@ impl Attached {
             ip,
             ip6,
             mac,
-            name: self.name.to_ascii_lowercase(),
+            name: self.name.clone(),
             names: self.names(&asked.aliases),
             limited: self.ways.is_some(),
             elements: Vec::new(),
@@ -484,7 +484,7 @@ impl Attached {
         for at in 0..self.joined.len() {
             let names = self.names(&self.joined[at].asked.aliases);
             let lease = &mut self.joined[at].lease;
-            lease.name = name.to_ascii_lowercase();
+            lease.name = name.to_owned();
             lease.names = names;
             lease::write(&lock, &paths, lease)?;
         }

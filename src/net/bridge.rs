@@ -59,9 +59,11 @@ impl Host {
     /// Make sure that a network's bridge and rules are there. Returns its index, the network as it is up, and lines that
     /// say what was changed on the host.
     pub fn bring_up(&self, lock: &Lock, network: &Network) -> Result<(u32, Network, Vec<String>)> {
+        if !self.tables.exist().context(|| attempt(network))? {
+            self.restore(lock)?;
+        }
         if let Some(up) = self.read_note(&network.id)
             && let Some(index) = self.links.index(&up.network.bridge()).context(|| attempt(network))?
-            && self.tables.exist().context(|| attempt(network))?
         {
             return Ok((index, up.network, Vec::new()));
         }
@@ -111,9 +113,6 @@ impl Host {
         let network = &up.network;
         let bridge = network.bridge();
         let attempt = || attempt(network);
-        if !self.tables.exist().context(attempt)? {
-            self.install()?;
-        }
         let mut elements = elements(network);
         elements.extend(self.uplinks()?);
         self.tables.add(&elements).context(attempt)?;
@@ -161,12 +160,23 @@ impl Host {
         Ok((index, lines))
     }
 
-    fn install(&self) -> Result<()> {
+    /// Install the rules, with all that the networks and leases there are have in them: for the first container there is
+    /// nothing, but somebody may have flushed the host's rules while containers run.
+    pub fn restore(&self, _lock: &Lock) -> Result<()> {
         let Some(nft) = program::find("nft") else {
             return Err(Error::runner("set up a network: there is no nft on this host")
                 .hint("install nftables, or run with --network none"));
         };
-        program::run(&nft, &["-f", "-"], &ruleset::text(&self.names)).map(drop)
+        // One of the two may be left.
+        self.tables.delete().context(|| "replace the rules of hardrun's networks".into())?;
+        program::run(&nft, &["-f", "-"], &ruleset::text(&self.names))?;
+        for id in lease::networks(&self.paths)? {
+            let Some(up) = self.read_note(&id) else { continue };
+            let mut all = elements(&up.network);
+            all.extend(lease::all(&self.paths, &id)?.into_iter().flat_map(|l| l.elements));
+            self.tables.add(&all).context(|| attempt(&up.network))?;
+        }
+        self.tables.add(&self.uplinks()?).context(|| "find the ways out of the host".into())
     }
 
     /// Bridges of the host that have hardware among their ports: the way out of hosts whose LAN is on a bridge.

@@ -26,8 +26,9 @@ pub struct Lease {
     pub mac: [u8; 6],
     /// Host end of the link.
     pub port: String,
-    /// The container's name, and every name that it answers to on this network, lower case.
+    /// The container's name.
     pub name: String,
+    /// Every name that it answers to on this network, lower case.
     pub names: Vec<String>,
     /// Outgoing traffic is limited: addresses of names may have been added since.
     #[serde(default)]

@@ -3,7 +3,7 @@
 use super::bridge::Host;
 use super::lease::{self, Lease};
 use super::store::{Lock, Store};
-use crate::error::Result;
+use crate::error::{Context as _, Result};
 use crate::net::elements::Family;
 use crate::state::Paths;
 use std::net::IpAddr;
@@ -16,15 +16,24 @@ pub fn sweep(paths: &Paths, alive: &dyn Fn(&str) -> bool) -> Result<()> {
         let leases = lease::all(paths, id).unwrap_or_default();
         leases.is_empty() || leases.iter().any(|l| !alive(&l.container))
     };
-    if !lease::networks(paths)?.iter().any(stale) {
+    let networks = lease::networks(paths)?;
+    if networks.is_empty() {
         return Ok(());
     }
     let host = Host::open(paths)?;
+    let flushed = !host.tables.exist().context(|| "look for the rules of hardrun's networks".into())?;
+    if !flushed && !networks.iter().any(stale) {
+        return Ok(());
+    }
     let lock = Store::new(paths).lock()?;
     let mut errors = Vec::new();
     for id in lease::networks(paths)? {
         errors.extend(dead(&host, &lock, &id, alive).err());
         errors.extend(unused(&host, &lock, &id).err());
+    }
+    // Somebody flushed the host's rules while containers run: until now nothing kept them from the host.
+    if flushed && !lease::networks(paths)?.is_empty() && !host.tables.exist().unwrap_or(true) {
+        errors.extend(host.restore(&lock).err());
     }
     errors.into_iter().next().map_or(Ok(()), Err)
 }

@@ -15,6 +15,7 @@ crate::cases!("net":
     @alone a_network_more_and_one_less,
     @alone conflicts_are_dockers,
     @alone other_firewalls_are_told_and_left_alone,
+    @alone flushed_rules_come_back,
 );
 
 fn a_killed_supervisors_things_are_swept(_: &Env) -> Outcome {
@@ -179,5 +180,36 @@ fn told_and_left_alone() -> Outcome {
     check(said.contains("nftables chain inet mine pass drops forwarded packets"), said)?;
     guest.detach()?;
     check(run("nft list table inet mine")? == before, "a table of somebody else's has changed")?;
+    lab.nothing_left()
+}
+
+fn flushed_rules_come_back(_: &Env) -> Outcome {
+    let lab = Lab::new()?;
+    let table = hardrun::net::names::Names::of(&lab.paths).table;
+    let flush = || {
+        for family in ["inet", "bridge"] {
+            let out = Command::new("nft").args(["delete", "table", family, &table]).output().map_err(stop("nft"))?;
+            check(out.status.success(), "there were no rules to flush")?;
+        }
+        Outcome::Ok(())
+    };
+    lab.network("one", &["10.214.41.0/24", "fd00:214:41::/64"], |_| {})?;
+    let a = lab.guest(Ask::new("a", &["one"]).publish(None, None, 80).egress(&["192.0.2.0/24"]))?;
+    a.space.serve("0.0.0.0:80")?;
+    let service = lab::serve(std::net::TcpListener::bind("0.0.0.0:0").map_err(stop("listen"))?)?;
+    let (published, host) = (lab::at("127.0.0.1", a.port()), lab::at(a.gateway(), service));
+    check(lab::reach(published).is_ok() && a.space.reach(host).is_err(), "nothing was tried")?;
+    flush()?;
+    lab.sweep(true)?;
+    check(lab::reach(published).is_ok(), "the published port did not come back")?;
+    check(a.space.reach(host).is_err(), "the host is open")?;
+    flush()?;
+    // The next container brings them back too.
+    let b = lab.guest(Ask::new("b", &["one"]))?;
+    check(lab::reach(published).is_ok(), "the published port did not come back with the next container")?;
+    check(b.space.reach(lab::at(a.ip(), 80)).is_ok(), "containers do not meet")?;
+    a.detach()?;
+    flush()?;
+    b.detach()?;
     lab.nothing_left()
 }

@@ -346,6 +346,3 @@ pub fn servers(asked: &[String]) -> Vec<IpAddr> {
     // Of an address with a zone (fe80::1%eth0) the host's own resolver knows what to make; it is left out here.
     words.filter_map(|w| w.trim().parse().ok()).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -60,8 +60,8 @@ impl Passed {
             framed.append(&mut own);
             own = framed;
         }
-        for tries in 0..servers.len().min(TRIES) {
-            if let Ok(socket) = connect(servers[tries], tcp, &own) {
+        for (tries, server) in servers.iter().take(TRIES).enumerate() {
+            if let Ok(socket) = connect(*server, tcp, &own) {
                 return Some(Passed {
                     question,
                     client,
