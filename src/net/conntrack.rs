@@ -43,5 +43,6 @@ pub fn forget_udp(ports: &[u16]) -> io::Result<()> {
 fn is_to(tuple: &[u8], ports: &[u16]) -> bool {
     let Some(protocol) = wire::find(tuple, TUPLE_PROTOCOL) else { return false };
     let to = wire::find(protocol, PROTOCOL_TO).and_then(|p| p.try_into().ok()).map(u16::from_be_bytes);
-    wire::find(protocol, PROTOCOL_NUMBER) == Some(&[libc::IPPROTO_UDP as u8][..]) && to.is_some_and(|p| ports.contains(&p))
+    wire::find(protocol, PROTOCOL_NUMBER) == Some(&[libc::IPPROTO_UDP as u8][..])
+        && to.is_some_and(|p| ports.contains(&p))
 }

@@ -327,7 +327,9 @@ fn datagrams_are_led_to_the_container_that_is_there(_: &Env) -> Outcome {
     let client = lan.space.inside(|| UdpSocket::bind("0.0.0.0:0")).map_err(stop("bind"))?;
     client.set_read_timeout(Some(Duration::from_millis(500))).map_err(stop("time"))?;
     let ask = |host_port| {
-        Ask::new("udp", &["bridge"]).publish(Some("0.0.0.0"), host_port, 53).with(|p| p.publish[0].protocol = "udp".into())
+        Ask::new("udp", &["bridge"])
+            .publish(Some("0.0.0.0"), host_port, 53)
+            .with(|p| p.publish[0].protocol = "udp".into())
     };
     let (mut port, mut before, mut fillers) = (None, None, Vec::new());
     for _ in 0..2 {
