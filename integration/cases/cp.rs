@@ -145,7 +145,9 @@ fn compare(env: &Env, root: &Path, docker: &Docker, ours: &Path, theirs: &Path) 
         let names = |out: Output| -> Outcome<Vec<String>> {
             let mut names = Vec::new();
             for entry in tar::Archive::new(out.stdout.as_slice()).entries()? {
-                names.push(entry?.path()?.display().to_string());
+                // Below `/.` docker writes `./name`, hardrun `name`: the same file to whoever unpacks it.
+                let name = entry?.path()?.display().to_string();
+                names.push(name.strip_prefix("./").map_or(name.clone(), str::to_owned));
             }
             names.sort();
             Ok(names)

@@ -290,7 +290,9 @@ fn copy_in(ctx: &Context, to: &Named, source: &str, path: &str, follow: bool, ke
 
 /// A source on the host: what to pack, its name, and whether it is a folder.
 fn local_source(text: &str, follow: bool) -> Result<(PathBuf, String, bool)> {
-    let absolute = std::path::absolute(text).verb_context(|| format!("finding {text}"))?;
+    // Without the slash at its end, with which the kernel would follow a link.
+    let absolute: PathBuf =
+        std::path::absolute(text).verb_context(|| format!("finding {text}"))?.components().collect();
     let gone = |e: std::io::Error| {
         let why =
             if e.kind() == std::io::ErrorKind::NotFound { "no such file or directory".into() } else { e.to_string() };

@@ -3,6 +3,7 @@
 use super::{Context, prepare, stop};
 use crate::control::{Ask, Client};
 use crate::error::{Error, Kind, Result};
+use crate::image::store::Store;
 use crate::state::{Container, Folder, State, lookup, names};
 
 #[derive(Debug, clap::Args)]
@@ -77,7 +78,14 @@ fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool>
     };
     let verb = |e: Error| Error { kind: Kind::Verb, ..e };
     match folder.record() {
-        Ok(record) => crate::launch::remove(&ctx.paths, folder, &record, volumes).map_err(verb)?,
+        Ok(record) => {
+            crate::launch::remove(&ctx.paths, folder, &record, volumes).map_err(verb)?;
+            let image = &record.plan.draft.image.manifest_digest;
+            // The container is gone; what only it needed of an image is freed with the next command otherwise.
+            if let Err(e) = Store::open(&ctx.paths).and_then(|store| store.release(image)) {
+                crate::ui::warn(&format!("the image store was not cleaned: {}", e.chain().join(": ")));
+            }
+        }
         Err(_) => folder.remove(&ctx.paths).map_err(verb)?,
     }
     Ok(true)

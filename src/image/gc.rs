@@ -265,7 +265,10 @@ impl Store {
     pub fn release(&self, manifest: &str) -> Result<()> {
         let Ok(manifest) = Digest::parse(manifest) else { return Ok(()) };
         let index = self.index()?;
-        if index.manifests.iter().any(|e| self.ids(e).ok().flatten().is_some_and(|(known, _)| known == manifest)) {
+        // Most images are an entry of their own; only where that is not so more than the index is read.
+        if index.manifests.iter().any(|e| e.digest == manifest)
+            || index.manifests.iter().any(|e| self.ids(e).ok().flatten().is_some_and(|(known, _)| known == manifest))
+        {
             return Ok(());
         }
         let entry = Descriptor::new(layout::OCI_MANIFEST, manifest, 0);

@@ -57,8 +57,7 @@ pub fn until(text: &str, now: Timestamp) -> Result<Timestamp> {
         && !text.is_empty()
         && !text.bytes().all(|b| b.is_ascii_digit())
     {
-        let nanos = i64::try_from(duration.nanos).map_err(|_| bad())?;
-        return now.checked_sub(jiff::SignedDuration::from_nanos(nanos)).map_err(|_| bad());
+        return now.checked_sub(jiff::SignedDuration::from_nanos(duration.nanos)).map_err(|_| bad());
     }
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);

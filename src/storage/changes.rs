@@ -39,7 +39,7 @@ pub struct Change {
 pub fn mount_points(draft: &crate::plan::Draft) -> Vec<PathBuf> {
     let planned = draft.mounts.iter().map(|m| m.destination.as_str());
     let own = ["/dev", "/proc", "/sys", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
-    planned.chain(own).map(|path| super::copy::clean(path)).collect()
+    planned.chain(own).map(super::copy::clean).collect()
 }
 
 struct Walk<'a> {

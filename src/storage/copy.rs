@@ -81,7 +81,7 @@ pub fn look(paths: &Paths, container: &Container, name: &str, path: &str) -> Res
             Err(e) => return Err(said(e, path, name)),
             Ok(fd) => {
                 let mode = fstat(&fd).verb_context(|| format!("look at {path}"))?.st_mode;
-                if path.ends_with('/') && path.len() > 1 && FileType::from_raw_mode(mode) != FileType::Directory {
+                if says_folder(path) && FileType::from_raw_mode(mode) != FileType::Directory {
                     return Err(Error::verb(format!("{path}: not a directory")));
                 }
                 let link = rustix::fs::readlinkat(&fd, c"", Vec::new()).ok();

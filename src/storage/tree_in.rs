@@ -67,6 +67,8 @@ impl TreeIn<'_> {
                 folders.push((path, entry.mtime));
             }
         }
+        // Whoever writes the stream pads its end, and must not find it closed.
+        std::io::copy(&mut tarball.into_inner(), &mut std::io::sink()).verb_context(|| "read the archive".into())?;
         // Last: every file put into a folder changes its time.
         for (path, mtime) in folders.iter().rev() {
             let (Ok(dir), Some(base)) = (self.parent(path.parent().unwrap_or(Path::new(""))), path.file_name()) else {

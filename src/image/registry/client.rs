@@ -176,12 +176,14 @@ impl<'a> Client<'a> {
                 return Ok(response);
             }
             let after = header(&response, "retry-after").and_then(|v| fault::retry_after(&v, SystemTime::now()));
-            if status == 401 && at.origin == self.base && renewed < RENEWALS_MAX {
-                if let Some(authorization) = self.authorize(&challenges(&response), used.as_deref())? {
-                    used = Some(authorization);
-                    renewed += 1;
-                    continue;
-                }
+            if status == 401
+                && at.origin == self.base
+                && renewed < RENEWALS_MAX
+                && let Some(authorization) = self.authorize(&challenges(&response), used.as_deref())?
+            {
+                used = Some(authorization);
+                renewed += 1;
+                continue;
             }
             let wants_password = status == 401 && self.credential.is_none() && challenged_for_basic(&response);
             let body = read_bounded(response.body_mut().as_reader(), ERROR_BODY_MAX).unwrap_or_default();

@@ -435,7 +435,7 @@ mod tests {
         assert_eq!(one.mountpoint, paths.volumes().join("data/_data"));
         std::fs::write(one.mountpoint.join("file"), "12345").unwrap();
         assert_eq!(size(&one.mountpoint), 5);
-        assert_eq!(list(&paths).unwrap(), [one.clone()]);
+        assert_eq!(list(&paths).unwrap(), std::slice::from_ref(&one));
         let described = serde_json::to_string(&one.describe()).unwrap();
         assert!(described.contains(r#""Driver":"local","Labels":{"a":""},"Mountpoint":"#), "{described}");
         assert!(described.contains(r#""Options":null,"Scope":"local""#), "{described}");
