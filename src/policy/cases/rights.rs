@@ -12,6 +12,16 @@ pub(super) fn cases() -> Vec<Cases> {
             passes: vec![d(|_| {})],
         },
         Cases {
+            rule: "exec-privileged",
+            refused: vec![d(|d| d.asked.exec = Some(AskedExec { privileged: true, root: None }))],
+            passes: vec![d(|d| d.asked.exec = Some(AskedExec::default())), d(|_| {})],
+        },
+        Cases {
+            rule: "exec-root",
+            refused: vec![d(|d| d.asked.exec = Some(AskedExec { privileged: false, root: Some("--user 0".into()) }))],
+            passes: vec![d(|d| d.asked.exec = Some(AskedExec::default()))],
+        },
+        Cases {
             rule: "dangerous-capability",
             refused: vec![
                 caps(&["CAP_SYS_ADMIN"]),
