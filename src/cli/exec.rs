@@ -130,6 +130,7 @@ fn request(args: &Args, container: &Container, pid: i32, draft: &mut Draft) -> R
         detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
         control: false,
         report: false,
+        host: false,
     })
 }
 

@@ -32,6 +32,8 @@ const MOUNTS_FD: RawFd = 5;
 const INIT_FD: RawFd = 6;
 /// The connection to the supervisor that `exec` came by: while it is open, the supervisor knows of the process.
 const CONTROL_FD: RawFd = 7;
+/// The host's mount namespace, for a health check: its supervisor has left it, and no control group is to be seen from there.
+const HOST_FD: RawFd = 9;
 /// Of a process in the background: whoever waits to hear that it was started.
 const REPORT_FD: RawFd = 8;
 
@@ -56,6 +58,7 @@ pub struct ExecRequest {
     /// Descriptors that came along besides.
     pub control: bool,
     pub report: bool,
+    pub host: bool,
 }
 
 /// How to get into a container: what its supervisor hands out.
@@ -96,6 +99,7 @@ impl ExecRequest {
             detach_keys: Vec::new(),
             control: false,
             report: false,
+            host: true,
         }
     }
 
@@ -146,10 +150,22 @@ fn spawn(fds: &[(BorrowedFd<'_>, RawFd)], output: Option<&OwnedFd>) -> Result<i3
 }
 
 /// Start a health check from the supervisor.
-pub fn spawn_check(request: &ExecRequest, entrance: &Entrance, init: &OwnedFd, output: &OwnedFd) -> Result<i32> {
+pub fn spawn_check(request: &ExecRequest, from: &Surroundings, output: &OwnedFd) -> Result<i32> {
     let memory = handoff::seal(request)?;
+    let Surroundings { entrance, init, host } = from;
     let way = Way { handoff: &entrance.handoff, mounts: &entrance.mounts, init, control: None };
-    spawn(&way.descriptors(&memory), Some(output))
+    let mut fds = way.descriptors(&memory);
+    fds.push((host.as_fd(), HOST_FD));
+    spawn(&fds, Some(output))
+}
+
+/// What a supervisor starts its health checks from.
+pub struct Surroundings {
+    pub entrance: Entrance,
+    /// A pidfd of the container's first process.
+    pub init: OwnedFd,
+    /// The host's mount namespace.
+    pub host: OwnedFd,
 }
 
 /// Entry point of the process that enters; the return value is its exit status.
@@ -179,6 +195,10 @@ fn take_over() -> Result<Entry> {
     let attempt = || "take over the request".to_string();
     let inherit = |fd| sys::process::inherit(fd).context(attempt);
     let request: ExecRequest = handoff::open(&inherit(REQUEST_FD)?)?;
+    if request.host {
+        nix::sched::setns(inherit(HOST_FD)?, nix::sched::CloneFlags::CLONE_NEWNS)
+            .context(|| "return to the host's mounts".into())?;
+    }
     let control = request.control.then(|| inherit(CONTROL_FD)).transpose()?.map(Client::from_socket);
     let report = request.report.then(|| inherit(REPORT_FD)).transpose()?;
     Ok(Entry {

@@ -1,6 +1,6 @@
 //! Health checks: a command run inside the container every so often, confined as `exec` confines.
 
-use super::exec::{self, ExecRequest};
+use super::exec::{self, ExecRequest, Surroundings};
 use super::poll::{Poller, Token};
 use super::process::{Ended, Init};
 use crate::error::{Context, Result};
@@ -20,8 +20,7 @@ const TIMED_OUT: i32 = -1;
 pub struct Health {
     plan: HealthPlan,
     request: ExecRequest,
-    entrance: super::enter::Entrance,
-    init: OwnedFd,
+    from: Surroundings,
     now: state::Health,
     began: Instant,
     due: Instant,
@@ -42,7 +41,7 @@ struct Current {
 
 impl Health {
     /// `None` where the plan has no check.
-    pub fn new(draft: &Draft, entrance: super::enter::Entrance, init: OwnedFd) -> Result<Option<Health>> {
+    pub fn new(draft: &Draft, from: Surroundings) -> Result<Option<Health>> {
         let Some(plan) = draft.health.as_ref().map(|h| h.value.clone()) else { return Ok(None) };
         let args = match plan.test.split_first() {
             Some((kind, rest)) if kind == "CMD-SHELL" => {
@@ -54,8 +53,7 @@ impl Health {
         let began = Instant::now();
         let mut health = Health {
             request: ExecRequest::check(draft, args),
-            entrance,
-            init,
+            from,
             now: state::Health { status: "starting".into(), ..state::Health::default() },
             began,
             due: began,
@@ -130,7 +128,7 @@ impl Health {
             .context(|| "make a pipe for a health check".into())?;
         rustix::io::ioctl_fionbio(&output, true).context(|| "make a pipe for a health check".into())?;
         let start = Stamp::now();
-        let pid = match exec::spawn_check(&self.request, &self.entrance, &self.init, &theirs) {
+        let pid = match exec::spawn_check(&self.request, &self.from, &theirs) {
             Ok(pid) => pid,
             // As docker: a check that cannot be started is a check that failed.
             Err(e) => return Ok(Some(self.record(start, TIMED_OUT, e.chain().join(": ").into_bytes()))),

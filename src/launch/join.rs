@@ -4,10 +4,11 @@ use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Draft, Namespace, NetworkMode};
 use crate::state::{Paths, lookup};
+use crate::sys::userns;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// A running container whose namespaces are joined, held by descriptors.
@@ -65,9 +66,8 @@ impl Joined {
         Ok(Some(joined))
     }
 
-    /// Paths by which libcontainer joins, valid while this process lives.
+    /// Paths by which libcontainer joins: it has forked from this process, and has its descriptors.
     pub fn paths(&self) -> BTreeMap<&'static str, PathBuf> {
-        let path = |fd: &OwnedFd| format!("/proc/{}/fd/{}", std::process::id(), fd.as_raw_fd()).into();
-        self.namespaces.iter().map(|(kind, fd)| (*kind, path(fd))).collect()
+        self.namespaces.iter().map(|(kind, fd)| (*kind, userns::inherited_path(fd))).collect()
     }
 }

@@ -3,6 +3,7 @@
 use super::cgroup::{self, Placement};
 use super::connections::Connections;
 use super::enter::Entrance;
+use super::exec::Surroundings;
 use super::executor::{Confine, EXEC_FAILED, FAILED, GO, READY};
 use super::freezer::Freezer;
 use super::handoff::{self, Again, Handoff, Starter};
@@ -189,7 +190,9 @@ impl Launcher {
         if let Some((mounts, network)) = &self.home {
             nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS).context(attempt)?;
             nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).context(attempt)?;
-        } else if restart::may_restart(&self.handoff.record.plan.draft) {
+        } else if restart::may_restart(&self.handoff.record.plan.draft)
+            || self.handoff.record.plan.draft.health.is_some()
+        {
             let open = |kind: &str| std::fs::File::open(format!("/proc/self/ns/{kind}")).context(attempt);
             self.home = Some((open("mnt")?.into(), open("net")?.into()));
         }
@@ -471,8 +474,15 @@ impl Launcher {
             return Ok(None);
         }
         let attempt = || "prepare the health checks".to_string();
-        let entrance = Entrance::new(self.memory.try_clone().context(attempt)?, None)?;
-        Health::new(draft, entrance, init.as_fd().try_clone_to_owned().context(attempt)?)
+        let Some((host, _)) = &self.home else {
+            return Err(Error::runner(attempt()).because("the host's mount namespace is not known"));
+        };
+        let from = Surroundings {
+            entrance: Entrance::new(self.memory.try_clone().context(attempt)?, None)?,
+            init: init.as_fd().try_clone_to_owned().context(attempt)?,
+            host: host.try_clone().context(attempt)?,
+        };
+        Health::new(draft, from)
     }
 }
 
