@@ -1,7 +1,7 @@
 //! The commands that are connected to the supervisor.
 
 use crate::control::{self, Answer, Ask, Received};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -35,12 +35,14 @@ impl Connections {
         self.listener
     }
 
-    /// Take in a socket that is connected already; it is told about the end.
-    pub fn adopt(&mut self, socket: OwnedFd, waits: bool) -> u64 {
+    /// Take in a socket that is connected already; `waits`: it is told about the end.
+    pub fn adopt(&mut self, socket: OwnedFd, waits: bool) -> Result<u64> {
+        // Of a pair that was handed over: the supervisor never waits for anybody's next word.
+        rustix::io::ioctl_fionbio(&socket, true).context(|| "listen to a command".into())?;
         let id = self.next;
         self.next += 1;
         self.open.push(Connection { id, socket, waits });
-        id
+        Ok(id)
     }
 
     pub fn poll<'a>(&'a self, poller: &mut Poller<'a>) {
@@ -56,7 +58,7 @@ impl Connections {
     pub fn accept(&mut self) -> Result<()> {
         while self.open.len() < MOST {
             let Some(socket) = control::accept(&self.listener)? else { return Ok(()) };
-            self.adopt(socket, false);
+            self.adopt(socket, false)?;
         }
         Ok(())
     }

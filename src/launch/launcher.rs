@@ -431,7 +431,7 @@ impl Launcher {
         let range = identity.range.map(IdRange::share).transpose()?;
         let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
-        let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams);
+        let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
         await_exec(&ours, draft)?;
@@ -487,9 +487,9 @@ impl Launcher {
 }
 
 /// Connect whoever started the container to its streams. Whether that is this process's own caller.
-fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections, streams: &mut Streams) -> bool {
+fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections, streams: &mut Streams) -> Result<bool> {
     match caller {
-        Caller::Nobody => false,
+        Caller::Nobody => Ok(false),
         Caller::Foreground => {
             if stdio.attach_stdout {
                 streams.attach_output(Peer::Caller, Stream::Stdout, End::Stdout);
@@ -500,12 +500,12 @@ fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections
             if stdio.interactive && stdio.attach_stdin {
                 streams.attach_input(Peer::Caller, End::Stdin);
             }
-            true
+            Ok(true)
         }
         Caller::Background { channel, streams: ends } => {
-            let Ok(copy) = channel.try_clone() else { return false };
+            let copy = channel.try_clone().context(|| "listen to the caller".into())?;
             let any = ends.iter().any(Option::is_some);
-            let peer = Peer::Connection(connections.adopt(copy, any));
+            let peer = Peer::Connection(connections.adopt(copy, any)?);
             if let Some(fd) = ends[0].take() {
                 streams.attach_input(peer, End::Owned(fd));
             }
@@ -514,7 +514,7 @@ fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections
                     streams.attach_output(peer, stream, End::Owned(fd));
                 }
             }
-            false
+            Ok(false)
         }
     }
 }
