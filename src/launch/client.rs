@@ -133,7 +133,7 @@ fn hear(client: &Client) -> Result<Option<Left>> {
 
 /// The number of a signal that ends the client itself.
 fn pass_signals(client: &Client, signals: &mut Signals, wish: &Wish) -> Result<Option<i32>> {
-    while let Some(number) = signals.next()? {
+    while let Some(number) = signals.take()? {
         match number {
             libc::SIGWINCH if wish.tty => send_size(client)?,
             libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU => {}

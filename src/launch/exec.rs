@@ -276,6 +276,9 @@ impl Entry {
         let guard = super::launcher::KillOnDrop(&process);
         await_ready(&ours, &process)?;
         let master = ends.receive_master()?;
+        if let Some(master) = &master {
+            terminal::copy_size(master);
+        }
         readback::exec(pid, init, &Plan { draft: draft.clone(), ..plan.clone() }, base, &own)?;
         rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
         await_exec(&ours, &draft)?;
@@ -312,7 +315,6 @@ impl Entry {
             _ => None,
         };
         if let Some(master) = &master {
-            terminal::copy_size(master);
             let copy = || master.try_clone().context(|| "hold the process's terminal".into());
             rustix::io::ioctl_fionbio(master, true).context(|| "hold the process's terminal".into())?;
             streams.add_output(Stream::Stdout, copy()?);
@@ -338,7 +340,7 @@ impl Entry {
             streams.poll(&mut poller);
             let ready = poller.wait(None)?;
             if ready.contains(&Token::Signals) {
-                while let Some(number) = signals.next()? {
+                while let Some(number) = signals.take()? {
                     match number {
                         libc::SIGWINCH => drop(master.as_ref().map(terminal::copy_size)),
                         libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}

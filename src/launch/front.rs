@@ -58,6 +58,7 @@ pub fn start(mut handoff: Handoff, held: Vec<OwnedFd>, streams: Streams) -> Resu
         }
     }
     fds.push((theirs.as_fd(), CHANNEL_FD));
+    handoff.size = super::terminal::size();
     handoff.starter = Starter::Background { channel: CHANNEL_FD, streams: numbers };
     let memory = seal(&handoff)?;
     fds.push((memory.as_fd(), HANDOFF_FD));

@@ -27,6 +27,8 @@ pub struct Handoff {
     /// Descriptors of layer locks that were inherited and are held until the launcher ends.
     pub held: Vec<i32>,
     pub starter: Starter,
+    /// Rows and columns of the caller's terminal: the container's has them before its command asks.
+    pub size: Option<(u16, u16)>,
     /// This is another start of a container by its restart policy.
     pub again: Option<Again>,
 }
@@ -65,6 +67,7 @@ impl Handoff {
             apparmor: None,
             held: Vec::new(),
             starter: Starter::Foreground,
+            size: None,
             again: None,
         }
     }

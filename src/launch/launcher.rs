@@ -426,6 +426,9 @@ impl Launcher {
         }
         if master.is_some() {
             own_terminal(init.pid, base, draft)?;
+            if let Some((rows, columns)) = handoff.size {
+                terminal::resize(master.as_ref(), rows, columns)?;
+            }
         }
         let mut streams = pipes.streams(draft, master.as_ref(), open_log(folder, draft)?)?;
         let range = identity.range.map(IdRange::share).transpose()?;
@@ -487,7 +490,12 @@ impl Launcher {
 }
 
 /// Connect whoever started the container to its streams. Whether that is this process's own caller.
-fn connect(caller: &mut Caller, stdio: &StdioPlan, connections: &mut Connections, streams: &mut Streams) -> Result<bool> {
+fn connect(
+    caller: &mut Caller,
+    stdio: &StdioPlan,
+    connections: &mut Connections,
+    streams: &mut Streams,
+) -> Result<bool> {
     match caller {
         Caller::Nobody => Ok(false),
         Caller::Foreground => {

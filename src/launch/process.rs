@@ -30,7 +30,7 @@ impl Signals {
     }
 
     /// The number of the next one that has come.
-    pub fn next(&mut self) -> Result<Option<i32>> {
+    pub fn take(&mut self) -> Result<Option<i32>> {
         let info = self.fd.read_signal().context(|| "read a signal".into())?;
         Ok(info.map(|i| i.ssi_signo as i32))
     }

@@ -50,7 +50,7 @@ pub fn wait(
         for token in poller.wait(Some(until))? {
             match token {
                 Token::Signals => {
-                    while let Some(number) = signals.next()? {
+                    while let Some(number) = signals.take()? {
                         if matches!(number, libc::SIGTERM | libc::SIGINT) {
                             status.finished = Stamp::now();
                             return Ok(false);
@@ -58,11 +58,9 @@ pub fn wait(
                     }
                 }
                 Token::Listener => connections.accept()?,
-                Token::Connection(id) => {
-                    if stopped(id, connections) {
-                        status.stopped_by_hand = true;
-                        return Ok(false);
-                    }
+                Token::Connection(id) if stopped(id, connections) => {
+                    status.stopped_by_hand = true;
+                    return Ok(false);
                 }
                 _ => {}
             }

@@ -186,7 +186,7 @@ impl Supervisor<'_> {
     }
 
     fn handle_signals(&mut self, interrupts: &mut u32) -> Result<()> {
-        while let Some(number) = self.signals.next()? {
+        while let Some(number) = self.signals.take()? {
             let terminal = self.master.is_some();
             match number {
                 libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH => {}

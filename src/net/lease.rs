@@ -247,8 +247,8 @@ mod tests {
         };
         write(&lock, &paths, &lease).unwrap();
         std::fs::write(folder(&paths, &lease.network).join("10.9.0.3"), "cut sho").unwrap();
-        assert_eq!(all(&paths, &lease.network).unwrap(), [lease.clone()]);
-        assert_eq!(networks(&paths).unwrap(), [lease.network.clone()]);
+        assert_eq!(all(&paths, &lease.network).unwrap(), std::slice::from_ref(&lease));
+        assert_eq!(networks(&paths).unwrap(), std::slice::from_ref(&lease.network));
         remove(&lock, &paths, &lease).unwrap();
         remove(&lock, &paths, &lease).unwrap();
         assert!(all(&paths, &lease.network).unwrap().is_empty());

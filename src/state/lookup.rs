@@ -66,7 +66,7 @@ pub fn all(paths: &Paths) -> Result<(Vec<Container>, Vec<Error>)> {
             Err(e) => damaged.push(e),
         }
     }
-    found.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+    found.sort_by_key(|c| std::cmp::Reverse(c.record.created));
     Ok((found, damaged))
 }
 

@@ -75,10 +75,8 @@ pub fn resolve(flags: ContainerFlags, request: &mut Request, env: &Env, notes: &
     if lifecycle.remove_image {
         notes.unsupported("--rmi is not carried out: run 'hardrun rmi' afterwards");
     }
-    if restarts.is_some() {
-        if lifecycle.remove {
-            return Err(Error::runner("conflicting options: cannot specify both --restart and --rm"));
-        }
+    if restarts.is_some() && lifecycle.remove {
+        return Err(Error::runner("conflicting options: cannot specify both --restart and --rm"));
     }
     Ok(())
 }
