@@ -5,28 +5,35 @@ mod audit_log;
 mod commit;
 mod completions;
 mod confirm;
+mod context;
 mod cp;
 mod create;
 mod deferred;
 mod diff;
 mod doctor;
 mod each;
+mod elsewhere;
 mod exec;
 mod explain;
 mod export;
 pub mod flags;
+mod globals;
 mod help;
 mod history;
 mod image;
 mod images;
 mod import;
+mod info;
+mod inspect;
 mod load;
 mod login;
 mod logout;
 mod man;
 mod network;
+mod port;
 mod prepare;
 mod preset;
+mod ps;
 mod pull;
 mod push;
 mod registry_flags;
@@ -80,6 +87,12 @@ enum Verb {
     Run(Box<Deferred<run::RunArgs>>),
     /// Create a container without starting it
     Create(Box<Deferred<create::Args>>),
+    /// List containers
+    Ps(Deferred<ps::Args>),
+    /// Show what is known of containers, images, networks and volumes, as JSON
+    Inspect(Deferred<inspect::Args>),
+    /// Show where a container's ports are published
+    Port(Deferred<port::Args>),
     /// Start containers
     Start(Deferred<start::Args>),
     /// Attach to a running container
@@ -160,6 +173,10 @@ enum Verb {
     Man(Deferred<man::Args>),
     /// Print a shell completion script
     Completions(Deferred<completions::Args>),
+    /// Show the contexts: this host is the only one
+    Context(Deferred<context::Args>),
+    /// Show what this host and hardrun on it are
+    Info(Deferred<info::Args>),
     /// Print version information
     Version(Deferred<version::Args>),
 }
@@ -184,7 +201,7 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::exec::EXEC_ARGUMENT) {
         return ExitCode::from(crate::launch::exec::main());
     }
-    match from_words(words::normalise(std::env::args_os().collect())) {
+    match from_words(std::env::args_os().collect()) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             crate::ui::error(&e);
@@ -195,30 +212,36 @@ pub fn main() -> ExitCode {
 
 /// `argv` with the program's name first.
 fn from_words(argv: Vec<OsString>) -> Result<u8> {
-    // `hardrun --version` needs no verb.
-    let words: Vec<&std::ffi::OsStr> = argv.iter().skip(1).map(|w| w.as_os_str()).collect();
-    let after_root = match words.as_slice() {
-        [root, _, rest @ ..] if *root == "--root" => rest,
-        [root, rest @ ..] if root.as_encoded_bytes().starts_with(b"--root=") => rest,
-        all => all,
-    };
-    if let [word] = after_root
-        && (*word == "--version" || *word == "-v")
-    {
-        return print_line(&version::line());
+    let (globals, called) = globals::take(argv)?;
+    let verb = words::verb_words(&called);
+    if verb.is_none() && globals.asks_for_version() {
+        return print_line(&version::line(words::program(&called)));
     }
+    globals.apply()?;
+    if let Some((first, second)) = &verb {
+        if let Some(error) = elsewhere::answer(first, &format!("{} {first}", words::program(&called))) {
+            return Err(error);
+        }
+        let asks_for_list = second.as_deref().is_none_or(|w| matches!(w, "--help" | "-h"));
+        if let Some(group) = words::group(first)
+            && asks_for_list
+        {
+            return print_group(words::program(&called), first, &group);
+        }
+    }
+    let argv = words::normalise(called.clone());
     let cli = match Cli::try_parse_from(&argv) {
         Ok(cli) => cli,
         Err(e) if !e.use_stderr() || e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return print_line(e.render().to_string().trim_end());
         }
-        Err(e) => return Err(usage::translate(&e, &words::verb_of(&argv))),
+        Err(e) => return Err(usage::of_call(&e, &called, &argv)),
     };
     let ctx = Context { paths: Paths::new(cli.root.as_deref()) };
     if let Some(args) = cli.verb.run_words()
         && args.wants_help()
     {
-        return print_help(&words::verb_of(&argv));
+        return print_help(&words::verb_of(&called));
     }
     cli.verb.run(&ctx)
 }
@@ -240,6 +263,9 @@ impl Verb {
         match self {
             Verb::Run(args) => run::run(args.0, ctx),
             Verb::Create(args) => create::run(args.0, ctx),
+            Verb::Ps(args) => ps::run(args.0, ctx),
+            Verb::Inspect(args) => inspect::run(args.0, ctx),
+            Verb::Port(args) => port::run(args.0, ctx),
             Verb::Start(args) => start::run(args.0, ctx),
             Verb::Attach(args) => attach::run(args.0, ctx),
             Verb::Exec(args) => exec::run(args.0, ctx),
@@ -280,6 +306,8 @@ impl Verb {
             Verb::AuditLog(args) => audit_log::run(args.0, ctx),
             Verb::Man(args) => man::run(args.0, ctx),
             Verb::Completions(args) => completions::run(args.0, ctx),
+            Verb::Context(args) => context::run(args.0, ctx),
+            Verb::Info(args) => info::run(args.0, ctx),
             Verb::Version(args) => version::run(args.0, ctx),
         }
     }
@@ -292,6 +320,19 @@ fn print_help(verb: &str) -> Result<u8> {
     let name = verb.rsplit(' ').next().unwrap_or_default();
     let sub = command.find_subcommand(name).ok_or_else(|| Error::verb(format!("{verb} has no help")))?;
     print_line(help::render(sub, verb, help::width()).trim_end())
+}
+
+/// The verbs of a group of docker's that is only a group.
+fn print_group(program: &str, name: &str, verbs: &[(&str, &str)]) -> Result<u8> {
+    let table = command();
+    let mut out = format!("Usage:  {program} {name} COMMAND\n\nCommands:\n");
+    for (word, verb) in verbs {
+        let verb = verb.split(' ').next().unwrap_or_default();
+        let about = table.find_subcommand(verb).and_then(|c| c.get_about()).map(ToString::to_string);
+        out.push_str(&format!("  {word:<11} {}\n", about.unwrap_or_default()));
+    }
+    out.push_str(&format!("\nRun '{program} {name} COMMAND --help' for more information on a command."));
+    print_line(&out)
 }
 
 /// A verb's answer and a line break.

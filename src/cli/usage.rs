@@ -1,7 +1,69 @@
 //! clap's errors in docker's words and with docker's exit codes.
 
+use super::words;
 use crate::error::{Error, Kind};
+use clap::ArgAction;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::ffi::OsString;
+
+/// Turn the parse error of a whole command line into ours: `called` as it was typed, `argv` with the verb in one word.
+pub fn of_call(error: &clap::Error, called: &[OsString], argv: &[OsString]) -> Error {
+    let verb = words::verb_of(called);
+    let wrong_number = match error.kind() {
+        ErrorKind::UnknownArgument => !text(error, ContextKind::InvalidArg).unwrap_or_default().starts_with('-'),
+        ErrorKind::MissingRequiredArgument => true,
+        ErrorKind::TooManyValues => true,
+        _ => false,
+    };
+    if let Some(arity) = wrong_number.then(|| arity(argv)).flatten() {
+        return Error::new(Kind::UsageClient, format!("'{verb}' {arity}")).hint(format!("See '{verb} --help'."));
+    }
+    if let Some((group, Some(word))) = words::verb_words(called)
+        && error.kind() == ErrorKind::InvalidSubcommand
+        && words::group(&group).is_some()
+    {
+        let message = format!("unknown command: {verb} {word}");
+        return Error::new(Kind::UsageClient, message).hint(format!("See '{verb} --help'."));
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some((help, Some(topic))) = words::verb_words(called)
+        && help == "help"
+    {
+        return Error::verb(format!("unknown help topic: {topic}"));
+    }
+    translate(error, &verb)
+}
+
+/// How many arguments the verb takes, in docker's words. `None`: a verb's positional arguments are words of its own.
+fn arity(argv: &[OsString]) -> Option<String> {
+    let mut table = super::command();
+    table.build();
+    let (first, second) = words::verb_words(argv)?;
+    let verb = table.find_subcommand(&first)?;
+    let verb = second.and_then(|word| verb.find_subcommand(&word)).unwrap_or(verb);
+    if verb.has_subcommands() {
+        return None;
+    }
+    let (mut least, mut most) = (0usize, Some(0usize));
+    for positional in verb.get_positionals() {
+        let number = positional.get_num_args().unwrap_or(1.into());
+        let many = matches!(positional.get_action(), ArgAction::Append) || number.max_values() > 1;
+        most = if many { None } else { most.map(|n| n + 1) };
+        least += usize::from(positional.is_required_set());
+    }
+    Some(required(least, most))
+}
+
+fn required(least: usize, most: Option<usize>) -> String {
+    let arguments = |n: usize| if n == 1 { "1 argument".to_owned() } else { format!("{n} arguments") };
+    match (least, most) {
+        (0, Some(0)) => "accepts no arguments".into(),
+        (0, Some(most)) => format!("requires at most {}", arguments(most)),
+        (least, None) => format!("requires at least {}", arguments(least)),
+        (least, Some(most)) if least == most => format!("requires {}", arguments(least)),
+        (least, Some(most)) => format!("requires at least {least} and at most {}", arguments(most)),
+    }
+}
 
 /// Turn a parse error into ours. `verb` is what was being parsed: `hardrun`, `hardrun run`.
 pub fn translate(error: &clap::Error, verb: &str) -> Error {
@@ -99,5 +161,41 @@ mod tests {
         assert_eq!(said(&["h", "pull", "x"]).0, 1);
         let (code, message, _) = said(&["h", "tag"]);
         assert_eq!((code, message.as_str()), (1, "'hardrun' requires more arguments: <source> <target>"));
+    }
+
+    fn said_of(line: &str) -> (u8, String) {
+        let called: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let argv = words::normalise(called.clone());
+        let error = match <super::super::Cli as clap::Parser>::try_parse_from(&argv) {
+            Ok(_) => panic!("{line} can be parsed"),
+            Err(error) => of_call(&error, &called, &argv),
+        };
+        (error.kind.exit_code(), error.message)
+    }
+
+    #[test]
+    fn numbers_of_arguments_in_dockers_words() {
+        for (line, wanted) in [
+            ("docker rm", "'docker rm' requires at least 1 argument"),
+            ("docker container rm", "'docker container rm' requires at least 1 argument"),
+            ("hardrun ps x", "'hardrun ps' accepts no arguments"),
+            ("docker images a b", "'docker images' requires at most 1 argument"),
+            ("docker tag x", "'docker tag' requires 2 arguments"),
+            ("docker rename x", "'docker rename' requires 2 arguments"),
+            ("docker port", "'docker port' requires at least 1 and at most 2 arguments"),
+            ("docker history", "'docker history' requires 1 argument"),
+            ("docker network connect x", "'docker network connect' requires 2 arguments"),
+            ("docker network create", "'docker network create' requires 1 argument"),
+            ("docker volume ls x", "'docker volume ls' accepts no arguments"),
+            ("docker volume rm", "'docker volume rm' requires at least 1 argument"),
+            ("docker image rm", "'docker image rm' requires at least 1 argument"),
+            ("docker nosuch", "unknown command: docker nosuch"),
+            ("docker container nosuch", "unknown command: docker container nosuch"),
+            ("docker image nosuch", "unknown command: docker image nosuch"),
+        ] {
+            assert_eq!(said_of(line), (1, wanted.to_owned()), "{line}");
+        }
+        assert_eq!(said_of("docker ps --nosuch"), (125, "unknown flag: --nosuch".to_owned()));
+        assert_eq!(said_of("docker ps -n many").0, 125);
     }
 }

@@ -1,10 +1,10 @@
 //! `hardrun version`, `hardrun --version`
 
 use super::Context;
-use crate::error::{Error, Result};
-
-/// Of libcontainer, as it is built in.
-pub const LIBCONTAINER: &str = "0.7.0";
+use crate::error::{Error, Kind, Result};
+use crate::observe::format::{Missing, Options, Purpose, Template, Value};
+use crate::observe::host::{self, API, LIBCONTAINER, VERSION, arch};
+use crate::ui;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -14,79 +14,101 @@ pub struct Args {
 }
 
 pub fn run(args: Args, _ctx: &Context) -> Result<u8> {
-    let text = match args.format.as_deref() {
-        None | Some("") => plain(),
-        Some("json") => json().to_string(),
-        Some(template) => field(template)?,
-    };
-    super::print_line(&text)
+    match args.format.as_deref() {
+        None | Some("") => {
+            ui::stdout(&plain())?;
+            Ok(0)
+        }
+        Some(format) => template(format, "version")?.show(&host::version()),
+    }
 }
 
-/// One line: what `--version` says.
-pub fn line() -> String {
-    format!("hardrun version {}, libcontainer {LIBCONTAINER}", env!("CARGO_PKG_VERSION"))
+/// One line: what `--version` says. Under docker's name in docker's form, for scripts cut it into words; the numbers are
+/// hardrun's own.
+pub fn line(program: &str) -> String {
+    match program {
+        "docker" => format!("Docker version {VERSION}, build hardrun"),
+        _ => format!("hardrun version {VERSION}, libcontainer {LIBCONTAINER}"),
+    }
 }
 
 fn plain() -> String {
-    let version = env!("CARGO_PKG_VERSION");
+    let arch = arch();
     format!(
-        "hardrun:\n Version:       {version}\n libcontainer:  {LIBCONTAINER}\n OS/Arch:       linux/{}\n\nThere is no \
-         daemon: client and server are this program.",
-        arch()
+        "Client:\n Version:           {VERSION}\n API version:       {API}\n OS/Arch:           linux/{arch}\n Context:           \
+         default\n\nServer: hardrun, without a daemon\n Engine:\n  Version:          {VERSION}\n  API version:      {API} (minimum \
+         version {API})\n  OS/Arch:          linux/{arch}\n libcontainer:\n  Version:          {LIBCONTAINER}\n"
     )
 }
 
-/// The names that scripts ask docker for, on both sides.
-fn json() -> serde_json::Value {
-    let side = serde_json::json!({
-        "Version": env!("CARGO_PKG_VERSION"),
-        "Os": "linux",
-        "Arch": arch(),
-        "Libcontainer": LIBCONTAINER,
-    });
-    serde_json::json!({ "Client": side, "Server": side })
+/// A `--format` over one thing.
+pub struct OneOff {
+    template: Template,
+    /// Of the template, in Go's errors.
+    name: &'static str,
 }
 
-/// `{{.Server.Version}}`: one field, which has to exist.
-fn field(template: &str) -> Result<String> {
-    let path = template.trim().strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).map(str::trim);
-    let path = path.and_then(|p| p.strip_prefix('.'));
-    let wrong = || {
-        Error::verb(format!("--format {template:?}: no such field"))
-            .hint("json, or one of {{.Server.Version}}, {{.Server.Os}}, {{.Server.Arch}} and the same of .Client")
-    };
-    let mut at = json();
-    for name in path.ok_or_else(wrong)?.split('.') {
-        at = at.get_mut(name).map(serde_json::Value::take).ok_or_else(wrong)?;
-    }
-    Ok(at.as_str().map_or_else(|| at.to_string(), str::to_owned))
+/// # Errors
+/// A template that cannot be parsed, with docker's exit status, 64.
+pub fn template(format: &str, name: &'static str) -> Result<OneOff> {
+    let text = if format == "json" { "{{json .}}" } else { format };
+    let wrong = |e: String| Error::new(Kind::TemplateSyntax, format!("template parsing error: {}", named(&e, name)));
+    Ok(OneOff { template: Template::parse(text).map_err(wrong)?, name })
 }
 
-/// As Go and OCI images spell it.
-fn arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+impl OneOff {
+    /// Print what the value gives. As docker: an error ends an empty line.
+    pub fn show(&self, value: &Value) -> Result<u8> {
+        let options = Options { missing: Missing::Error, purpose: Purpose::Data, clean: ui::on_terminal() };
+        let typed = self.template.render(value, options);
+        // The names of JSON as well as Go's: `.Server.ApiVersion`.
+        match typed.or_else(|e| self.template.render(&value.raw(), options).map_err(|_| e)) {
+            Ok(text) => {
+                ui::stdout(&format!("{text}\n"))?;
+                Ok(0)
+            }
+            Err(e) => {
+                ui::stdout("\n")?;
+                Err(Error::verb(named(&e, self.name)))
+            }
+        }
     }
+}
+
+/// `template: :1:2: executing "" at …` with the template's name in it.
+fn named(error: &str, name: &str) -> String {
+    error.replacen("template: :", &format!("template: {name}:"), 1).replacen(
+        "executing \"\"",
+        &format!("executing {name:?}"),
+        1,
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn fields_exist_or_are_errors() {
-        assert_eq!(field("{{.Server.Version}}").unwrap(), env!("CARGO_PKG_VERSION"));
-        assert_eq!(field("{{ .Client.Os }}").unwrap(), "linux");
-        for bad in ["{{.Server.Nope}}", "x", "{{.}}", "{{Server}}"] {
-            assert_eq!(field(bad).unwrap_err().kind.exit_code(), 1, "{bad}");
-        }
+    fn shown(format: &str) -> Result<String, String> {
+        let one = template(format, "version").map_err(|e| e.message)?;
+        let options = Options { missing: Missing::Error, purpose: Purpose::Data, clean: false };
+        one.template.render(&host::version(), options).map_err(|e| named(&e, one.name))
     }
 
     #[test]
-    fn libcontainer_is_what_is_built_in() {
-        let lock = include_str!("../../Cargo.lock");
-        assert!(lock.contains(&format!("name = \"libcontainer\"\nversion = \"{LIBCONTAINER}\"")));
+    fn fields_exist_or_are_errors() {
+        assert_eq!(shown("{{.Server.Version}}").unwrap(), VERSION);
+        assert_eq!(shown("{{ .Client.Os }} {{.Client.APIVersion}}").unwrap(), format!("linux {API}"));
+        assert!(shown("json").unwrap().starts_with("{\"Client\":{\"Version\":"));
+        assert_eq!(
+            shown("{{.Nosuch}}").unwrap_err(),
+            "template: version:1:2: executing \"version\" at <.Nosuch>: can't evaluate field Nosuch in type system.versionInfo"
+        );
+        assert_eq!(template("{{", "version").err().unwrap().kind.exit_code(), 64);
+    }
+
+    #[test]
+    fn one_line_under_either_name() {
+        assert!(line("hardrun").starts_with(&format!("hardrun version {VERSION}")));
+        assert_eq!(line("docker"), format!("Docker version {VERSION}, build hardrun"));
     }
 }

@@ -1,10 +1,16 @@
 //! Docker's other spellings of a verb, before clap sees them: `container run`, `image ls`, `help run`.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 /// Management groups: group, its word, our verb.
 const GROUPS: &[(&str, &str, &str)] = &[
     ("container", "run", "run"),
+    ("container", "ls", "ps"),
+    ("container", "list", "ps"),
+    ("container", "ps", "ps"),
+    ("container", "inspect", "inspect --type=container"),
+    ("container", "port", "port"),
     ("container", "create", "create"),
     ("container", "start", "start"),
     ("container", "attach", "attach"),
@@ -24,8 +30,10 @@ const GROUPS: &[(&str, &str, &str)] = &[
     ("container", "commit", "commit"),
     ("container", "export", "export"),
     ("system", "start-all", "start-all"),
+    ("system", "info", "info"),
     ("image", "ls", "images"),
     ("image", "list", "images"),
+    ("image", "inspect", "inspect --type=image"),
     ("image", "pull", "pull"),
     ("image", "rm", "rmi"),
     ("image", "remove", "rmi"),
@@ -48,17 +56,48 @@ pub fn normalise(mut argv: Vec<OsString>) -> Vec<OsString> {
         return argv.into_iter().take(at + 1).chain([OsString::from("--help")]).collect();
     }
     if let Some((_, _, verb)) = GROUPS.iter().find(|(group, word, _)| argv[at] == *group && second == *word) {
-        argv.splice(at..=at + 1, [OsString::from(verb)]);
+        argv.splice(at..=at + 1, verb.split(' ').map(OsString::from));
     }
     argv
 }
 
-/// `hardrun run` for messages.
+/// Under which of its two names the program was called.
+pub fn program(argv: &[OsString]) -> &'static str {
+    let name = argv.first().map(Path::new).and_then(Path::file_name);
+    if name == Some(OsStr::new("docker")) { "docker" } else { "hardrun" }
+}
+
+/// `hardrun run`, `docker container rm` for messages: the words as they were called.
 pub fn verb_of(argv: &[OsString]) -> String {
-    match verb_at(argv).map(|at| argv[at].to_string_lossy()) {
-        Some(word) if super::command().get_subcommands().any(|s| s.get_name() == word) => format!("hardrun {word}"),
-        _ => "hardrun".to_owned(),
+    let program = program(argv);
+    let Some(at) = verb_at(argv) else { return program.to_owned() };
+    let word = |at: usize| argv.get(at).map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+    let (first, second) = (word(at), word(at + 1));
+    let table = super::command();
+    let sub = table.find_subcommand(&first);
+    let mut built = sub.cloned();
+    let nested = built.as_mut().is_some_and(|sub| {
+        sub.build();
+        sub.find_subcommand(&second).is_some()
+    });
+    if nested || GROUPS.iter().any(|(group, verb, _)| *group == first && *verb == second) {
+        return format!("{program} {first} {second}");
     }
+    let is_group = GROUPS.iter().any(|(group, ..)| *group == first);
+    if sub.is_some() || is_group { format!("{program} {first}") } else { program.to_owned() }
+}
+
+/// The verb, and the word behind it where there is one.
+pub fn verb_words(argv: &[OsString]) -> Option<(String, Option<String>)> {
+    let at = verb_at(argv)?;
+    let word = |at: usize| argv.get(at).map(|w| w.to_string_lossy().into_owned());
+    Some((word(at)?, word(at + 1)))
+}
+
+/// What is in a group that is no verb itself, with the verbs that its words stand for.
+pub fn group(name: &str) -> Option<Vec<(&'static str, &'static str)>> {
+    let words: Vec<_> = GROUPS.iter().filter(|(g, ..)| *g == name).map(|(_, word, verb)| (*word, *verb)).collect();
+    (!words.is_empty() && matches!(name, "container" | "system")).then_some(words)
 }
 
 /// Where the verb stands: the first word that is no option of hardrun's own.
@@ -93,6 +132,8 @@ mod tests {
         assert_eq!(after("h --root=/x image rm a"), "h --root=/x rmi a");
         assert_eq!(after("h run container run"), "h run container run");
         assert_eq!(after("h image nope"), "h image nope");
+        assert_eq!(after("h container inspect a"), "h inspect --type=container a");
+        assert_eq!(after("h system info"), "h info");
         assert_eq!(after("h"), "h");
     }
 
@@ -110,5 +151,9 @@ mod tests {
         assert_eq!(verb("h --root /x run --nope"), "hardrun run");
         assert_eq!(verb("h nope"), "hardrun");
         assert_eq!(verb("h --nope"), "hardrun");
+        assert_eq!(verb("/usr/bin/docker container rm x"), "docker container rm");
+        assert_eq!(verb("docker network connect x"), "docker network connect");
+        assert_eq!(verb("docker container nosuch"), "docker container");
+        assert_eq!(verb("docker rm rm"), "docker rm");
     }
 }

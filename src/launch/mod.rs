@@ -36,5 +36,5 @@ pub use front::{run, start};
 pub use handoff::Handoff;
 pub use launcher::{LAUNCH_ARGUMENT, main as launch};
 pub use network::alive;
-pub use process::Signals;
+pub use process::{Signals, start_time as process_started};
 pub use remove::{Swept, remove, sweep};

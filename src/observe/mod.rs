@@ -2,8 +2,13 @@
 
 pub mod filter;
 pub mod format;
+pub mod host;
 pub mod human;
+pub mod inspect;
 pub mod logs;
 pub mod moment;
+pub mod mounts;
+pub mod ps;
 pub mod shape;
+pub mod sizes;
 pub mod watch;

@@ -153,3 +153,9 @@ pub fn kill(pid: i32, signal: i32) {
     // SAFETY: plain integers.
     unsafe { libc::kill(pid, signal) };
 }
+
+/// Set a variable of our own environment. Only for the first steps of the program, before there is a second thread.
+pub fn set_variable(name: &str, value: &std::ffi::OsStr) {
+    // SAFETY: the caller is the only thread: nobody reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+}

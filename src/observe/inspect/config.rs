@@ -1,0 +1,63 @@
+//! What a container was made with: docker's `Config`.
+
+use crate::plan::{HealthPlan, Source};
+use crate::state::Record;
+use serde_json::{Map, Value, json};
+
+pub fn config(record: &Record) -> Value {
+    let (draft, words) = (&record.plan.draft, &record.words);
+    let stdio = &draft.stdio;
+    let set = |keys: &[String]| -> Value { keys.iter().map(|k| (k.clone(), json!({}))).collect::<Map<_, _>>().into() };
+    let mut config_env: Vec<_> =
+        draft.process.env.iter().filter(|e| matches!(e.source, Source::Flag(_) | Source::Image)).collect();
+    // The user's home, which nobody set: docker finds it at the start as well, and does not list it.
+    config_env.pop_if(|e| e.source == Source::Image && e.value.starts_with("HOME="));
+    let env: Vec<&str> = config_env.iter().map(|e| e.value.as_str()).collect();
+    let mut config = json!({
+        "Hostname": draft.hostname.value,
+        "Domainname": draft.domainname.as_ref().map(|d| d.value.as_str()).unwrap_or_default(),
+        "User": words.user,
+        "AttachStdin": stdio.attach_stdin,
+        "AttachStdout": stdio.attach_stdout,
+        "AttachStderr": stdio.attach_stderr,
+        "Tty": stdio.tty,
+        "OpenStdin": stdio.interactive,
+        "StdinOnce": stdio.interactive && stdio.attach_stdin,
+        "Env": if env.is_empty() { Value::Null } else { json!(env) },
+        "Cmd": words.cmd,
+        "Image": draft.image.reference,
+        "Volumes": if words.volumes.is_empty() { Value::Null } else { set(&words.volumes) },
+        "WorkingDir": words.workdir,
+        "Entrypoint": words.entrypoint,
+        "OnBuild": if words.on_build.is_empty() { Value::Null } else { json!(words.on_build) },
+        "Labels": draft.labels,
+    });
+    if !words.exposed.is_empty() {
+        config["ExposedPorts"] = set(&words.exposed);
+    }
+    if let Some(health) = &draft.health {
+        config["Healthcheck"] = healthcheck(&health.value);
+    }
+    if !words.mac_address.is_empty() {
+        config["MacAddress"] = json!(words.mac_address);
+    }
+    if let Some(signal) = &words.stop_signal {
+        config["StopSignal"] = json!(signal);
+    }
+    if let Some(seconds) = words.stop_timeout {
+        config["StopTimeout"] = json!(seconds);
+    }
+    config
+}
+
+/// Nanoseconds, as docker has them; every value is the one that is in force.
+fn healthcheck(health: &HealthPlan) -> Value {
+    json!({
+        "Test": health.test,
+        "Interval": health.interval,
+        "Timeout": health.timeout,
+        "StartPeriod": health.start_period,
+        "StartInterval": health.start_interval,
+        "Retries": health.retries,
+    })
+}
