@@ -82,7 +82,9 @@ impl Host {
     /// The network's addresses: chosen now if they never were, or if another took them while nobody used the network.
     fn settle(&self, lock: &Lock, network: &Network) -> Result<Network> {
         let mut network = network.clone();
-        let mut used = self.links.occupied().context(|| attempt(&network))?;
+        // The bridge may be there though nothing is known of it, where the run state was deleted under running containers.
+        let own = self.links.index(&network.bridge()).context(|| attempt(&network))?;
+        let used = self.links.occupied(own).context(|| attempt(&network))?;
         let meets = |network: &Network, used: &[Prefix]| {
             network.ipam.iter().find_map(|c| used.iter().find(|u| u.overlaps(&c.subnet) && u.length() > 0).copied())
         };
@@ -99,11 +101,10 @@ impl Host {
         }
         if network.config(true).is_none() || (network.enable_ipv6 && network.config(false).is_none()) {
             let store = Store::new(&self.paths);
-            used.extend(store.claimed(&network.id)?);
             if network.created.is_zero() {
                 network.created = crate::state::Stamp::now();
             }
-            Store::choose(&mut network, &used)?;
+            store.choose_beside(&mut network, &used)?;
             store.write(lock, &network)?;
         }
         Ok(network)

@@ -194,13 +194,17 @@ impl Links {
         Ok(self.0.ask(&b)?.iter().filter_map(|a| parse_link(&a.body)).collect())
     }
 
-    /// Networks that the host has an address in or a route to, default routes left out.
-    pub fn occupied(&self) -> io::Result<Vec<Prefix>> {
+    /// Networks that the host has an address in or a route to, default routes left out. Those of the interface `but` are
+    /// not looked at.
+    pub fn occupied(&self, but: Option<u32>) -> io::Result<Vec<Prefix>> {
         let mut found = Vec::new();
         let mut b = Batch::new();
         b.message(RTM_GETADDR, NLM_F_DUMP, &[0u8; 8]);
         for answer in self.0.ask(&b)? {
             let (Some(header), Some(attributes)) = (answer.body.get(..8), answer.body.get(8..)) else { continue };
+            if but.is_some() && header[4..8].try_into().ok().map(u32::from_ne_bytes) == but {
+                continue;
+            }
             let ip = wire::find(attributes, 2).or_else(|| wire::find(attributes, 1)).and_then(address);
             found.extend(ip.map(|ip| Prefix::new(ip, header[1])));
         }
@@ -208,6 +212,11 @@ impl Links {
         b.message(RTM_GETROUTE, NLM_F_DUMP, &[0u8; 12]);
         for answer in self.0.ask(&b)? {
             let (Some(header), Some(attributes)) = (answer.body.get(..12), answer.body.get(12..)) else { continue };
+            // The interface that it leads out of (RTA_OIF).
+            let out = wire::find(attributes, 4).and_then(|v| v.try_into().ok()).map(u32::from_ne_bytes);
+            if but.is_some() && out == but {
+                continue;
+            }
             let ip = wire::find(attributes, 1).and_then(address);
             found.extend(ip.filter(|_| header[1] > 0).map(|ip| Prefix::new(ip, header[1])));
         }

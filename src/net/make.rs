@@ -3,7 +3,7 @@
 use super::bridge::Host;
 use super::lease;
 use super::prefix::Prefix;
-use super::store::{BUILT_IN, IpamConfig, Lock, Network, Store};
+use super::store::{BUILT_IN, Claims, IpamConfig, Lock, Network, Store};
 use super::sweep;
 use crate::error::{Context as _, Error, Result};
 use crate::plan::draft::new_id;
@@ -65,13 +65,13 @@ pub fn create(paths: &Paths, wanted: Wanted) -> Result<Network> {
     if store.list()?.iter().any(|n| n.name == network.name) {
         return Err(Error::verb(format!("network with name {} already exists", network.name)));
     }
-    let mut used = Host::open(paths)?.links.occupied().verb_context(|| "look at the host's addresses".into())?;
-    used.extend(store.claimed(&network.id)?);
+    let host = Host::open(paths)?.links.occupied(None).verb_context(|| "look at the host's addresses".into())?;
+    let used = [&host[..], &store.claimed(&network.id, Claims::All)?].concat();
     if let Some(other) = network.ipam.iter().find_map(|c| used.iter().find(|u| u.overlaps(&c.subnet))) {
         return Err(Error::verb("Pool overlaps with other one on this address space")
             .hint(format!("{other} is in use by the host or another network")));
     }
-    Store::choose(&mut network, &used)?;
+    store.choose_beside(&mut network, &host)?;
     store.write(&lock, &network)?;
     Ok(network)
 }

@@ -254,6 +254,14 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// As [`Store::choose`], beside what the host uses and what networks claim that may not be up now. Where no range is
+    /// left, default bridges of other roots give way that are not up: they choose another when they come up.
+    pub fn choose_beside(&self, network: &mut Network, host: &[Prefix]) -> Result<()> {
+        let used = |claims| Ok::<_, Error>([host, &self.claimed(&network.id, claims)?].concat());
+        let (all, lasting) = (used(Claims::All)?, used(Claims::Lasting)?);
+        Self::choose(network, &all).or_else(|_| Self::choose(network, &lasting))
+    }
+
     /// Write a network. The lock is held by the caller.
     pub fn write(&self, _lock: &Lock, network: &Network) -> Result<()> {
         let path = self.file(&network.name);
@@ -279,7 +287,7 @@ impl<'a> Store<'a> {
     }
 
     /// Networks of every root but this one network: also those whose bridge is not there now.
-    pub fn claimed(&self, but: &str) -> Result<Vec<Prefix>> {
+    pub fn claimed(&self, but: &str, which: Claims) -> Result<Vec<Prefix>> {
         let mut all: Vec<Prefix> = Vec::new();
         for network in self.list()?.iter().filter(|n| n.id != but) {
             all.extend(network.ipam.iter().map(|c| c.subnet));
@@ -294,13 +302,24 @@ impl<'a> Store<'a> {
             let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
             let mut lines = text.lines();
             // A root that was deleted takes its claims along.
-            let stands = lines.next().is_some_and(|path| Path::new(path).exists());
+            let default = format!("{BRIDGE}.json");
+            let stands = lines.next().map(Path::new).is_some_and(|path| {
+                path.exists() && (which == Claims::All || path.file_name().is_none_or(|n| n != default.as_str()))
+            });
             if stands && entry.file_name().to_string_lossy() != but {
                 all.extend(lines.filter_map(|l| l.parse::<Prefix>().ok()));
             }
         }
         Ok(all)
     }
+}
+
+/// Whose claims count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claims {
+    All,
+    /// But those of other roots' default bridges, which are no promise to anybody.
+    Lasting,
 }
 
 /// Where what belongs to running containers' networks is kept.
@@ -420,7 +439,7 @@ mod tests {
         assert!(store.get("a").unwrap_err().message.contains("ambiguous"));
         assert_eq!(a.ipam[0].gateway.to_string(), "172.18.0.1");
         assert!(a.ipam[1].subnet.to_string().starts_with("fda1:"));
-        assert!(store.claimed(&a.id).unwrap().contains(&b.ipam[0].subnet));
+        assert!(store.claimed(&a.id, Claims::All).unwrap().contains(&b.ipam[0].subnet));
         store.remove(&lock, &a).unwrap();
         store.remove(&lock, &b).unwrap();
         assert!(store.find("front").unwrap().is_none());
