@@ -7,7 +7,7 @@ use crate::{cases, check, check_eq};
 cases!("flags":
     cidfile, env_file_and_env, users, groups, workdir, hostname_and_hosts, entrypoint, tmpfs, mounts, read_only_root,
     relative_and_spaced_binds, missing_bind_sources, bunched_and_equals_forms, words_after_the_image, labels_and_name,
-    pull_never_and_platform, umask_and_unsetenv, timeout, not_yet,
+    pull_never_and_platform, umask_and_unsetenv, timeout,
 );
 
 /// stdout of the same script is the same under hardrun and docker.
@@ -83,7 +83,12 @@ fn hostname_and_hosts(env: &Env) -> Outcome {
     let lines: Vec<&str> = out.lines().collect();
     check!(lines.len() == 2 && lines[0] == lines[1] && lines[0].len() == 12, "{out:?}");
     let flags = ["--dns", "192.0.2.1", "--dns-search", "example.test", "--dns-option", "ndots:3"];
-    let out = env.sh(&flags, "cat /etc/resolv.conf")?.ok()?.out();
+    // On the default bridge hardrun answers itself, and asks those: they are in the file where there is no such network.
+    let here = env.sh(&flags, "cat /etc/resolv.conf")?.ok()?.out();
+    for want in ["nameserver 127.0.0.11", "search example.test", "options ndots:3"] {
+        check!(here.contains(want), "{want}: {here:?}");
+    }
+    let out = env.sh(&[&flags[..], &["--network", "none"]].concat(), "cat /etc/resolv.conf")?.ok()?.out();
     for want in ["nameserver 192.0.2.1", "search example.test", "options ndots:3"] {
         check!(out.contains(want), "{want}: {out:?}");
     }
@@ -231,26 +236,5 @@ fn umask_and_unsetenv(env: &Env) -> Outcome {
 fn timeout(env: &Env) -> Outcome {
     let out = env.verb(&["run", "--rm", "--timeout", "1", "busybox", "sleep", "30"]).limit(20).go()?;
     check!(out.code != 0 && out.took.as_secs() < 10, "{}", out.told());
-    Ok(())
-}
-
-fn not_yet(env: &Env) -> Outcome {
-    for flags in [
-        &["-d"][..],
-        &["--restart", "on-failure:2"],
-        &["-p", "127.0.0.1:8080:80"],
-        &["--network", "bridge"],
-        &["--health-cmd", "true"],
-    ] {
-        let flags: Vec<&str> = flags.iter().copied().filter(|f| *f != "--rm").collect();
-        let out = env.verb(&["run"]).args(&flags).args(["busybox", "true"]).go()?.exits(125)?;
-        let named = flags[0].split("-cmd").next().unwrap_or(flags[0]);
-        check!(out.err().contains(named), "the flag is not named\n{}", out.told());
-    }
-    // What is missing is said once, and nothing else is.
-    let out = env.verb(&["run", "--rm", "busybox", "true"]).go()?.ok()?;
-    check!(out.err().contains("loopback") && out.err().lines().count() == 1, "{}", out.told());
-    let out = env.verb(&["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
-    check_eq!(out.err(), "");
     Ok(())
 }

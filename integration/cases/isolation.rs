@@ -299,7 +299,8 @@ fn dev_is_minimal(env: &Env) -> Outcome {
 fn loopback_only_and_up(env: &Env) -> Outcome {
     let script = "ls /sys/class/net; (echo hello | nc -l -p 80 &) ; sleep 0.3; nc 127.0.0.1 80 < /dev/null";
     // A port below 1024 needs no capability inside.
-    env.sh(&["-u", "app"], script)?.ok()?.says("lo\nhello")?;
+    env.sh(&["-u", "app", "--network", "none"], script)?.ok()?.says("lo\nhello")?;
+    env.sh(&["-u", "app"], script)?.ok()?.says("eth0\nlo\nhello")?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod push;
 mod refusals;
 mod registry;
 mod robust;
+mod script;
 mod signals;
 mod stdio;
 mod store;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         cp::CASES,
         debian::CASES,
         robust::CASES,
+        script::CASES,
         compare::CASES,
         net::CASES,
         net::reach::CASES,

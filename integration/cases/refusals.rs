@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 cases!("refusals":
     every_rule_has_a_case, @alone every_rule_refuses_and_writes_nothing, @alone every_override_lets_pass,
-    @alone every_example_is_refused, @alone spelling_does_not_matter, several_findings_are_all_told, overrides_are_never_a_blanket,
+    @alone every_example_is_refused, exec_is_judged_too, @alone spelling_does_not_matter, several_findings_are_all_told, overrides_are_never_a_blanket,
     an_override_loosens_only_its_layer, the_log_tells_it_all,
 );
 
@@ -102,10 +102,16 @@ fn id(rule: &Value) -> &str {
     rule["id"].as_str().unwrap_or("without an id")
 }
 
+/// The rules about `exec`, which need a container that runs as another user than root.
+const EXEC: &[(&str, &[&str])] = &[
+    ("exec-privileged", &["exec --privileged NAME id", "exec --privileged -w / NAME id"]),
+    ("exec-root", &["exec -u root NAME id", "exec --user 0:0 NAME id", "exec -u 0 -i NAME id"]),
+];
+
 fn every_rule_has_a_case(env: &Env) -> Outcome {
     let rules = rules(env)?;
     let known: BTreeSet<&str> = rules.iter().map(id).collect();
-    let tried: BTreeSet<&str> = REFUSED.iter().map(|c| c.rule).collect();
+    let tried: BTreeSet<&str> = REFUSED.iter().map(|c| c.rule).chain(EXEC.iter().map(|e| e.0)).collect();
     check_eq!(known.difference(&tried).collect::<Vec<_>>(), Vec::<&&str>::new(), "rules without a case");
     check_eq!(tried.difference(&known).collect::<Vec<_>>(), Vec::<&&str>::new(), "cases without a rule");
     check!(known.len() >= 30);
@@ -279,7 +285,9 @@ fn every_example_is_refused(env: &Env) -> Outcome {
         let example = example.trim_start_matches("hardrun run ");
         // `--network ns:` is no network name of docker's, and the parser says so.
         let parsed = id(&rule) == "foreign-container";
-        if parsed || REFUSED.iter().any(|c| c.rule == id(&rule) && (c.parsed || impossible(c))) {
+        // Those of exec are tried where there is a container.
+        let of_exec = EXEC.iter().any(|e| e.0 == id(&rule));
+        if parsed || of_exec || REFUSED.iter().any(|c| c.rule == id(&rule) && (c.parsed || impossible(c))) {
             continue;
         }
         let out = run(env, &[], example)?;
@@ -288,6 +296,31 @@ fn every_example_is_refused(env: &Env) -> Outcome {
         }
     }
     if wrong.is_empty() { Ok(()) } else { fail(wrong.join("\n      ")) }
+}
+
+fn exec_is_judged_too(env: &Env) -> Outcome {
+    let name = "judged";
+    let held = env.hold(&["--name", name, "-u", "app", "--network", "none"])?;
+    for rule in rules(env)? {
+        let Some((_, lines)) = EXEC.iter().find(|e| e.0 == id(&rule)) else { continue };
+        let example = rule["example"].as_str().unwrap_or_default();
+        for line in lines.iter().copied().chain([example]) {
+            let words: Vec<&str> = line.split(' ').map(|w| if w == "NAME" { name } else { w }).collect();
+            let out = env.verb(&words).go()?.exits(125)?;
+            out.complains(&[id(&rule), &format!("--allow {}", id(&rule))])?.says("")?;
+        }
+        // With its reason it passes, as far as the container itself goes and no further.
+        let allow = format!("{}=the integration tests", id(&rule));
+        for line in *lines {
+            let words: Vec<&str> = line.split(' ').skip(1).map(|w| if w == "NAME" { name } else { w }).collect();
+            env.verb(&["exec", "--allow", &allow]).args(words).go()?.ok()?;
+        }
+    }
+    // The container's own user, and others that are not root, need none.
+    env.verb(&["exec", name, "id", "-u"]).go()?.ok()?.says("1000")?;
+    env.verb(&["exec", "-u", "nobody", name, "id", "-u"]).go()?.ok()?.says("65534")?;
+    held.end()?.ok()?;
+    Ok(())
 }
 
 fn spelling_does_not_matter(env: &Env) -> Outcome {

@@ -62,6 +62,10 @@ impl Fixtures {
     pub fn build(&self) -> Outcome<PathBuf> {
         self.get("build.tar")
     }
+    /// Debian with nginx, PostgreSQL and curl.
+    pub fn services(&self) -> Outcome<PathBuf> {
+        self.get("services.tar")
+    }
     /// A folder of packages for the Debian root: users, setuid files, a file capability.
     pub fn packages(&self) -> Outcome<PathBuf> {
         self.get("packages")

@@ -1,4 +1,5 @@
-//! What the machine holds before and after: mounts, processes, cgroups, files. A container that is gone leaves nothing.
+//! What the machine holds before and after: mounts, processes, cgroups, files, interfaces, rules, ranges of ids. A
+//! container that is gone leaves nothing.
 
 use super::{Outcome, fail, host};
 use std::collections::BTreeSet;
@@ -12,12 +13,24 @@ pub struct Picture {
     pub processes: BTreeSet<String>,
     pub cgroups: BTreeSet<String>,
     pub files: BTreeSet<String>,
+    pub interfaces: BTreeSet<String>,
+    /// Lines of the root's nftables tables; counters left out.
+    pub rules: BTreeSet<String>,
+    /// Ranges of host ids that somebody holds.
+    pub ids: BTreeSet<String>,
 }
 
 /// Files under `root` that are not meant to vanish: images, layers, caches, the log.
 const LASTING: &[&str] = &["images", "layers", "cache", "audit.log", "audit.lock"];
 
 impl Picture {
+    /// What is of one root alone, and says something while other cases run: names of its containers, and its rules.
+    pub fn of_root(root: &Path) -> BTreeSet<String> {
+        let folders = ["containers", "names", "volumes", "run/net"].map(|f| (f, files(&root.join(f))));
+        let files = folders.into_iter().flat_map(|(f, all)| all.into_iter().map(move |x| format!("{f}/{x}")));
+        files.chain(rules(root)).collect()
+    }
+
     pub fn take(root: &Path) -> Outcome<Picture> {
         let mounts = host::mounts(std::process::id() as i32)?.into_iter().map(|m| format!("{} {}", m.fstype, m.target));
         Ok(Picture {
@@ -25,6 +38,9 @@ impl Picture {
             processes: processes(),
             cgroups: cgroups(),
             files: files(root).into_iter().filter(|f| !LASTING.iter().any(|l| f.starts_with(l))).collect(),
+            interfaces: interfaces(),
+            rules: rules(root),
+            ids: ids_held(),
         })
     }
 
@@ -54,6 +70,9 @@ impl Picture {
         add("process", &self.processes, &now.processes);
         add("cgroup", &self.cgroups, &now.cgroups);
         add("file", &self.files, &now.files);
+        add("interface", &self.interfaces, &now.interfaces);
+        add("rule", &self.rules, &now.rules);
+        add("ids", &self.ids, &now.ids);
         new
     }
 }
@@ -72,6 +91,37 @@ fn processes() -> BTreeSet<String> {
             let elsewhere = std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok().is_some_and(|ns| Some(ns) != own);
             (name == "hardrun" || name == "hardrun-init" || elsewhere).then(|| format!("{pid} {name}"))
         })
+        .collect()
+}
+
+fn interfaces() -> BTreeSet<String> {
+    let entries = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What `nft` lists of the tables of one root. Where there is no nft there are no networks.
+fn rules(root: &Path) -> BTreeSet<String> {
+    let names = hardrun::net::names::Names::of(&hardrun::state::Paths::new(Some(root)));
+    let mut found = BTreeSet::new();
+    for family in ["inet", "bridge"] {
+        let listed = std::process::Command::new("nft").args(["-nn", "list", "table", family, &names.table]).output();
+        let text = listed.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+        found.extend(text.lines().filter(|l| !l.contains("counter")).map(|l| format!("{family} {}", l.trim())));
+    }
+    found
+}
+
+/// The files of the ranges that are locked now.
+fn ids_held() -> BTreeSet<String> {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let locked: BTreeSet<&str> = locks
+        .lines()
+        .filter_map(|l| l.split_whitespace().find(|w| w.matches(':').count() == 2)?.rsplit(':').next())
+        .collect();
+    let entries = std::fs::read_dir("/run/hardrun/ids").into_iter().flatten().flatten();
+    entries
+        .filter(|e| locked.contains(std::os::unix::fs::DirEntryExt::ino(e).to_string().as_str()))
+        .map(|e| e.file_name().to_string_lossy().into_owned())
         .collect()
 }
 
