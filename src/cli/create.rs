@@ -4,6 +4,7 @@ use super::Context;
 use super::prepare::{self, Prepared};
 use super::run::{self, RunArgs};
 use crate::error::{Error, Kind, Result};
+use crate::observe::events::{self, Event};
 use crate::state::{Folder, State, Status};
 use std::io::Write;
 
@@ -45,6 +46,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     };
     let folder = Folder::create(&ctx.paths, &mut record).map_err(|e| Error { kind: Kind::Verb, ..e })?;
     folder.write_status(&Status { version: Status::VERSION, state: State::Created, ..Status::default() })?;
+    events::note(&ctx.paths, Event::container(&record, "create"));
     if let Some(path) = cidfile {
         write_cidfile(&path, &record.id)?;
     }

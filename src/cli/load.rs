@@ -4,6 +4,7 @@ use super::Context;
 use crate::error::{Context as _, Error, Result};
 use crate::image::archive;
 use crate::image::store::Store;
+use crate::observe::events::{self, Event};
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -41,6 +42,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
             archive::load_archive(&store, stdin.lock(), platform)?
         }
     };
+    for image in &loaded {
+        let id = image.id.as_str();
+        events::note(&ctx.paths, Event::image("load", id, id));
+    }
     if quiet {
         return Ok(0);
     }

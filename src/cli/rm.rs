@@ -4,6 +4,7 @@ use super::{Context, prepare, stop};
 use crate::control::{Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::Store;
+use crate::observe::events::{self, Event};
 use crate::state::{Container, Folder, State, lookup, names};
 
 #[derive(Debug, clap::Args)]
@@ -142,5 +143,6 @@ pub fn rename(args: RenameArgs, ctx: &Context) -> Result<u8> {
     let old = std::mem::replace(&mut record.name, name.clone());
     record.plan.draft.name = name;
     folder.write_record(&record)?;
+    events::note(&ctx.paths, Event::container(&record, "rename").with("oldName", format!("/{old}")));
     names::release(&ctx.paths, &old, &record.id).map(|()| 0)
 }

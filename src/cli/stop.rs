@@ -3,6 +3,7 @@
 use super::{Context, each, prepare, start};
 use crate::control::{self, Answer, Ask, Client};
 use crate::error::{Error, Result};
+use crate::observe::events::{self, Event};
 use crate::request::Signal;
 use crate::state::{Container, lookup};
 use std::str::FromStr;
@@ -45,17 +46,23 @@ pub fn stop(args: StopArgs, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
     let signal = args.signal.as_deref().map(signal).transpose()?;
     // All are told before any is waited for.
-    let asked: Vec<Result<Option<Client>>> = args
-        .containers
-        .iter()
-        .map(|name| ask_to_stop(&lookup::find(&ctx.paths, name)?, signal, args.timeout))
-        .collect();
+    let ask = |name: &String| {
+        let container = lookup::find(&ctx.paths, name)?;
+        Ok((ask_to_stop(&container, signal, args.timeout)?, container))
+    };
+    let asked: Vec<Result<(Option<Client>, Container)>> = args.containers.iter().map(ask).collect();
     let mut asked = asked.into_iter();
     each::print(&args.containers, |_| match asked.next() {
-        Some(Ok(Some(client))) => ended(&client),
-        Some(Ok(None)) | None => Ok(()),
+        Some(Ok((Some(client), container))) => stopped(ctx, &client, &container),
+        Some(Ok((None, _))) | None => Ok(()),
         Some(Err(e)) => Err(e),
     })
+}
+
+fn stopped(ctx: &Context, client: &Client, container: &Container) -> Result<()> {
+    ended(client)?;
+    events::note(&ctx.paths, Event::container(&container.record, "stop"));
+    Ok(())
 }
 
 /// `None`: it does not run, which docker is content with.
@@ -91,11 +98,13 @@ pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
     each::print(&args.containers, |name| {
         let container = lookup::find(&ctx.paths, name)?;
         if let Some(client) = ask_to_stop(&container, signal, args.timeout)? {
-            ended(&client)?;
+            stopped(ctx, &client, &container)?;
         }
         // As it is now: no supervisor of before counts.
         let container = Container { alive: false, ..lookup::find(&ctx.paths, name)? };
-        start::start(ctx, &container, control::Streams::default()).map(drop)
+        start::start(ctx, &container, control::Streams::default())?;
+        events::note(&ctx.paths, Event::container(&container.record, "restart"));
+        Ok(())
     })
 }
 

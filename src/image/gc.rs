@@ -7,6 +7,7 @@ use super::store::Store;
 use super::work::Workdir;
 use super::{fsutil, layers, usage};
 use crate::error::{Context, Error, Result};
+use crate::observe::events::{self, Event};
 use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeSet;
@@ -231,6 +232,12 @@ impl Store {
                 removed.untagged.extend(same.iter().flat_map(|e| e.repo_digests()).collect::<BTreeSet<_>>());
             }
             self.write_shorter_index(&index)?;
+        }
+        for _ in &removed.untagged {
+            events::note(&self.paths, Event::image("untag", id.as_str(), id.as_str()));
+        }
+        if !removed.deleted.is_empty() {
+            events::note(&self.paths, Event::image("delete", id.as_str(), id.as_str()));
         }
         if !removed.deleted.is_empty() {
             match self.collect(&closure) {

@@ -9,6 +9,7 @@ use super::store::{Image, Store};
 use super::work::{self, Workdir};
 use super::{fsutil, store};
 use crate::error::{Context, Error, Result};
+use crate::observe::events::{self, Event};
 use crate::ui;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
@@ -95,6 +96,8 @@ impl Store {
     pub fn tag(&self, source: &str, name: &Reference) -> Result<()> {
         let (entry, _) = self.find_entry(source)?.ok_or_else(|| super::gc::no_such_image(source))?;
         self.record(Some(name), &entry)?;
+        let id = self.ids(&entry)?.map_or(entry.digest, |(_, id)| id);
+        events::note(&self.paths, Event::image("tag", id.as_str(), &name.familiar()));
         Ok(())
     }
 }

@@ -108,22 +108,32 @@ impl Connections {
         }
     }
 
-    /// The container has ended: tell whoever waits, also those who have just come to, and let everybody go.
-    pub fn ended(&mut self, code: i32, error: &str) {
+    /// The container has ended: take in what was asked meanwhile. Whether that it be stopped was among it.
+    pub fn settle(&mut self) -> bool {
+        let mut stop = false;
         // One that cannot be accepted now finds out by itself that nobody listens any more.
         let _ = self.accept();
         for id in self.open.iter().map(|c| c.id).collect::<Vec<_>>() {
             while let Ok(Some((ask, _))) = self.question(id) {
+                stop |= matches!(ask, Ask::Stop { .. });
                 match ask {
                     Ask::Wait | Ask::Stop { .. } | Ask::Attach { .. } => self.wait(id),
                     _ => self.fail(id, &Error::verb("the container has just ended")),
                 }
             }
         }
+        stop
+    }
+
+    /// Tell whoever waits that the container has ended, also those who have just come to, and let everybody go. Whether
+    /// somebody has just asked that it be stopped.
+    pub fn ended(&mut self, code: i32, error: &str) -> bool {
+        let stop = self.settle();
         let answer = Answer::Ended { code, error: error.to_owned() };
         for connection in self.open.drain(..).filter(|c| c.waits) {
             // Whoever has gone misses it.
             let _ = control::send(&connection.socket, &answer, &[]);
         }
+        stop
     }
 }

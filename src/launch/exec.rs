@@ -15,8 +15,10 @@ use super::streams::{End, Peer, Streams};
 use super::{credentials, readback, terminal};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
+use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
 use crate::plan::{Draft, Plan, UserPlan};
+use crate::state::folder;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
@@ -274,7 +276,7 @@ impl Entry {
         ends.close_inside();
         let process = Init::new(pid)?;
         let guard = super::launcher::KillOnDrop(&process);
-        await_ready(&ours, &process)?;
+        await_ready(&ours, &process).map_err(|e| not_there(e, &draft))?;
         let master = ends.receive_master()?;
         if let Some(master) = &master {
             terminal::copy_size(master);
@@ -287,10 +289,31 @@ impl Entry {
             // The supervisor may be about to end: the process inside ends with it.
             let _ = control.send(&Ask::Exec { id: request.id.clone() });
         }
+        let words = self.request.args.join(" ");
+        self.note(&format!("exec_create: {words}"), None);
+        self.note(&format!("exec_start: {words}"), None);
         if let Some(report) = &self.report {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
-        self.supervise(&process, signals, ends, master)
+        let code = self.supervise(&process, signals, ends, master)?;
+        self.note("exec_die", Some(code));
+        Ok(code)
+    }
+
+    /// Of a command that somebody asked for: health checks would fill the log with themselves.
+    fn note(&self, action: &str, code: Option<u8>) {
+        if self.request.id.is_empty() {
+            return;
+        }
+        let paths = self.handoff.paths();
+        // The container may have another name by now.
+        let now = folder::read_record(&paths.containers().join(&self.handoff.record.id));
+        let mut event = Event::container(now.as_ref().unwrap_or(&self.handoff.record), action);
+        event = event.with("execID", &self.request.id);
+        if let Some(code) = code {
+            event = event.with("exitCode", code);
+        }
+        events::note(&paths, event);
     }
 
     /// The first process by its number, which is that of the pidfd as long as it lives.
@@ -363,6 +386,15 @@ impl Entry {
             }
         }
         ended.map(Ended::exit_code).ok_or_else(|| Error::runner("the process's end was lost"))
+    }
+}
+
+/// Docker's status for a working folder that is not there: the command cannot be invoked.
+fn not_there(error: Error, draft: &Draft) -> Error {
+    let folder = format!("chdir to cwd ({:?})", draft.process.cwd.value);
+    match error.chain().iter().any(|line| line.contains(&folder)) {
+        true => Error { kind: Kind::CannotInvoke, ..error },
+        false => error,
     }
 }
 

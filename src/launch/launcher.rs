@@ -17,6 +17,7 @@ use super::{cgroup_v1, network, restart, terminal};
 use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
+use crate::observe::events::{self, Event};
 use crate::observe::logs::{LogWriter, Stream};
 use crate::plan::{
     DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
@@ -67,6 +68,17 @@ enum Caller {
     Foreground,
     Background { channel: OwnedFd, streams: [Option<OwnedFd>; 3] },
     Nobody,
+}
+
+impl Caller {
+    /// Whether the container's streams are connected to somebody from the first moment on.
+    fn watches(&self, stdio: &StdioPlan) -> bool {
+        match self {
+            Caller::Foreground => stdio.attach_stdout || stdio.attach_stderr || stdio.attach_stdin,
+            Caller::Background { streams, .. } => streams.iter().any(Option::is_some),
+            Caller::Nobody => false,
+        }
+    }
 }
 
 /// The launching process.
@@ -206,7 +218,9 @@ impl Launcher {
             return Ok(Folder::inherited(paths, &record.id, lock));
         }
         if !self.handoff.existing {
-            return Folder::create(paths, record);
+            let folder = Folder::create(paths, record)?;
+            events::note(paths, Event::container(record, "create"));
+            return Ok(folder);
         }
         Folder::open(paths, &record.id)?
             .ok_or_else(|| Error::verb(format!("Container {} is running already, or was just removed", record.name)))
@@ -261,14 +275,15 @@ impl Launcher {
     fn after(&mut self, paths: &Paths, folder: Folder, mut status: Status, outcome: Outcome) -> Result<u8> {
         let Outcome { ended, mut connections } = outcome;
         let code = ended.exit_code();
+        // What `rename` and `update` changed meanwhile.
+        let record = folder.record()?;
+        note_end(paths, &record, &status, i32::from(code));
         status.exit_code = i32::from(code);
         status.finished = Stamp::now();
         status.pid = 0;
         status.pid_start = 0;
         status.execs.clear();
         status.network = Default::default();
-        // What `rename` and `update` changed meanwhile.
-        let record = folder.record()?;
         let draft = &record.plan.draft;
         if let Some(line) = set_id_refused(draft, code).filter(|_| matches!(self.caller, Caller::Foreground)) {
             crate::ui::note(&line);
@@ -276,11 +291,16 @@ impl Launcher {
         if let Err(e) = self.log_exit(code) {
             crate::ui::error(&e);
         }
+        // A stop that came just now: the container ended before it was read.
+        status.stopped_by_hand |= connections.settle();
         if let Some(pause) = restart::pause(draft, &status, code) {
             status.state = State::Restarting;
             folder.write_status(&status)?;
-            connections.ended(i32::from(code), "");
-            if restart::wait(pause, &mut self.signals, &mut connections, &mut status)? {
+            status.stopped_by_hand |= connections.ended(i32::from(code), "");
+            if !status.stopped_by_hand
+                && restart::wait(pause, &mut self.signals, &mut connections, &mut status)?
+                && !connections.settle()
+            {
                 status.restart_count += 1;
                 folder.write_status(&status)?;
                 return self.again(record, folder, connections);
@@ -328,6 +348,9 @@ impl Launcher {
     /// The container never ran: docker keeps it, as created, with the reason.
     fn failed(&self, paths: &Paths, folder: Folder, status: &mut Status, error: &Error) -> Result<()> {
         let record = &self.handoff.record;
+        if status.state.is_up() && status.pid != 0 {
+            note_end(paths, record, status, 137);
+        }
         if record.plan.draft.remove {
             return super::remove::remove(paths, folder, record, true);
         }
@@ -413,6 +436,7 @@ impl Launcher {
         }
         let record = &handoff.record;
         let network = network::set_up(paths, record, stage, &init, staged.network.is_some(), &mut status.network)?;
+        note_networks(paths, record, status, "connect");
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
         // The container's process confines itself while its state is read; then it waits for the word to go.
         container.start().context(|| "start the container".into())?;
@@ -434,6 +458,9 @@ impl Launcher {
         let range = identity.range.map(IdRange::share).transpose()?;
         let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
+        if self.caller.watches(&draft.stdio) {
+            events::note(paths, Event::container(record, "attach"));
+        }
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
@@ -442,6 +469,7 @@ impl Launcher {
         sys::memory::forget_text();
         started(status, &init, health.as_ref());
         folder.write_status(status)?;
+        events::note(paths, Event::container(&self.handoff.record, "start"));
         if let Caller::Background { channel, .. } = &self.caller {
             // A caller that is gone hears nothing.
             let _ = control::send(channel, &Answer::Started, &[]);
@@ -487,6 +515,21 @@ impl Launcher {
         };
         Health::new(draft, from)
     }
+}
+
+fn note_networks(paths: &Paths, record: &Record, status: &Status, action: &str) {
+    for endpoint in &status.network.endpoints {
+        let event = Event::network(action, &endpoint.network_id, &endpoint.network);
+        events::note(paths, event.with("container", &record.id));
+    }
+}
+
+fn note_end(paths: &Paths, record: &Record, status: &Status, code: i32) {
+    if status.oom_killed {
+        events::note(paths, Event::container(record, "oom"));
+    }
+    events::note(paths, Event::container(record, "die").with("exitCode", code));
+    note_networks(paths, record, status, "disconnect");
 }
 
 /// Connect whoever started the container to its streams. Whether that is this process's own caller.

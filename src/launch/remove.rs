@@ -2,6 +2,7 @@
 
 use super::cgroup;
 use crate::error::{Error, Result};
+use crate::observe::events::{self, Event};
 use crate::state::{Folder, Paths, Record, folder};
 use std::path::Path;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 /// Remove a container whose lock is held: its name, its files and, with `volumes`, its anonymous volumes that nobody else uses.
 pub fn remove(paths: &Paths, folder: Folder, record: &Record, volumes: bool) -> Result<()> {
     folder.remove(paths)?;
+    events::note(paths, Event::container(record, "destroy"));
     match volumes {
         true => crate::storage::volumes::remove_anonymous(paths, &record.plan.draft.volume_folders()),
         false => Ok(()),
@@ -76,10 +78,11 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     let group = if cgroup::is_own(&group, &id) { group } else { format!("/{}/{id}", crate::spec::CGROUP_PARENT) };
     cgroup::remove(&cgroup::of_host()?, &group, &id)?;
     match record {
-        Ok(_) if !remove && !hidden => {
+        Ok(record) if !remove && !hidden => {
             let mut status = folder.status()?;
             status.lost();
             folder.write_status(&status)?;
+            events::note(paths, Event::container(&record, "die").with("exitCode", status.exit_code));
             swept.lost.push(id);
         }
         // Written by a newer version, perhaps: it is not ours to judge.

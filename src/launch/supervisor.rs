@@ -11,6 +11,7 @@ use super::streams::{End, Peer, Streams};
 use super::{terminal, update};
 use crate::control::{Answer, Ask};
 use crate::error::{Error, Result};
+use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
 use crate::plan::{Draft, HealthAction};
 use crate::request::RestartPolicy;
@@ -157,8 +158,17 @@ impl Supervisor<'_> {
         }
     }
 
+    fn note(&self, action: &str) {
+        events::note(self.paths, Event::container(self.record, action));
+    }
+
+    fn note_signal(&self, number: i32) {
+        events::note(self.paths, Event::container(self.record, "kill").with("signal", number));
+    }
+
     /// A frozen process takes no signal but this one, and dies only when it thaws.
     fn kill(&mut self) {
+        self.note_signal(libc::SIGKILL);
         self.init.kill();
         self.thaw();
     }
@@ -223,7 +233,12 @@ impl Supervisor<'_> {
         if number == libc::SIGKILL || number == self.draft().process.stop_signal.value {
             self.status.stopped_by_hand = true;
         }
-        if number == libc::SIGKILL { self.kill() } else { self.init.send(number) }
+        if number == libc::SIGKILL {
+            self.kill();
+        } else {
+            self.note_signal(number);
+            self.init.send(number);
+        }
     }
 
     /// Answer what a connection asks.
@@ -246,6 +261,7 @@ impl Supervisor<'_> {
                     let result = self.attach(id, [stdin, stdout, stderr], fds);
                     self.connections.wait(id);
                     self.connections.result(id, result);
+                    self.note("attach");
                 }
                 Ask::Resize { rows, columns } => {
                     let result = terminal::resize(self.master.as_ref(), rows, columns);
@@ -330,8 +346,9 @@ impl Supervisor<'_> {
         self.status.stopped_by_hand = true;
         self.write_status();
         self.thaw();
+        self.note_signal(number);
         self.init.send(number);
-        if seconds > FOR_EVER {
+        if seconds > FOR_EVER && number != libc::SIGKILL {
             let at = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
             // Of two stops the more impatient counts.
             deadlines.kill = Some(deadlines.kill.map_or(at, |d| d.min(at)));
@@ -345,6 +362,7 @@ impl Supervisor<'_> {
         self.freezer.freeze()?;
         self.status.state = State::Paused;
         self.write_status();
+        self.note("pause");
         Ok(())
     }
 
@@ -355,6 +373,7 @@ impl Supervisor<'_> {
         self.freezer.thaw()?;
         self.status.state = State::Running;
         self.write_status();
+        self.note("unpause");
         Ok(())
     }
 
@@ -365,7 +384,9 @@ impl Supervisor<'_> {
         if let Some(policy) = restart {
             draft.restart = crate::plan::Sourced::flag(policy, "update --restart");
         }
-        self.folder.write_record(self.record)
+        self.folder.write_record(self.record)?;
+        self.note("update");
+        Ok(())
     }
 
     fn rename(&mut self, name: String) -> Result<()> {
@@ -376,6 +397,7 @@ impl Supervisor<'_> {
         if let Ok(network) = self.network.get_mut() {
             network.rename(&self.record.name)?;
         }
+        events::note(self.paths, Event::container(self.record, "rename").with("oldName", format!("/{old}")));
         crate::state::names::release(self.paths, &old, &self.record.id)
     }
 
@@ -383,13 +405,27 @@ impl Supervisor<'_> {
     fn connect(&mut self, endpoint: &crate::plan::EndpointPlan) -> Result<()> {
         self.network.get_mut()?.connect(endpoint, &super::network::alive(self.paths))?;
         self.record.plan.draft.network.endpoints.push(endpoint.clone());
-        self.network_changed()
+        self.network_changed()?;
+        self.note_network("connect", self.network_id(&endpoint.network), &endpoint.network);
+        Ok(())
     }
 
     fn disconnect(&mut self, network: &str) -> Result<()> {
+        let id = self.network_id(network);
         self.network.get_mut()?.disconnect(network)?;
         self.record.plan.draft.network.endpoints.retain(|e| e.network != network);
-        self.network_changed()
+        self.network_changed()?;
+        self.note_network("disconnect", id, network);
+        Ok(())
+    }
+
+    fn network_id(&self, name: &str) -> String {
+        let endpoints = &self.status.network.endpoints;
+        endpoints.iter().find(|e| e.network == name).map(|e| e.network_id.clone()).unwrap_or_default()
+    }
+
+    fn note_network(&self, action: &str, id: String, name: &str) {
+        events::note(self.paths, Event::network(action, &id, name).with("container", &self.record.id));
     }
 
     fn network_changed(&mut self) -> Result<()> {
@@ -408,6 +444,11 @@ impl Supervisor<'_> {
         let was = self.status.health.replace(now);
         self.write_status();
         let became = self.status.health.as_ref().map(|h| h.status.as_str());
+        if let Some(became) = became
+            && was.as_ref().map(|h| h.status.as_str()) != Some(became)
+        {
+            self.note(&format!("health_status: {became}"));
+        }
         if became == Some("unhealthy") && was.map(|h| h.status).as_deref() != Some("unhealthy") {
             match self.draft().health.as_ref().map(|h| h.value.on_failure) {
                 Some(HealthAction::Kill) => self.kill(),

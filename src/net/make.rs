@@ -6,6 +6,7 @@ use super::prefix::Prefix;
 use super::store::{BUILT_IN, Claims, IpamConfig, Lock, Network, Store};
 use super::sweep;
 use crate::error::{Context as _, Error, Result};
+use crate::observe::events::{self, Event};
 use crate::plan::draft::new_id;
 use crate::request::{is_network_name, parse_bool};
 use crate::state::{Paths, Stamp};
@@ -73,6 +74,7 @@ pub fn create(paths: &Paths, wanted: Wanted) -> Result<Network> {
     }
     store.choose_beside(&mut network, &host)?;
     store.write(&lock, &network)?;
+    events::note(paths, Event::network("create", &network.id, &network.name));
     Ok(network)
 }
 
@@ -157,7 +159,9 @@ fn remove_locked(paths: &Paths, lock: &Lock, network: &Network, alive: &dyn Fn(&
         }
         host.take_down(lock, &network.id)?;
     }
-    Store::new(paths).remove(lock, network)
+    Store::new(paths).remove(lock, network)?;
+    events::note(paths, Event::network("destroy", &network.id, &network.name));
+    Ok(())
 }
 
 /// Remove every network of a user's that nobody is on and that `wanted` takes; their names.

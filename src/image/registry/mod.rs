@@ -43,6 +43,7 @@ pub use timing::Retry;
 use crate::error::{Error, Kind, Result};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
+use crate::observe::events::{self, Event};
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
 use client::{Client, Scopes, Settings};
@@ -113,7 +114,9 @@ pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: b
         all_tags,
         &progress,
         &World { timeouts: Timeouts::default(), env: &env, record: &record },
-    )
+    )?;
+    events::note(&store.paths, Event::image("pull", &reference.familiar(), &reference.familiar_name()));
+    Ok(())
 }
 
 /// What tests replace.

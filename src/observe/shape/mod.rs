@@ -2,9 +2,11 @@
 //! is read into them, so that templates print what docker's would, and every key is there whether or not it was given.
 
 mod container;
+mod event;
 mod store;
 
 pub use container::CONTAINER;
+pub use event::EVENT;
 pub use store::{IMAGE, NETWORK, VOLUME};
 
 use super::format::{Field, List, Map, Struct, Value};

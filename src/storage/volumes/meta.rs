@@ -6,6 +6,7 @@ use super::options::{self, Backing};
 use super::quota;
 use crate::error::{Context, Error, Result};
 use crate::image::usage::{self, User};
+use crate::observe::events::{self, Event};
 use crate::state::Paths;
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
@@ -329,6 +330,8 @@ fn make(folder: &Path, name: &str, wanted: &Wanted, backing: &Backing) -> Result
     if made.is_err() {
         // What was wrong matters more than that the rest could not be removed.
         let _ = crate::image::remove_path(&new);
+    } else {
+        note(folder, "create", name);
     }
     made
 }
@@ -384,10 +387,18 @@ fn discard(folder: &Path, volume: &Volume) -> Result<PathBuf> {
     let trash = folder.join(format!("{TRASH}{}-{}", std::process::id(), volume.name));
     let say = || format!("removing the volume {}", volume.name);
     std::fs::rename(folder.join(&volume.name), &trash).verb_context(say)?;
+    note(folder, "destroy", &volume.name);
     if let Some(project) = volume.project {
         quota::clear(&trash.join(DATA), project);
     }
     Ok(trash)
+}
+
+/// `folder` is `ROOT/volumes`.
+fn note(folder: &Path, action: &str, name: &str) {
+    if let Some(root) = folder.parent() {
+        events::note_in(root, Event::volume(action, name));
+    }
 }
 
 fn clear(trash: &Path) -> Result<()> {
