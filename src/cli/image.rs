@@ -3,6 +3,7 @@
 use super::Context;
 use super::confirm::confirm;
 use crate::error::Result;
+use crate::image::gc::Removed;
 use crate::image::prune::Filter;
 use crate::image::store::Store;
 use crate::observe::human;
@@ -52,13 +53,16 @@ fn prune(all: bool, filters: &[String], force: bool, ctx: &Context) -> Result<u8
     let mut text = String::new();
     if !pruned.removed.is_empty() {
         text.push_str("Deleted Images:\n");
-        for removed in &pruned.removed {
-            removed.untagged.iter().for_each(|name| text.push_str(&format!("untagged: {name}\n")));
-            removed.deleted.iter().for_each(|digest| text.push_str(&format!("deleted: {digest}\n")));
-        }
+        pruned.removed.iter().flat_map(lines).for_each(|line| text.push_str(&format!("{line}\n")));
         text.push('\n');
     }
-    text.push_str(&format!("Total reclaimed space: {}\n", human::size(pruned.reclaimed)));
+    text.push_str(&format!("Total reclaimed space: {}\n", human::long_size(pruned.reclaimed)));
     ui::stdout(&text)?;
     Ok(0)
+}
+
+/// Docker's lines for an image that was pruned.
+pub fn lines(removed: &Removed) -> impl Iterator<Item = String> + use<'_> {
+    let untagged = removed.untagged.iter().map(|name| format!("untagged: {name}"));
+    untagged.chain(removed.deleted.iter().map(|digest| format!("deleted: {digest}")))
 }

@@ -5,14 +5,18 @@ mod audit_log;
 mod commit;
 mod completions;
 mod confirm;
+mod container;
 mod context;
 mod cp;
 mod create;
 mod deferred;
+mod df;
+mod df_verbose;
 mod diff;
 mod doctor;
 mod each;
 mod elsewhere;
+mod events;
 mod exec;
 mod explain;
 mod export;
@@ -28,6 +32,7 @@ mod inspect;
 mod load;
 mod login;
 mod logout;
+mod logs;
 mod man;
 mod network;
 mod port;
@@ -46,8 +51,11 @@ mod score;
 mod spec;
 mod start;
 mod start_all;
+mod stats;
 mod stop;
+mod system;
 mod tag;
+mod top;
 mod update;
 mod usage;
 mod version;
@@ -111,6 +119,14 @@ enum Verb {
     Unpause(Deferred<stop::NamesArgs>),
     /// Wait until containers have ended, and print their exit codes
     Wait(Deferred<stop::NamesArgs>),
+    /// Show what a container wrote
+    Logs(Deferred<logs::Args>),
+    /// Show what happens to containers, images, networks and volumes
+    Events(Deferred<events::Args>),
+    /// Show the processes of a container
+    Top(Deferred<top::Args>),
+    /// Show what containers use
+    Stats(Deferred<stats::Args>),
     /// Remove containers
     Rm(Deferred<rm::Args>),
     /// Start the containers that are to run always, after a boot (system start-all)
@@ -151,6 +167,10 @@ enum Verb {
     Commit(Deferred<commit::Args>),
     /// Write a container's files as a tar archive
     Export(Deferred<export::Args>),
+    /// Manage containers
+    Container(Deferred<container::Args>),
+    /// Manage what hardrun keeps on disk
+    System(Deferred<system::Args>),
     /// Manage networks
     Network(Deferred<network::Args>),
     /// Manage volumes
@@ -275,6 +295,12 @@ impl Verb {
             Verb::Pause(args) => stop::pause(args.0, ctx),
             Verb::Unpause(args) => stop::unpause(args.0, ctx),
             Verb::Wait(args) => stop::wait(args.0, ctx),
+            Verb::Logs(args) => logs::run(args.0, ctx),
+            Verb::Events(args) => events::run(args.0, ctx),
+            Verb::Top(args) => top::run(args.0, ctx),
+            Verb::Stats(args) => stats::run(args.0, ctx),
+            Verb::Container(args) => container::run(args.0, ctx),
+            Verb::System(args) => system::run(args.0, ctx),
             Verb::Rm(args) => rm::run(args.0, ctx),
             Verb::StartAll(args) => start_all::run(args.0, ctx),
             Verb::Update(args) => update::run(args.0, ctx),

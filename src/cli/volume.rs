@@ -268,7 +268,7 @@ fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8
         pruned.names.iter().for_each(|name| text.push_str(&format!("{name}\n")));
         text.push('\n');
     }
-    text.push_str(&format!("Total reclaimed space: {}\n", human::size(pruned.reclaimed)));
+    text.push_str(&format!("Total reclaimed space: {}\n", human::long_size(pruned.reclaimed)));
     ui::stdout(&text)?;
     Ok(0)
 }

@@ -5,6 +5,7 @@ pub mod blob;
 pub mod commit;
 mod compress;
 pub mod digest;
+pub mod disk;
 mod fsutil;
 pub mod gc;
 pub mod history;

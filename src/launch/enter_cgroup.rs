@@ -54,6 +54,18 @@ impl Visit {
     }
 }
 
+/// The group of process `pid` in a hierarchy. `None` where that is the caller's own too.
+pub fn folder_of(pid: i32, hierarchy: &cgroup::Hierarchy) -> Result<Option<PathBuf>> {
+    let key = hierarchy.controllers.first().cloned().unwrap_or_default();
+    let at = |all: Vec<(Vec<String>, String)>| {
+        let here =
+            |(names, _): &&(Vec<String>, String)| if hierarchy.v2 { names.is_empty() } else { names.contains(&key) };
+        all.iter().find(here).map(|(_, path)| path.clone())
+    };
+    let (own, theirs) = (at(memberships("self")?), at(memberships(&pid.to_string())?));
+    Ok(theirs.filter(|path| Some(path) != own.as_ref()).map(|path| hierarchy.mount.join(path.trim_start_matches('/'))))
+}
+
 /// Controllers (none: the unified hierarchy) and path, a line of /proc/PID/cgroup each.
 fn memberships(pid: &str) -> Result<Vec<(Vec<String>, String)>> {
     let path = format!("/proc/{pid}/cgroup");

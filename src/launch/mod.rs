@@ -24,6 +24,7 @@ mod launcher;
 mod network;
 mod poll;
 mod process;
+pub mod processes;
 mod readback;
 mod remove;
 mod restart;
