@@ -9,6 +9,7 @@ mod exit_codes;
 mod flags;
 mod guards;
 mod isolation;
+mod lifecycle;
 mod limits;
 mod net;
 mod push;
@@ -45,6 +46,11 @@ pub fn all() -> Vec<Case> {
         debian::CASES,
         robust::CASES,
         script::CASES,
+        lifecycle::verbs::CASES,
+        lifecycle::ends::CASES,
+        lifecycle::health::CASES,
+        lifecycle::exec::CASES,
+        lifecycle::idle::CASES,
         compare::CASES,
         net::CASES,
         net::reach::CASES,

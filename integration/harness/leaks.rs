@@ -21,7 +21,7 @@ pub struct Picture {
 }
 
 /// Files under `root` that are not meant to vanish: images, layers, caches, the log.
-const LASTING: &[&str] = &["images", "layers", "cache", "audit.log", "audit.lock"];
+const LASTING: &[&str] = &["images", "layers", "cache", "audit.log", "audit.lock", "events.log"];
 
 impl Picture {
     /// What is of one root alone, and says something while other cases run: names of its containers, and its rules.

@@ -1,0 +1,175 @@
+//! `exec`: exactly the container's confinement, a terminal, streams and codes.
+
+use super::Kept;
+use crate::harness::env::{s, wait_for};
+use crate::harness::pty::Terminal;
+use crate::harness::{Env, Outcome, fail, host};
+use crate::{cases, check, check_eq};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+cases!("lifecycle::exec":
+    confined_as_the_first_process, confined_with_other_plans, codes_and_streams, a_terminal_of_its_own,
+    what_is_not_allowed, ends_with_the_container, environment_and_folder,
+);
+
+const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
+
+/// What the host's kernel says about a process's confinement.
+fn confinement(pid: i32) -> Outcome<BTreeMap<String, String>> {
+    let kept =
+        ["Uid", "Gid", "Groups", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Umask", "Speculation_Store_Bypass"];
+    let mut found: BTreeMap<String, String> =
+        host::status(pid).into_iter().filter(|(k, _)| k.starts_with("Cap") || kept.contains(&k.as_str())).collect();
+    for kind in NAMESPACES {
+        found.insert(format!("ns/{kind}"), host::namespace(pid, kind)?);
+    }
+    for file in
+        ["limits", "uid_map", "gid_map", "setgroups", "cgroup", "oom_score_adj", "attr/current", "coredump_filter"]
+    {
+        // What this kernel does not have, it does not have for both.
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        found.insert(file.to_owned(), text);
+    }
+    Ok(found)
+}
+
+/// Start `sleep SECONDS` by exec in the background; its process as the host numbers it.
+fn beside(kept: &Kept<'_>, flags: &[&str], seconds: &str) -> Outcome<i32> {
+    kept.exec(&[&["-d"], flags].concat(), &["sleep", seconds]).go()?.ok()?;
+    let wanted = format!("sleep {seconds}");
+    let find = || {
+        let table = kept.env.at(&kept.root, &["top", &kept.id, "-o", "pid,args"]).go().ok()?.out();
+        let line = table.lines().find(|l| l.trim_end().ends_with(&wanted))?.to_owned();
+        line.split_whitespace().next()?.parse().ok()
+    };
+    match wait_for(Duration::from_secs(5), find) {
+        Some(pid) => Ok(pid),
+        None => fail(format!("{wanted} is not among the container's processes")),
+    }
+}
+
+fn same_as_init(kept: &Kept<'_>, flags: &[&str]) -> Outcome {
+    let init = confinement(kept.number("pid")? as i32)?;
+    let other = confinement(beside(kept, flags, "543")?)?;
+    for (key, value) in &init {
+        check_eq!(other.get(key), Some(value), "{key} of a process by exec");
+    }
+    Ok(())
+}
+
+fn confined_as_the_first_process(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    same_as_init(&kept, &[])?;
+    // And as it looks from inside.
+    let script = "for f in 1 self; do grep -E '^(Cap|NoNewPrivs|Seccomp|Groups|Uid|Gid|Umask)' /proc/$f/status | tr '\\n' ' '; \
+                  readlink /proc/$f/ns/user /proc/$f/ns/pid /proc/$f/ns/mnt /proc/$f/ns/net | tr '\\n' ' '; cat /proc/$f/cgroup | tr '\\n' ' '; \
+                  echo; done";
+    let out = kept.exec(&[], &["sh", "-c", script]).go()?.ok()?;
+    let text = out.out();
+    let lines: Vec<&str> = text.lines().collect();
+    check!(lines.len() == 2 && lines[0] == lines[1], "{}", out.told());
+    Ok(())
+}
+
+fn confined_with_other_plans(env: &Env) -> Outcome {
+    for flags in [
+        &["--cap-drop", "ALL"][..],
+        &["--cap-drop", "ALL", "--cap-add", "CHOWN", "--user", "1000:1000", "--group-add", "4242"],
+        &["--ulimit", "nofile=100:200", "--ulimit", "nproc=50:60", "--pids-limit", "40", "-m", "64m"],
+        &["--read-only", "--cpus", "0.5", "--oom-score-adj", "500"],
+    ] {
+        let kept = Kept::run(env, flags, &["sleep", "1000"])?;
+        same_as_init(&kept, &[]).map_err(|e| match e {
+            crate::harness::Stop::Fail(why) => crate::harness::Stop::Fail(format!("with {flags:?}: {why}")),
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
+fn codes_and_streams(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let out = kept.exec(&[], &["sh", "-c", "echo out; echo err >&2; exit 6"]).go()?.exits(6)?;
+    check_eq!((out.out().as_str(), out.err().as_str()), ("out\n", "err\n"));
+    kept.exec(&[], &["sh", "-c", "kill -9 $$"]).go()?.exits(137)?;
+    kept.exec(&[], &["/nope"]).go()?.exits(127)?;
+    kept.exec(&[], &["/etc"]).go()?.exits(126)?;
+    kept.exec(&["-i"], &["cat"]).stdin("through\0and back\n").go()?.ok()?.says("through\0and back")?;
+    // Without -i there is nothing to read.
+    kept.exec(&[], &["cat"]).stdin("unread").go()?.ok()?.says("")?;
+    kept.exec(&["-d"], &["sh", "-c", "echo here > /tmp/made"]).go()?.ok()?.says("")?;
+    let made =
+        wait_for(Duration::from_secs(5), || kept.exec(&[], &["cat", "/tmp/made"]).go().ok().filter(|o| o.code == 0));
+    check!(made.is_some_and(|o| o.out() == "here\n"), "exec -d did nothing");
+    // Nothing of it is in the container's log.
+    kept.logs(&[])?.says("")?;
+    let actions = kept.events("event=exec_die", "{{.Actor.Attributes.exitCode}}")?;
+    check!(actions.starts_with(&["6".to_owned(), "137".to_owned()]), "{actions:?}");
+    Ok(())
+}
+
+fn a_terminal_of_its_own(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let open = |script: &str| {
+        let words = [s(&env.hardrun), "--root", s(&kept.root), "exec", "-it", &kept.id, "sh", "-c", script];
+        Terminal::start(&words, 31, 91)
+    };
+    let mut t = open("test -t 0 && test -t 1 && test -t 2 && tty && stty size; read -r l; echo got $l; exit 4")?;
+    t.expect("31 91", 20)?;
+    t.send(b"words\r")?;
+    t.expect("got words", 20)?;
+    let (code, text) = t.finish(20)?;
+    check_eq!(code, 4, "{text}");
+    check!(text.contains("/dev/pts/"), "{text:?}");
+    // A size that changes, and Ctrl-C for the process.
+    let mut t =
+        open("trap 'stty size' WINCH; trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.1; done")?;
+    t.expect("ready", 20)?;
+    t.resize(17, 63)?;
+    t.expect("17 63", 20)?;
+    t.send(b"\x03")?;
+    t.expect("caught", 20)?;
+    check_eq!(t.finish(20)?.0, 5);
+    // The keys that let go: the process goes on.
+    let mut t = open("echo ready; sleep 777")?;
+    t.expect("ready", 20)?;
+    t.send(b"\x10\x11")?;
+    t.finish(20)?;
+    let table = kept.verb(&["top"]).go()?.ok()?.out();
+    check!(table.contains("sleep 777"), "the process went with whoever watched it:\n{table}");
+    Ok(())
+}
+
+fn what_is_not_allowed(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["--user", "1000:1000"], &["sleep", "1000"])?;
+    kept.exec(&["--privileged"], &["true"]).go()?.exits(125)?.complains(&["exec-privileged"])?;
+    kept.exec(&["-u", "0"], &["true"]).go()?.exits(125)?.complains(&["exec-root"])?;
+    kept.exec(&["-u", "nobody-at-all"], &["true"]).go()?.exits(126)?;
+    kept.exec(&["-u", "1001"], &["id", "-u"]).go()?.ok()?.says("1001")?;
+    kept.exec(&["-w", "/nowhere"], &["true"]).go()?.exits(126)?;
+    env.verb(&["exec", "nobody", "true"]).go()?.exits(1)?.complains(&["No such container: nobody"])?;
+    Ok(())
+}
+
+fn ends_with_the_container(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let running = kept.exec(&[], &["sleep", "900"]).start()?;
+    let listed = wait_for(Duration::from_secs(10), || {
+        kept.status().ok().filter(|s| s["execs"].as_array().is_some_and(|e| e.len() == 1))
+    });
+    check!(listed.is_some(), "the status does not name it: {}", kept.status()?);
+    kept.verb(&["kill"]).go()?.ok()?;
+    running.finish()?.exits(137)?;
+    let status = kept.until_state("exited", 10)?;
+    check!(status["execs"].as_array().is_some_and(|e| e.is_empty()), "{status}");
+    Ok(())
+}
+
+fn environment_and_folder(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["-e", "A=container", "-w", "/tmp"], &["sleep", "1000"])?;
+    kept.exec(&[], &["sh", "-c", "echo $A; pwd"]).go()?.ok()?.says("container\n/tmp")?;
+    let out = kept.exec(&["-e", "A=own", "-e", "B=two", "-w", "/etc"], &["sh", "-c", "echo $A $B; pwd"]).go()?.ok()?;
+    out.says("own two\n/etc")?;
+    Ok(())
+}

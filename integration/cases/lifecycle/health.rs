@@ -1,0 +1,93 @@
+//! Health checks.
+
+use super::Kept;
+use crate::harness::{Env, Outcome};
+use crate::{cases, check, check_eq};
+use std::time::{Duration, Instant};
+
+cases!("lifecycle::health":
+    healthy_then_unhealthy_then_healthy, a_start_period_forgives, a_slow_check_has_failed, unhealthy_is_killed,
+    checks_are_confined,
+);
+
+fn health(status: &serde_json::Value) -> &str {
+    status["health"]["status"].as_str().unwrap_or_default()
+}
+
+fn healthy_then_unhealthy_then_healthy(env: &Env) -> Outcome {
+    let flags = ["--health-cmd", "cat /tmp/ok", "--health-interval", "300ms", "--health-retries", "2"];
+    let kept = Kept::run(env, &flags, &["sh", "-c", "echo fine > /tmp/ok; exec sleep 1000"])?;
+    let status = kept.until(20, |s| health(s) == "healthy")?;
+    let log = &status["health"]["log"][0];
+    check_eq!((&log["exit_code"], &log["output"]), (&0.into(), &"fine\n".into()));
+    kept.exec(&[], &["rm", "/tmp/ok"]).go()?.ok()?;
+    let status = kept.until(20, |s| health(s) == "unhealthy")?;
+    check!(status["health"]["failing_streak"].as_i64() >= Some(2), "{status}");
+    let last = status["health"]["log"].as_array().and_then(|l| l.last()).cloned().unwrap_or_default();
+    check!(last["output"].as_str().is_some_and(|o| o.contains("No such file")), "{last}");
+    kept.exec(&[], &["touch", "/tmp/ok"]).go()?.ok()?;
+    let status = kept.until(20, |s| health(s) == "healthy")?;
+    check_eq!(status["health"]["failing_streak"], 0);
+    check!(status["health"]["log"].as_array().is_some_and(|l| l.len() <= 5), "{status}");
+    let said = kept.events("event=health_status", "{{.Action}}")?;
+    check_eq!(said, ["health_status: healthy", "health_status: unhealthy", "health_status: healthy"]);
+    Ok(())
+}
+
+fn a_start_period_forgives(env: &Env) -> Outcome {
+    let flags =
+        ["--health-cmd", "false", "--health-interval", "200ms", "--health-retries", "1", "--health-start-period", "4s"];
+    let since = Instant::now();
+    let kept = Kept::run(env, &flags, &["sleep", "1000"])?;
+    kept.until(20, |s| s["health"]["log"].as_array().is_some_and(|l| !l.is_empty()))?;
+    if since.elapsed() < Duration::from_millis(3500) {
+        check_eq!(health(&kept.status()?), "starting");
+    }
+    kept.until(20, |s| health(s) == "unhealthy")?;
+    check!(since.elapsed() >= Duration::from_secs(4), "unhealthy after {:?}", since.elapsed());
+    Ok(())
+}
+
+fn a_slow_check_has_failed(env: &Env) -> Outcome {
+    let flags = [
+        "--health-cmd",
+        "sleep 100",
+        "--health-interval",
+        "200ms",
+        "--health-retries",
+        "1",
+        "--health-timeout",
+        "500ms",
+    ];
+    let kept = Kept::run(env, &flags, &["sleep", "1000"])?;
+    let status = kept.until(20, |s| health(s) == "unhealthy")?;
+    let log = &status["health"]["log"][0];
+    check_eq!(log["exit_code"], -1);
+    check!(log["output"].as_str().is_some_and(|o| o.starts_with("Health check exceeded timeout (500ms)")), "{log}");
+    // What a check that took too long started does not pile up.
+    std::thread::sleep(Duration::from_secs(2));
+    let table = kept.verb(&["top"]).go()?.ok()?.out();
+    check!(table.matches("sleep 100\n").count() <= 2, "{table}");
+    Ok(())
+}
+
+fn unhealthy_is_killed(env: &Env) -> Outcome {
+    let flags =
+        ["--health-cmd", "false", "--health-interval", "200ms", "--health-retries", "2", "--health-on-failure", "kill"];
+    let kept = Kept::run(env, &flags, &["sleep", "1000"])?;
+    let status = kept.until_state("exited", 20)?;
+    check_eq!((&status["exit_code"], health(&status)), (&137.into(), "unhealthy"));
+    Ok(())
+}
+
+fn checks_are_confined(env: &Env) -> Outcome {
+    let check = "grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|Uid)' /proc/self/status | md5sum; \
+                 grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|Uid)' /proc/1/status | md5sum";
+    let flags = ["--health-cmd", check, "--health-interval", "200ms", "--user", "1000:1000"];
+    let kept = Kept::run(env, &flags, &["sleep", "1000"])?;
+    let status = kept.until(20, |s| health(s) == "healthy")?;
+    let output = status["health"]["log"][0]["output"].as_str().unwrap_or_default().to_owned();
+    let lines: Vec<&str> = output.lines().collect();
+    check!(lines.len() == 2 && lines[0] == lines[1], "a check is confined differently: {output}");
+    Ok(())
+}

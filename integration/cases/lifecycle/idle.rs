@@ -1,0 +1,34 @@
+//! What a supervisor costs that has nothing to do.
+
+use super::Kept;
+use crate::harness::{Env, Outcome, host};
+use crate::{cases, check, check_eq};
+use std::time::Duration;
+
+cases!("lifecycle::idle": @alone sleeps_and_is_small);
+
+/// KiB of private memory.
+fn private(pid: i32) -> Outcome<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let lines = text.lines().filter(|l| l.starts_with("Private_Clean:") || l.starts_with("Private_Dirty:"));
+    Ok(lines.filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).sum())
+}
+
+fn sleeps_and_is_small(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["--restart", "always"], &["sleep", "1000"])?;
+    // A command that comes and goes, so that what it needs once is there.
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    std::thread::sleep(Duration::from_millis(500));
+    let supervisor = kept.number("supervisor")? as i32;
+    let switches = || {
+        let status = host::status(supervisor);
+        (status.get("voluntary_ctxt_switches").cloned(), status.get("Threads").cloned())
+    };
+    let before = switches();
+    std::thread::sleep(Duration::from_secs(2));
+    check_eq!(switches(), before, "an idle supervisor woke up");
+    check_eq!(before.1.as_deref(), Some("1"));
+    let kib = private(supervisor)?;
+    check!(kib <= 3 * 1024, "the supervisor has {kib} KiB of memory of its own");
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! logs, events, top, stats, attach, rm, rename, names, prunes.
+
+use super::Kept;
+use crate::harness::env::{s, wait_for};
+use crate::harness::pty::Terminal;
+use crate::harness::{Env, Outcome};
+use crate::{cases, check, check_eq};
+use std::time::Duration;
+
+cases!("lifecycle::verbs":
+    logs_of_both_streams, logs_follow_to_the_end, logs_and_what_is_not_there, events_tell_a_life, top_and_stats,
+    attached_twice, detached_by_keys, removed_by_the_rules, renamed, one_of_two_hundred, pruned,
+);
+
+fn logs_of_both_streams(env: &Env) -> Outcome {
+    let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; printf 'é\\t\\033[1m no end'; head -c 40000 /dev/zero | tr '\\0' x >&2";
+    let kept = Kept::run(env, &[], &["sh", "-c", script])?;
+    kept.until_state("exited", 20)?;
+    let out = kept.logs(&[])?;
+    check_eq!(out.out(), "out 1\nout 2\nout 3\né\t\u{1b}[1m no end");
+    check_eq!(out.err(), format!("err 1\nerr 2\nerr 3\n{}", "x".repeat(40000)));
+    let out = kept.logs(&["--tail", "0"])?;
+    check_eq!((out.out().len(), out.err().len()), (0, 0));
+    let out = kept.logs(&["-t", "-n", "all"])?.out();
+    let first = out.lines().next().unwrap_or_default();
+    check!(first.len() == 36 && first.as_bytes()[29] == b'Z' && first.ends_with(" out 1"), "{first:?}");
+    let stamp = first.split(' ').next().unwrap_or_default().to_owned();
+    check!(kept.logs(&["--since", &stamp])?.out().starts_with("out 1"), "since its own time");
+    check_eq!(kept.logs(&["--until", "1h"])?.out(), "");
+    let order = format!("{} --root {} logs {} 2>&1 | head -n 4", s(&env.hardrun), s(&kept.root), kept.id);
+    let both = crate::harness::Run::new("sh").args(["-c", &order]).go()?.out();
+    check_eq!(both, "out 1\nerr 1\nout 2\nerr 2\n");
+    Ok(())
+}
+
+fn logs_follow_to_the_end(env: &Env) -> Outcome {
+    // Across restarts, and to the end for good.
+    let script = "echo one; sleep 0.3; echo two; exit 1";
+    let kept = Kept::run(env, &["--restart", "on-failure:1"], &["sh", "-c", script])?;
+    kept.logs(&["-f"])?.says("one\ntwo\none\ntwo")?;
+    check_eq!(kept.number("restart_count")?, 1);
+    // Removed by --rm while somebody reads.
+    let run =
+        env.verb(&["run", "-d", "--rm", "--network", "none", "busybox", "sh", "-c", "echo hello; sleep 0.7; echo bye"]);
+    let id = run.go()?.ok()?.out().trim().to_owned();
+    env.verb(&["logs", "-f", &id]).limit(20).go()?.ok()?.says("hello\nbye")?;
+    let gone = wait_for(Duration::from_secs(5), || env.verb(&["logs", &id]).go().ok().filter(|o| o.code == 1));
+    check!(gone.is_some_and(|o| o.err().contains("No such container")), "the log outlives --rm");
+    // A terminal has one stream.
+    let kept = Kept::run(env, &["-t"], &["sh", "-c", "echo out; echo err >&2"])?;
+    let out = kept.logs(&["-f"])?;
+    check_eq!((out.out().as_str(), out.err().as_str()), ("out\r\nerr\r\n", ""));
+    // Until a moment that is yet to come.
+    let kept = Kept::run(env, &[], &["sh", "-c", "while :; do echo tick; sleep 0.1; done"])?;
+    let out = kept.verb(&["logs", "-f", "--until=-1s"]).limit(20).go()?.ok()?;
+    check!(out.out().contains("tick"), "{}", out.told());
+    Ok(())
+}
+
+fn logs_and_what_is_not_there(env: &Env) -> Outcome {
+    env.verb(&["logs", "nobody"]).go()?.exits(1)?.complains(&["No such container: nobody"])?;
+    let kept = Kept::run(env, &["--log-driver", "none"], &["echo", "unheard"])?;
+    kept.verb(&["logs"]).go()?.exits(1)?.complains(&["configured logging driver does not support reading"])?;
+    let kept = Kept::create(env, &[], &["true"])?;
+    kept.logs(&["-f"])?.says("")?;
+    kept.verb(&["logs", "--since", "bad"])
+        .go()?
+        .exits(1)?
+        .complains(&["invalid value for \"since\": failed to parse value as time or duration: \"bad\""])?;
+    Ok(())
+}
+
+fn events_tell_a_life(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["--label", "a=b"], &["sleep", "1000"])?;
+    kept.verb(&["pause"]).go()?.ok()?;
+    kept.verb(&["unpause"]).go()?.ok()?;
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    let new = format!("new-{}", &kept.id[..8]);
+    env.verb(&["rename", &kept.id, &new]).go()?.ok()?;
+    kept.verb(&["restart", "-t", "0"]).go()?.ok()?;
+    kept.verb(&["kill", "-s", "USR1"]).go()?.ok()?;
+    kept.verb(&["rm", "-f"]).go()?.ok()?;
+    let told = kept.events("type=container", "{{.Action}}")?;
+    let want = [
+        "create",
+        "start",
+        "pause",
+        "unpause",
+        "exec_create: true",
+        "exec_start: true",
+        "exec_die",
+        "rename",
+        "kill",
+        "kill",
+        "die",
+        "stop",
+        "start",
+        "restart",
+        "kill",
+    ];
+    check_eq!(told[..want.len().min(told.len())], want);
+    check_eq!(told.last().map(String::as_str), Some("destroy"));
+    check_eq!(told.iter().filter(|t| *t == "die").count(), 2);
+    let line =
+        kept.events("event=rename", "{{.Type}} {{.From}} {{.Actor.Attributes.oldName}} {{.Actor.Attributes.a}}")?;
+    check!(line.len() == 1 && line[0].starts_with("container busybox /") && line[0].ends_with(" b"), "{line:?}");
+    let follow = env.verb(&["events", "-f", "type=volume", "--until=-3s"]).limit(20).start()?;
+    std::thread::sleep(Duration::from_millis(700));
+    env.verb(&["volume", "create", "seen"]).go()?.ok()?;
+    env.verb(&["volume", "rm", "seen"]).go()?.ok()?;
+    let out = follow.finish()?.ok()?.out();
+    check!(out.contains("volume create seen (driver=local)") && out.contains("volume destroy seen"), "{out}");
+    env.verb(&["events", "--until", "0s", "-f", "nope=x"]).go()?.exits(1)?.complains(&["Invalid filter 'nope'"])?;
+    Ok(())
+}
+
+fn top_and_stats(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["-m", "64m"], &["sh", "-c", "sleep 800 & while :; do :; done"])?;
+    let top = kept.verb(&["top"]).go()?.ok()?.out();
+    let lines: Vec<&str> = top.lines().collect();
+    check!(lines[0].starts_with("UID                 PID                 PPID "), "{top}");
+    check!(lines.len() == 3 && top.contains("sleep 800"), "{top}");
+    let own = env.verb(&["top", &kept.id, "-o", "pid,cmd"]).go()?.ok()?.out();
+    check!(own.starts_with("PID                 CMD\n") && own.lines().count() == 3, "{own}");
+    env.verb(&["top", &kept.id, "-o", "cmd"]).go()?.exits(1)?.complains(&["Couldn't find PID field in ps output"])?;
+    let stats = env.verb(&["stats", "--no-stream", "--format", "{{json .}}", &kept.id]).go()?.ok()?.out();
+    let json: serde_json::Value = serde_json::from_str(stats.trim())?;
+    check!(json["MemUsage"].as_str().is_some_and(|m| m.ends_with(" / 64MiB") && !m.starts_with("0B")), "{stats}");
+    check_eq!(json["PIDs"], "2");
+    let cpu: f64 = json["CPUPerc"].as_str().unwrap_or_default().trim_end_matches('%').parse()?;
+    check!(cpu > 5.0 && cpu < 130.0, "{stats}");
+    kept.verb(&["kill"]).go()?.ok()?;
+    kept.verb(&["top"]).go()?.exits(1)?.complains(&["is not running"])?;
+    let table = kept.verb(&["stats", "--no-stream"]).go()?.ok()?.out();
+    check!(table.lines().nth(1).is_some_and(|l| l.contains("0.00%     0B / 0B")), "{table}");
+    env.verb(&["stats", "--no-stream", "nobody"]).go()?.exits(1)?.complains(&["No such container: nobody"])?;
+    Ok(())
+}
+
+fn attached_twice(env: &Env) -> Outcome {
+    let kept =
+        Kept::run(env, &["-i"], &["sh", "-c", "while read -r l; do echo heard $l; [ \"$l\" = end ] && exit 3; done"])?;
+    let watcher = kept.verb(&["attach", "--no-stdin"]).start()?;
+    let joined =
+        wait_for(Duration::from_secs(10), || kept.events("event=attach", "{{.ID}}").ok().filter(|e| !e.is_empty()));
+    check!(joined.is_some(), "nobody is attached");
+    let out = kept.verb(&["attach"]).stdin("one\nend\n").go()?.exits(3)?;
+    check_eq!(out.out(), "heard one\nheard end\n");
+    let out = watcher.finish()?.exits(3)?;
+    check_eq!(out.out(), "heard one\nheard end\n");
+    kept.logs(&[])?.says("heard one\nheard end")?;
+    kept.verb(&["attach"]).go()?.exits(1)?.complains(&["You cannot attach to a stopped container"])?;
+    Ok(())
+}
+
+fn detached_by_keys(env: &Env) -> Outcome {
+    let words = [s(&env.hardrun), "--root", s(&env.root), "run", "-it", "--network", "none", "--name", "by-keys"];
+    let mut t = Terminal::start(
+        &[&words[..], &["busybox", "sh", "-c", "echo ready; read l; echo got $l; exit 9"]].concat(),
+        24,
+        80,
+    )?;
+    t.expect("ready", 20)?;
+    t.send(b"\x10\x11")?;
+    t.finish(20)?;
+    let args = [
+        "events",
+        "--since",
+        "1",
+        "--until",
+        "0s",
+        "-f",
+        "container=by-keys",
+        "-f",
+        "event=create",
+        "--format",
+        "{{.ID}}",
+    ];
+    let id = env.verb(&args).go()?.ok()?.out().trim().to_owned();
+    let kept = Kept { env, root: env.root.clone(), id };
+    check_eq!(kept.state(), "running");
+    let words = [s(&env.hardrun), "--root", s(&env.root), "attach", "by-keys"];
+    let mut t = Terminal::start(&words, 24, 80)?;
+    std::thread::sleep(Duration::from_millis(500));
+    t.send(b"back\r")?;
+    t.expect("got back", 20)?;
+    check_eq!(t.finish(20)?.0, 9);
+    Ok(())
+}
+
+fn removed_by_the_rules(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    kept.verb(&["rm"]).go()?.exits(1)?.complains(&["You cannot remove a running container"])?;
+    let out = env.verb(&["rm", "-f", "nobody-1", &kept.id]).go()?.ok()?;
+    check_eq!(out.out(), format!("{}\n", kept.id));
+    out.complains(&["No such container: nobody-1"])?;
+    check!(!kept.folder().exists(), "its folder is still there");
+    env.verb(&["rm", "nobody-1"]).go()?.exits(1)?.complains(&["No such container: nobody-1"])?;
+    let kept = Kept::create(env, &["--name", "rules-two"], &["true"])?;
+    env.verb(&["rm", "rules-two"]).go()?.ok()?.says("rules-two")?;
+    kept.verb(&["start"]).go()?.exits(1)?;
+    Ok(())
+}
+
+fn renamed(env: &Env) -> Outcome {
+    let (first, second) = (
+        Kept::run(env, &["--name", "ren-a"], &["sleep", "1000"])?,
+        Kept::create(env, &["--name", "ren-b"], &["true"])?,
+    );
+    env.verb(&["rename", "ren-a", "ren-b"])
+        .go()?
+        .exits(1)?
+        .complains(&["is already in use by container", &second.id])?;
+    env.verb(&["rename", "ren-a", "ren-c"]).go()?.ok()?.says("")?;
+    env.verb(&["rename", "ren-b", "ren-a"]).go()?.ok()?;
+    env.verb(&["exec", "ren-c", "true"]).go()?.ok()?;
+    env.verb(&["exec", "ren-a", "true"]).go()?.exits(1)?.complains(&["is not running"])?;
+    env.verb(&["exec", "ren-b", "true"]).go()?.exits(1)?.complains(&["No such container: ren-b"])?;
+    // Across a restart it has its new name.
+    env.verb(&["restart", "-t", "0", "ren-c"]).go()?.ok()?.says("ren-c")?;
+    env.verb(&["exec", "ren-c", "true"]).go()?.ok()?;
+    drop((first, second));
+    Ok(())
+}
+
+fn one_of_two_hundred(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let create =
+        || env.at(&root, &["create", "--network", "none", "--name", "the-one", "busybox", "true"]).limit(300).go();
+    let codes: Vec<_> = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..200).map(|_| scope.spawn(create)).collect();
+        all.into_iter().filter_map(|t| t.join().ok()).collect()
+    });
+    let mut made = 0;
+    for code in codes {
+        let out = code?;
+        match out.code {
+            0 => made += 1,
+            1 => drop(out.complains(&["\"/the-one\" is already in use by container"])?),
+            _ => check!(false, "{}", out.told()),
+        }
+    }
+    check_eq!(made, 1);
+    let left = std::fs::read_dir(root.join("containers"))?.count();
+    check_eq!(left, 1, "folders of containers");
+    env.at(&root, &["rm", "the-one"]).go()?.ok()?;
+    Ok(())
+}
+
+fn pruned(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let create = |flags: &[&str]| -> Outcome<String> {
+        let run = env.at(&root, &["create", "--network", "none"]).args(flags).args(["busybox", "true"]);
+        Ok(run.go()?.ok()?.out().trim().to_owned())
+    };
+    let (first, second) = (create(&["--label", "keep=1"])?, create(&[])?);
+    let kept = Kept::run_at(env, &root, &[], &["sleep", "1000"])?;
+    let at = |args: &[&str]| env.at(&root, args).go()?.ok();
+    let out = env.at(&root, &["container", "prune"]).stdin("n\n").go()?.ok()?;
+    check_eq!(
+        out.out(),
+        "WARNING! This will remove all stopped containers.\nAre you sure you want to continue? [y/N] "
+    );
+    let out = at(&["container", "prune", "-f", "--filter", "label!=keep"])?;
+    check_eq!(out.out(), format!("Deleted Containers:\n{second}\n\nTotal reclaimed space: 0B\n"));
+    check_eq!(at(&["container", "prune", "-f", "--filter", "until=1h"])?.out(), "Total reclaimed space: 0B\n");
+    let df = at(&["system", "df"])?.out();
+    check!(
+        df.starts_with("TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE\nImages          1         1 "),
+        "{df}"
+    );
+    check!(df.contains("\nContainers      2         1         0B        0B\n"), "{df}");
+    let verbose = at(&["system", "df", "-v"])?.out();
+    check!(verbose.contains("Containers space usage:") && verbose.contains(&first[..12]), "{verbose}");
+    at(&["volume", "create"])?;
+    let out = at(&["system", "prune", "-f", "--volumes"])?.out();
+    check!(out.starts_with(&format!("Deleted Containers:\n{first}\n\nDeleted Volumes:\n")), "{out}");
+    check!(out.ends_with("\n\nTotal reclaimed space: 0B\n"), "{out}");
+    check_eq!(kept.state(), "running");
+    env.at(&root, &["container", "prune", "-f", "--filter", "x=y"])
+        .go()?
+        .exits(1)?
+        .complains(&["Invalid filter 'x'"])?;
+    Ok(())
+}
