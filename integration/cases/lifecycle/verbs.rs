@@ -13,7 +13,8 @@ cases!("lifecycle::verbs":
 );
 
 fn logs_of_both_streams(env: &Env) -> Outcome {
-    let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; printf 'é\\t\\033[1m no end'; head -c 40000 /dev/zero | tr '\\0' x >&2";
+    // Two pipes have no order but by time.
+    let script = "for i in 1 2 3; do echo out $i; sleep 0.1; echo err $i >&2; sleep 0.1; done; printf 'é\\t\\033[1m no end'; head -c 40000 /dev/zero | tr '\\0' x >&2";
     let kept = Kept::run(env, &[], &["sh", "-c", script])?;
     kept.until_state("exited", 20)?;
     let out = kept.logs(&[])?;
