@@ -105,6 +105,15 @@ impl ExecRequest {
         }
     }
 
+    /// Inside, with credentials that stay: a health check does not outlive the process that started it, which is killed where the
+    /// check takes too long. A command of a caller's goes on without them, as with docker.
+    fn tie(&self) -> Result<(), String> {
+        match self.host {
+            true => sys::process::die_with_parent().map_err(|e| format!("tie the check to who started it: {e}")),
+            false => Ok(()),
+        }
+    }
+
     /// The container's draft with this process in the place of its first one.
     fn draft(&self, of: &Draft) -> Draft {
         let mut draft = of.clone();
@@ -261,7 +270,12 @@ impl Entry {
         let entered = sys::spawn::inside(
             || steps.before_namespaces(),
             || {
-                let said = match steps.become_root().and_then(|()| ends.inside()).and_then(|()| steps.inside()) {
+                let said = match steps
+                    .become_root()
+                    .and_then(|()| ends.inside())
+                    .and_then(|()| steps.inside())
+                    .and_then(|()| request.tie())
+                {
                     Ok(()) => confine.carry_out(&command),
                     Err(message) => confine.fail(message),
                 };

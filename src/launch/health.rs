@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 /// Docker keeps so many checks, and so many bytes of each one's output.
 const KEPT: usize = 5;
 const OUTPUT: usize = 4096;
+/// Most reads of that size in one turn: a full pipe.
+const AT_ONCE: usize = 16;
 /// Docker's exit code for a check that took too long.
 const TIMED_OUT: i32 = -1;
 
@@ -187,10 +189,11 @@ impl Health {
     }
 }
 
-/// Read what there is; more than is kept is thrown away.
+/// Read what there is; more than is kept is thrown away. What a check writes without end is not to keep the supervisor.
 fn read_some(current: &mut Current) {
     let mut bytes = [0u8; 4096];
-    while let Ok(n) = rustix::io::read(&current.output, &mut bytes) {
+    for _ in 0..AT_ONCE {
+        let Ok(n) = rustix::io::read(&current.output, &mut bytes) else { return };
         if n == 0 {
             return;
         }

@@ -74,16 +74,24 @@ pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespace
     for kind in KINDS {
         differences.compare(&format!("the container's {kind} namespace"), theirs.get(kind), ours.get(kind));
     }
-    for file in ["cgroup", "oom_score_adj"] {
-        let of = |pid: i32| read(format!("/proc/{pid}/{file}"));
-        differences.compare(&format!("the container's {file}"), of(init)?, of(pid)?);
-    }
-    let filters = |pid: i32| -> Result<String> {
-        let text = read(format!("/proc/{pid}/status"))?;
-        Ok(text.lines().filter(|l| l.starts_with("Seccomp")).collect::<Vec<_>>().join(" "))
-    };
-    differences.compare("the container's seccomp filters", filters(init)?, filters(pid)?);
+    let of = |pid: i32, file: &str| read(format!("/proc/{pid}/{file}"));
+    differences.compare("the container's cgroup", of(init, "cgroup")?, of(pid, "cgroup")?);
+    // The first process may have changed what is its own to change since it began: its chance to be killed, more filters. Neither
+    // is to keep others, and the health checks, out.
+    let chance = plan.draft.process.oom_score_adj.value.to_string();
+    differences.compare("oom_score_adj", chance.as_str(), of(pid, "oom_score_adj")?.trim());
+    let (inits, own, found) = (filters(&init.to_string())?, filters("self")?, filters(&pid.to_string())?);
+    let wanted = own.map(|own| own + u32::from(crate::seccomp::has_filter(&plan.draft.seccomp)));
+    differences.compare("number of seccomp filters", wanted, found);
+    differences.compare("as many filters on the first process", true, inits >= found);
     differences.done()
+}
+
+/// How many filters a process has. `None` before Linux 5.9.
+fn filters(pid: &str) -> Result<Option<u32>> {
+    let text = read(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|l| l.strip_prefix("Seccomp_filters:"));
+    Ok(line.and_then(|n| n.trim().parse().ok()))
 }
 
 /// First host id of the user namespace of process `init`; `None` where the plan has no namespace of its own.

@@ -177,10 +177,13 @@ impl Streams {
     /// The process has ended, and others may hold its pipes open for as long as they like: read what is there, and no more.
     pub fn end_when_empty(&mut self) {
         for n in 0..self.outputs.len() {
-            while self.outputs[n].from.as_ref().is_some_and(readable) {
+            // What others go on writing is not waited for: it may never end, and nobody may be reading it.
+            let mut left = self.outputs[n].from.as_ref().map_or(0, waiting);
+            while left > 0 && self.outputs[n].from.as_ref().is_some_and(readable) {
                 for (n, peer) in self.fill(n) {
                     self.drop_sink(n, peer);
                 }
+                left = left.saturating_sub(BUFFER as u64);
             }
             self.outputs[n].from = None;
         }
@@ -377,6 +380,11 @@ impl Sink {
     }
 }
 
+/// Bytes that can be read now; where the kernel does not say, what fits into a pipe.
+fn waiting(fd: &OwnedFd) -> u64 {
+    rustix::io::ioctl_fionread(fd).unwrap_or(BUFFER as u64)
+}
+
 fn readable(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
@@ -413,6 +421,29 @@ mod tests {
             std::io::Read::read_to_end(&mut std::fs::File::from(fd), &mut bytes).unwrap();
             bytes
         })
+    }
+
+    #[test]
+    fn a_writer_without_end_is_not_read_for_ever() {
+        let (from, write) = pipe();
+        rustix::io::ioctl_fionbio(&from, true).unwrap();
+        let (mut streams, (read, to)) = (Streams::default(), pipe());
+        streams.add_output(Stream::Stdout, from);
+        streams.attach_output(Peer::Connection(1), Stream::Stdout, End::Owned(to));
+        let writer = std::thread::spawn(move || {
+            let mut bytes = 0;
+            while let Ok(n) = rustix::io::write(&write, &[b'y'; 4096]) {
+                bytes += n;
+            }
+            bytes
+        });
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        streams.end_when_empty();
+        // The pipe's end is closed, which ends the writer.
+        assert!(writer.join().unwrap() > 0);
+        let behind = streams.outputs[0].sinks[0].backlog.len();
+        assert!(behind <= 2 * BUFFER, "{behind} bytes are kept for a reader that does not read");
+        drop(read);
     }
 
     #[test]
