@@ -222,6 +222,8 @@ fn a_torn_note_ends_nobody(env: &Env) -> Outcome {
     let held = env.hold(&[])?;
     let torn = root.join("containers").join("ab".repeat(32));
     std::fs::create_dir_all(&torn)?;
+    // Every folder has its lock before anything else is in it; this one's holder is gone.
+    std::fs::write(torn.join("lock"), "")?;
     std::fs::write(torn.join("cgroup"), "")?;
     env.at(&root, &["run", "--rm", "busybox", "true"]).go()?.ok()?;
     check!(!torn.exists(), "the leftover is still there");

@@ -21,24 +21,40 @@ cases!("script":
 
 const PRELUDE: &str = include_str!("../scripts/prelude");
 
-/// Run a script on a root of its own that has busybox, and where asked the servers, in it.
-fn script(env: &Env, name: &str, text: &str, services: bool) -> Outcome {
-    let root = env.own_root()?;
-    if services {
-        env.at(&root, &["import", s(&env.fixtures.services()?), "services"]).limit(600).go()?.ok()?;
+/// Run a script on a root of its own that has busybox in it.
+fn script(env: &Env, name: &str, text: &str) -> Outcome {
+    script_at(env, &env.own_root()?, name, text)
+}
+
+/// Run a script on the root that has the servers in it: one after the other, for it is imported once.
+fn with_services(env: &Env, name: &str, text: &str) -> Outcome {
+    static ROOT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let archive = env.fixtures.services()?;
+    let Ok(mut root) = ROOT.lock() else { return fail("another script panicked") };
+    if root.is_none() {
+        let new = env.own_root()?;
+        env.at(&new, &["import", s(&archive), "services"]).limit(600).go()?.ok()?;
+        *root = Some(new);
     }
-    let before = Picture::of_root(&root);
+    match root.as_deref() {
+        Some(root) => script_at(env, root, name, text),
+        None => fail("there is no root"),
+    }
+}
+
+fn script_at(env: &Env, root: &Path, name: &str, text: &str) -> Outcome {
+    let before = Picture::of_root(root);
     let scratch = env.dir(name)?;
     let file = scratch.join("script");
     std::fs::write(&file, format!("{PRELUDE}{text}"))?;
-    let run = shell(env, &root, &scratch)?.env("OTHER_ROOT", env.own_root()?).arg(&file).limit(300).go()?;
+    let run = shell(env, root, &scratch)?.env("OTHER_ROOT", env.own_root()?).arg(&file).limit(300).go()?;
     if run.code != 0 {
         // Nothing of a failed one is to disturb the next.
-        let left = env.at(&root, &["ps", "-aq"]).go()?.out();
-        env.at(&root, &["rm", "-f"]).args(left.split_whitespace()).go()?;
+        let left = env.at(root, &["ps", "-aq"]).go()?.out();
+        env.at(root, &["rm", "-f"]).args(left.split_whitespace()).go()?;
         return fail(run.told());
     }
-    check_eq!(Picture::of_root(&root), before, "left in the root");
+    check_eq!(Picture::of_root(root), before, "left in the root");
     Ok(())
 }
 
@@ -66,32 +82,32 @@ fn ports() -> u16 {
 
 fn nginx_behind_a_published_port(env: &Env) -> Outcome {
     env.needs("curl")?;
-    script(env, "web", include_str!("../scripts/web"), true)
+    with_services(env, "web", include_str!("../scripts/web"))
 }
 
 fn postgres_on_a_volume(env: &Env) -> Outcome {
-    script(env, "postgres", include_str!("../scripts/postgres"), true)
+    with_services(env, "postgres", include_str!("../scripts/postgres"))
 }
 
 fn names_on_a_network(env: &Env) -> Outcome {
-    script(env, "names", include_str!("../scripts/names"), false)
+    script(env, "names", include_str!("../scripts/names"))
 }
 
 fn health_and_restarts(env: &Env) -> Outcome {
     env.needs("curl")?;
-    script(env, "health", include_str!("../scripts/health"), false)
+    script(env, "health", include_str!("../scripts/health"))
 }
 
 fn a_pipelines_script(env: &Env) -> Outcome {
-    script(env, "ci", include_str!("../scripts/ci"), false)
+    script(env, "ci", include_str!("../scripts/ci"))
 }
 
 fn after_a_boot(env: &Env) -> Outcome {
-    script(env, "boot", include_str!("../scripts/boot"), false)
+    script(env, "boot", include_str!("../scripts/boot"))
 }
 
 fn roots_side_by_side(env: &Env) -> Outcome {
-    script(env, "roots", include_str!("../scripts/roots"), false)
+    script(env, "roots", include_str!("../scripts/roots"))
 }
 
 /// Start all of them, `at_once` at a time, and give what they left in any order.
@@ -128,7 +144,7 @@ fn a_name_has_one_winner(env: &Env) -> Outcome {
     let (won, lost): (Vec<&Output>, Vec<&Output>) = all.iter().partition(|o| o.code == 0);
     check_eq!(won.len(), 1, "winners");
     for one in &lost {
-        check!(one.code == 125 && one.err().contains("\"/taken\" is already in use"), "{}", one.told());
+        check!(one.code == 1 && one.err().contains("\"/taken\" is already in use"), "{}", one.told());
     }
     check_eq!(env.at(&root, &["inspect", "-f", "{{.Id}}", "taken"]).go()?.ok()?.out(), won[0].out());
     let all = in_parallel(200, 200, |_| create(&[])?.ok())?;

@@ -28,7 +28,8 @@ impl Picture {
     pub fn of_root(root: &Path) -> BTreeSet<String> {
         let folders = ["containers", "names", "volumes", "run/net"].map(|f| (f, files(&root.join(f))));
         let files = folders.into_iter().flat_map(|(f, all)| all.into_iter().map(move |x| format!("{f}/{x}")));
-        files.chain(rules(root)).collect()
+        // Lock files stay: who would remove one could not know who waits for it.
+        files.filter(|f| !["run/net/lock", "volumes/.lock"].contains(&f.as_str())).chain(rules(root)).collect()
     }
 
     pub fn take(root: &Path) -> Outcome<Picture> {

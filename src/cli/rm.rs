@@ -6,6 +6,10 @@ use crate::error::{Error, Kind, Result};
 use crate::image::store::Store;
 use crate::observe::events::{self, Event};
 use crate::state::{Container, Folder, State, lookup, names};
+use std::time::{Duration, Instant};
+
+/// How long `-f` waits for a container that is on its way up: a start takes as long as the host is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -63,19 +67,26 @@ fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool>
         }
         Err(e) => return Err(e),
     };
-    match lookup::find(&ctx.paths, &id) {
-        Ok(container) if container.alive && container.status.state.is_up() => end(&container, force)?,
-        Ok(_) => {}
-        // Its record is damaged: it can still be removed.
-        Err(e) if !force => return Err(e.hint("remove it with -f")),
-        Err(_) => {}
-    }
-    let Some(folder) = Folder::open(&ctx.paths, &id)? else {
+    let give_up = Instant::now() + PATIENCE;
+    let folder = loop {
+        match lookup::find(&ctx.paths, &id) {
+            Ok(container) if container.alive && container.status.state.is_up() => end(&container, force)?,
+            Ok(_) => {}
+            // Its record is damaged: it can still be removed.
+            Err(e) if !force => return Err(e.hint("remove it with -f")),
+            Err(_) => {}
+        }
+        if let Some(folder) = Folder::open(&ctx.paths, &id)? {
+            break folder;
+        }
         // Removed by its own supervisor (--rm), or by somebody else.
-        return match ctx.paths.containers().join(&id).exists() {
-            true => Err(Error::verb(format!("container {name} is being started or stopped just now"))),
-            false => Ok(true),
-        };
+        if !ctx.paths.containers().join(&id).exists() {
+            return Ok(true);
+        }
+        // On its way up, for the first time or once more: it is ended as soon as it can be told to.
+        if !force || Instant::now() > give_up {
+            return Err(Error::verb(format!("container {name} is being started or stopped just now")));
+        }
     };
     let verb = |e: Error| Error { kind: Kind::Verb, ..e };
     match folder.record() {

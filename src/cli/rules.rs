@@ -89,7 +89,7 @@ fn one(rule: &Rule) -> String {
     };
     line("refused", rule.summary);
     line("risk", rule.risk);
-    line("example", &format!("hardrun run {}", rule.example));
+    line("example", &typed(rule));
     line("safer", rule.instead);
     match rule.overriding {
         Override::Loosens(what) => {
@@ -109,6 +109,14 @@ fn one(rule: &Rule) -> String {
     out
 }
 
+/// The example as a whole command line: those about `exec` begin with that verb.
+fn typed(rule: &Rule) -> String {
+    match rule.example.starts_with("exec ") {
+        true => format!("hardrun {}", rule.example),
+        false => format!("hardrun run {}", rule.example),
+    }
+}
+
 fn json(rule: &Rule) -> serde_json::Value {
     let (over, loosens, why) = match rule.overriding {
         Override::Loosens(what) => (Some(format!("--allow {}", rule.id)), Some(what), None),
@@ -120,7 +128,7 @@ fn json(rule: &Rule) -> serde_json::Value {
         "summary": rule.summary,
         "risk": rule.risk,
         "safer": rule.instead,
-        "example": format!("hardrun run {}", rule.example),
+        "example": typed(rule),
         "override": over,
         "override_loosens": loosens,
         "no_override_because": why,

@@ -45,7 +45,7 @@ pub struct Rule {
     pub risk: &'static str,
     /// A safer form that can be pasted, general. A finding may be more specific.
     pub instead: &'static str,
-    /// Arguments of `hardrun run` that are refused.
+    /// Arguments of `hardrun run` that are refused; a line of `exec` begins with that word.
     pub example: &'static str,
     pub overriding: Override,
     /// CIS Docker Benchmark numbers, CVEs, NIST SP 800-190 sections, Pod Security Standards.
