@@ -2,9 +2,9 @@
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::observe::format::Value;
 use crate::observe::format::inspect::Inspect;
 use crate::observe::format::list::{Columns, Field, Listing};
-use crate::observe::format::Value;
 use crate::request::parse_bool;
 use crate::ui;
 use serde_json::json;
@@ -93,9 +93,9 @@ pub fn run(args: Args, _ctx: &Context) -> Result<u8> {
 fn list(format: Option<&str>, quiet: bool) -> Result<u8> {
     let format = match format {
         // The current one has a star.
-        None | Some("" | "table") if !quiet => {
-            Some("table {{.Name}}{{if eq (print .Current) \"true\"}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}")
-        }
+        None | Some("" | "table") if !quiet => Some(
+            "table {{.Name}}{{if eq (print .Current) \"true\"}} *{{end}}\t{{.Description}}\t{{.DockerEndpoint}}\t{{.Error}}",
+        ),
         other => other,
     };
     let listing = Listing::parse(format, &["Name"], quiet.then_some("Name"))?;

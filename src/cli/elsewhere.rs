@@ -4,7 +4,10 @@ use crate::error::Error;
 
 /// Verbs, and who does that.
 const ELSEWHERE: &[(&[&str], &str)] = &[
-    (&["build", "buildx", "builder"], "images are built with buildah or BuildKit, and brought here with hardrun load or pull"),
+    (
+        &["build", "buildx", "builder"],
+        "images are built with buildah or BuildKit, and brought here with hardrun load or pull",
+    ),
     (&["compose"], "several containers of one file are made by podman-compose or systemd units"),
     (&["swarm", "service", "stack", "node", "secret", "config"], "clusters are Kubernetes' or Nomad's"),
     (&["plugin"], "there is no daemon that plugins could extend"),
@@ -27,8 +30,20 @@ mod tests {
     #[test]
     fn every_verb_of_clusters_has_an_answer() {
         for verb in [
-            "build", "buildx", "compose", "swarm", "service", "stack", "node", "secret", "config", "plugin", "trust",
-            "manifest", "search", "checkpoint",
+            "build",
+            "buildx",
+            "compose",
+            "swarm",
+            "service",
+            "stack",
+            "node",
+            "secret",
+            "config",
+            "plugin",
+            "trust",
+            "manifest",
+            "search",
+            "checkpoint",
         ] {
             let error = answer(verb, &format!("docker {verb}")).unwrap();
             assert!(error.message.starts_with(&format!("'docker {verb}' ")) && error.kind.exit_code() == 1);

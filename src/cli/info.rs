@@ -35,7 +35,8 @@ fn plain(fields: &[(&'static str, Json)]) -> String {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let mut out = format!("Client:\n Version:    {}\n Context:    default\n Debug Mode: false\n\nServer:\n", host::VERSION);
+    let mut out =
+        format!("Client:\n Version:    {}\n Context:    default\n Debug Mode: false\n\nServer:\n", host::VERSION);
     let mut line = |indent: &str, label: &str, value: &str| {
         let _ = writeln!(out, "{indent}{label}: {value}");
     };
@@ -52,9 +53,8 @@ fn plain(fields: &[(&'static str, Json)]) -> String {
     line(" ", "Logging Driver", &text("LoggingDriver"));
     line(" ", "Cgroup Driver", &text("CgroupDriver"));
     line(" ", "Cgroup Version", &text("CgroupVersion"));
-    let words = |list: &Json| {
-        list.as_array().into_iter().flatten().filter_map(Json::as_str).collect::<Vec<_>>().join(" ")
-    };
+    let words =
+        |list: &Json| list.as_array().into_iter().flatten().filter_map(Json::as_str).collect::<Vec<_>>().join(" ");
     let plugins = get("Plugins");
     let kinds: String =
         ["Volume", "Network", "Log"].map(|kind| format!("\n  {kind}: {}", words(&plugins[kind]))).concat();

@@ -28,8 +28,7 @@ pub fn info(paths: &Paths) -> Result<Vec<(&'static str, Json)>> {
     let has = |limit: Limit| facts.limits.contains(&limit);
     let v2 = facts.cgroup == CgroupVersion::V2;
     let program = std::env::current_exe().verb_context(|| "find the program's own path".into())?;
-    let warnings: Vec<&str> =
-        if has(Limit::Swap) { Vec::new() } else { vec!["WARNING: No swap limit support"] };
+    let warnings: Vec<&str> = if has(Limit::Swap) { Vec::new() } else { vec!["WARNING: No swap limit support"] };
     Ok(vec![
         ("ID", json!("")),
         ("Containers", json!(containers.len())),
@@ -68,10 +67,7 @@ pub fn info(paths: &Paths) -> Result<Vec<(&'static str, Json)>> {
         ("OSType", json!("linux")),
         ("Architecture", json!(uname.machine().to_string_lossy())),
         ("IndexServerAddress", json!("https://index.docker.io/v1/")),
-        (
-            "RegistryConfig",
-            json!({ "InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": [] }),
-        ),
+        ("RegistryConfig", json!({ "InsecureRegistryCIDRs": ["127.0.0.0/8"], "IndexConfigs": {}, "Mirrors": [] })),
         ("NCPU", json!(facts.cpus)),
         ("MemTotal", json!(facts.memory)),
         ("DockerRootDir", json!(paths.root)),
@@ -194,9 +190,26 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let fields = info(&Paths::new(Some(dir.path()))).unwrap();
         for name in [
-            "ServerVersion", "OSType", "Architecture", "SecurityOptions", "CgroupVersion", "CgroupDriver", "Driver",
-            "DockerRootDir", "LoggingDriver", "Swarm", "Containers", "ContainersRunning", "ContainersPaused",
-            "ContainersStopped", "Images", "NCPU", "MemTotal", "KernelVersion", "OperatingSystem", "Name",
+            "ServerVersion",
+            "OSType",
+            "Architecture",
+            "SecurityOptions",
+            "CgroupVersion",
+            "CgroupDriver",
+            "Driver",
+            "DockerRootDir",
+            "LoggingDriver",
+            "Swarm",
+            "Containers",
+            "ContainersRunning",
+            "ContainersPaused",
+            "ContainersStopped",
+            "Images",
+            "NCPU",
+            "MemTotal",
+            "KernelVersion",
+            "OperatingSystem",
+            "Name",
         ] {
             assert!(fields.iter().any(|(n, _)| *n == name), "{name}");
         }

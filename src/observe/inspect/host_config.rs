@@ -190,9 +190,8 @@ fn port_bindings(draft: &Draft) -> Value {
 /// What `--mount` asked for.
 fn mounts(draft: &Draft) -> Vec<Value> {
     let points = crate::observe::mounts::mount_points(draft);
-    let asked = |destination: &str| {
-        draft.mounts.iter().any(|m| m.destination == destination && m.asked.starts_with("--mount"))
-    };
+    let asked =
+        |destination: &str| draft.mounts.iter().any(|m| m.destination == destination && m.asked.starts_with("--mount"));
     let shown = points.iter().filter(|m| asked(&m.destination)).map(|m| {
         let mut mount = Map::new();
         mount.insert("Type".into(), json!(m.r#type));

@@ -131,7 +131,9 @@ fn layers(container: &Container, pid: i32) -> Value {
 /// SELinux labels of its processes and files. A process that runs is asked.
 fn labels(container: &Container, pid: i32) -> (String, String) {
     match &container.record.plan.draft.selinux.value {
-        SeLinux::Labels { process, mount } => (attribute(pid, "current").unwrap_or_else(|| process.clone()), mount.clone()),
+        SeLinux::Labels { process, mount } => {
+            (attribute(pid, "current").unwrap_or_else(|| process.clone()), mount.clone())
+        }
         SeLinux::Disabled | SeLinux::Unavailable => Default::default(),
     }
 }

@@ -43,9 +43,11 @@ pub fn settings(paths: &Paths, container: &Container) -> Value {
 fn bindings(bound: &[(String, u16)]) -> Value {
     match bound {
         [] => Value::Null,
-        bound => {
-            bound.iter().map(|(ip, port)| json!({ "HostIp": ip, "HostPort": port.to_string() })).collect::<Vec<_>>().into()
-        }
+        bound => bound
+            .iter()
+            .map(|(ip, port)| json!({ "HostIp": ip, "HostPort": port.to_string() }))
+            .collect::<Vec<_>>()
+            .into(),
     }
 }
 

@@ -119,9 +119,8 @@ impl Wanted {
 
     fn mounts(&self, container: &Container) -> bool {
         let points = mounts::mount_points(&container.record.plan.draft);
-        self.filters.any("volume", |wanted| {
-            points.iter().any(|m| m.name_or_source() == wanted || m.destination == wanted)
-        })
+        self.filters
+            .any("volume", |wanted| points.iter().any(|m| m.name_or_source() == wanted || m.destination == wanted))
     }
 
     fn is_on(&self, container: &Container) -> bool {
@@ -132,17 +131,11 @@ impl Wanted {
         })
     }
 
-    fn has_port(
-        &self,
-        container: &Container,
-        ranges: &[Range],
-        number: impl Fn(&ports::Port) -> Option<u16>,
-    ) -> bool {
+    fn has_port(&self, container: &Container, ranges: &[Range], number: impl Fn(&ports::Port) -> Option<u16>) -> bool {
         let ports = ports::of(container);
         ports.iter().any(|port| {
-            let in_range = |n: u16| {
-                ranges.iter().any(|r| (r.first..=r.last).contains(&n) && r.protocol == port.protocol)
-            };
+            let in_range =
+                |n: u16| ranges.iter().any(|r| (r.first..=r.last).contains(&n) && r.protocol == port.protocol);
             number(port).is_some_and(in_range)
         })
     }
@@ -181,8 +174,12 @@ mod tests {
 
     fn three() -> Vec<Container> {
         let mut up = Status { state: State::Running, ..Status::default() };
-        up.network.ports =
-            vec![BoundPort { host_ip: "127.0.0.1".into(), host_port: 8080, container_port: 80, protocol: "tcp".into() }];
+        up.network.ports = vec![BoundPort {
+            host_ip: "127.0.0.1".into(),
+            host_port: 8080,
+            container_port: 80,
+            protocol: "tcp".into(),
+        }];
         let ended = Status { state: State::Exited, exit_code: 3, ..Status::default() };
         vec![
             container("cc", "db", 3, Status::default()),

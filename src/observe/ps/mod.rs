@@ -3,9 +3,9 @@
 pub mod filter;
 pub mod ports;
 
-use super::format::print::quote;
 use super::format::Value;
 use super::format::list::{Columns, Field};
+use super::format::print::quote;
 use super::{human, mounts};
 use crate::plan::NetworkMode;
 use crate::state::{Container, State};
@@ -27,8 +27,7 @@ pub struct Entry {
 
 /// What the table shows without a template; `Size` comes last where it was asked for.
 pub const TABLE: &[&str] = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"];
-pub const TABLE_WITH_SIZE: &[&str] =
-    &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
+pub const TABLE_WITH_SIZE: &[&str] = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
 
 pub const COLUMNS: Columns<Entry> = Columns {
     of: "*formatter.ContainerContext",
@@ -38,7 +37,11 @@ pub const COLUMNS: Columns<Entry> = Columns {
         Field { name: "HealthStatus", heading: "HEALTH STATUS", value: |e| e.health().into() },
         Field { name: "ID", heading: "CONTAINER ID", value: |e| e.id().into() },
         Field { name: "Image", heading: "IMAGE", value: |e| e.image_shown().into() },
-        Field { name: "Label", heading: "", value: |e| Value::Lookup(Rc::new(e.container.record.plan.draft.labels.clone())) },
+        Field {
+            name: "Label",
+            heading: "",
+            value: |e| Value::Lookup(Rc::new(e.container.record.plan.draft.labels.clone())),
+        },
         Field { name: "Labels", heading: "LABELS", value: |e| e.labels().into() },
         Field { name: "LocalVolumes", heading: "LOCAL VOLUMES", value: |e| e.local_volumes().to_string().into() },
         Field { name: "Mounts", heading: "MOUNTS", value: |e| e.mounts().into() },

@@ -27,7 +27,8 @@ fn every_state_has_dockers_sentence() {
         health: (!health.is_empty()).then(|| Health { status: health.into(), ..Health::default() }),
         ..Status::default()
     };
-    let ended = |state, exit_code| Status { state, exit_code, started: ago(400), finished: ago(240), ..Status::default() };
+    let ended =
+        |state, exit_code| Status { state, exit_code, started: ago(400), finished: ago(240), ..Status::default() };
     for (status, wanted) in [
         (Status::default(), "Created"),
         (up(""), "Up 3 minutes"),
@@ -45,13 +46,18 @@ fn every_state_has_dockers_sentence() {
 
 #[test]
 fn fields_are_as_docker_words_them() {
-    let shown = show("{{.ID}}|{{.Command}}|{{.RunningFor}}|{{.Names}}|{{.Labels}}|{{.Label \"k\"}}|{{.State}}|{{.Size}}", entry(Status::default()));
+    let shown = show(
+        "{{.ID}}|{{.Command}}|{{.RunningFor}}|{{.Names}}|{{.Labels}}|{{.Label \"k\"}}|{{.State}}|{{.Size}}",
+        entry(Status::default()),
+    );
     assert_eq!(shown, "ab0000000000|\"sh -c 'echo a \\\"b\\\" o…\"|About a minute ago|web|a=1,k=v|v|created|5B\n");
     let whole = Entry { no_trunc: true, size: (0, 1_980_000), ..entry(Status::default()) };
     let shown = show("{{.Command}} {{len .ID}} {{.Size}} {{.HealthStatus}}", whole);
     assert_eq!(shown, "\"sh -c 'echo a \\\"b\\\" of a long command'\" 64 0B (virtual 1.98MB) none\n");
     let digest = format!("sha256:{}", "5a".repeat(32));
-    for (image, wanted) in [("busybox:1", "busybox:1"), (digest.as_str(), "5a5a5a5a5a5a"), ("a:1@sha256:00", "a:1"), ("", "<no image>")] {
+    for (image, wanted) in
+        [("busybox:1", "busybox:1"), (digest.as_str(), "5a5a5a5a5a5a"), ("a:1@sha256:00", "a:1"), ("", "<no image>")]
+    {
         let entry = Entry { image: image.into(), ..entry(Status::default()) };
         assert_eq!(show("{{.Image}}", entry), format!("{wanted}\n"));
     }
