@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
+use crate::image::reference::Reference;
 use crate::image::store::Store as Images;
 use crate::net::describe;
 use crate::net::store::Store as Networks;
@@ -80,7 +81,7 @@ fn types(asked: Option<&str>) -> Result<Vec<Type>> {
 fn missing(types: &[Type], name: &str) -> Error {
     match types {
         [Type::Container] => Error::verb(format!("No such container: {name}")),
-        [Type::Image] => match crate::image::reference::Reference::parse_bare(name) {
+        [Type::Image] => match name.parse::<Reference>() {
             Ok(reference) => Error::verb(format!("No such image: {}", reference.familiar())),
             Err(_) => Error::verb(format!("No such image: {name}")),
         },

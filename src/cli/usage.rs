@@ -18,12 +18,10 @@ pub fn of_call(error: &clap::Error, called: &[OsString], argv: &[OsString]) -> E
     if let Some(arity) = wrong_number.then(|| arity(argv)).flatten() {
         return Error::new(Kind::UsageClient, format!("'{verb}' {arity}")).hint(format!("See '{verb} --help'."));
     }
-    if let Some((group, Some(word))) = words::verb_words(called)
-        && error.kind() == ErrorKind::InvalidSubcommand
-        && words::group(&group).is_some()
+    if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(unknown) = unknown_command(error, called, &verb)
     {
-        let message = format!("unknown command: {verb} {word}");
-        return Error::new(Kind::UsageClient, message).hint(format!("See '{verb} --help'."));
+        return unknown;
     }
     if error.kind() == ErrorKind::InvalidSubcommand
         && let Some((help, Some(topic))) = words::verb_words(called)
@@ -31,7 +29,43 @@ pub fn of_call(error: &clap::Error, called: &[OsString], argv: &[OsString]) -> E
     {
         return Error::verb(format!("unknown help topic: {topic}"));
     }
-    translate(error, &verb)
+    let mut translated = translate(error, &verb);
+    // Docker names a flag with its letter.
+    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+        && let Some((long, letter)) = letter_of(error, argv)
+    {
+        let named = format!("for \"-{letter}, --{long}\" flag");
+        translated.message = translated.message.replace(&format!("for \"--{long}\" flag"), &named);
+    }
+    translated
+}
+
+/// The words of docker's newer clients and of its older ones.
+fn unknown_command(error: &clap::Error, called: &[OsString], verb: &str) -> Option<Error> {
+    let (first, second) = words::verb_words(called)?;
+    let see = format!("See '{verb} --help'.");
+    let unknown = |message: String, see: String| Error::new(Kind::UsageClient, message).hint(see);
+    if words::group(&first).is_some() {
+        return Some(unknown(format!("unknown command: {verb} {}", second?), see));
+    }
+    if first == "help" || text(error, ContextKind::InvalidSubcommand).as_deref() != Some(first.as_str()) {
+        return None;
+    }
+    let near = text(error, ContextKind::SuggestedSubcommand).map(|near| format!("did you mean {near}?\n{see}"));
+    Some(unknown(format!("unknown command: {verb} {first}: '{first}' is not a {verb} command"), near.unwrap_or(see)))
+}
+
+/// Long name and letter of the flag that an error is about.
+fn letter_of(error: &clap::Error, argv: &[OsString]) -> Option<(String, char)> {
+    let argument = text(error, ContextKind::InvalidArg)?;
+    let long = flag_name(&argument).strip_prefix("--")?.to_owned();
+    let (first, second) = words::verb_words(argv)?;
+    let mut table = super::command();
+    table.build();
+    let verb = table.find_subcommand(&first)?;
+    let verb = second.and_then(|word| verb.find_subcommand(&word)).unwrap_or(verb);
+    let letter = verb.get_arguments().find(|a| a.get_long() == Some(&long))?.get_short()?;
+    Some((long, letter))
 }
 
 /// How many arguments the verb takes, in docker's words. `None`: a verb's positional arguments are words of its own.
@@ -60,7 +94,7 @@ fn required(least: usize, most: Option<usize>) -> String {
         (0, Some(0)) => "accepts no arguments".into(),
         (0, Some(most)) => format!("requires at most {}", arguments(most)),
         (least, None) => format!("requires at least {}", arguments(least)),
-        (least, Some(most)) if least == most => format!("requires {}", arguments(least)),
+        (least, Some(most)) if least == most => format!("requires exactly {}", arguments(least)),
         (least, Some(most)) => format!("requires at least {least} and at most {}", arguments(most)),
     }
 }
@@ -180,22 +214,24 @@ mod tests {
             ("docker container rm", "'docker container rm' requires at least 1 argument"),
             ("hardrun ps x", "'hardrun ps' accepts no arguments"),
             ("docker images a b", "'docker images' requires at most 1 argument"),
-            ("docker tag x", "'docker tag' requires 2 arguments"),
-            ("docker rename x", "'docker rename' requires 2 arguments"),
+            ("docker tag x", "'docker tag' requires exactly 2 arguments"),
+            ("docker rename x", "'docker rename' requires exactly 2 arguments"),
             ("docker port", "'docker port' requires at least 1 and at most 2 arguments"),
-            ("docker history", "'docker history' requires 1 argument"),
-            ("docker network connect x", "'docker network connect' requires 2 arguments"),
-            ("docker network create", "'docker network create' requires 1 argument"),
+            ("docker history", "'docker history' requires exactly 1 argument"),
+            ("docker network connect x", "'docker network connect' requires exactly 2 arguments"),
+            ("docker network create", "'docker network create' requires exactly 1 argument"),
             ("docker volume ls x", "'docker volume ls' accepts no arguments"),
             ("docker volume rm", "'docker volume rm' requires at least 1 argument"),
             ("docker image rm", "'docker image rm' requires at least 1 argument"),
-            ("docker nosuch", "unknown command: docker nosuch"),
+            ("docker nosuch", "unknown command: docker nosuch: 'nosuch' is not a docker command"),
             ("docker container nosuch", "unknown command: docker container nosuch"),
             ("docker image nosuch", "unknown command: docker image nosuch"),
         ] {
             assert_eq!(said_of(line), (1, wanted.to_owned()), "{line}");
         }
         assert_eq!(said_of("docker ps --nosuch"), (125, "unknown flag: --nosuch".to_owned()));
-        assert_eq!(said_of("docker ps -n many").0, 125);
+        let wrong =
+            "invalid argument \"many\" for \"-n, --last\" flag: strconv.ParseInt: parsing \"many\": invalid syntax";
+        assert_eq!(said_of("docker ps -n many"), (125, wrong.to_owned()));
     }
 }

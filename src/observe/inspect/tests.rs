@@ -63,7 +63,8 @@ fn the_audit_lines_print_what_dockers_do() {
     let id = container.id().to_owned();
     assert_eq!(
         show(&container, "{{ .Id }}: Ports={{ .NetworkSettings.Ports }}"),
-        format!("{id}: Ports=map[80/tcp:[{{127.0.0.1 8080}}]]")
+        // Docker's Go has `.ID`: with `.Id` in it a template is one over the JSON.
+        format!("{id}: Ports=map[80/tcp:[map[HostIp:127.0.0.1 HostPort:8080]]]")
     );
     assert_eq!(
         show(&container, "{{ .Id }}: SecurityOpt={{ .HostConfig.SecurityOpt }}"),
@@ -97,7 +98,7 @@ fn limits_and_ports_are_those_in_force() {
     });
     let shown = show(
         &container,
-        "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CpuQuota}} \
+        "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CPUQuota}} \
          {{.HostConfig.Ulimits}} {{.HostConfig.PortBindings}} {{.Hardrun.Ulimits.core}}",
     );
     assert_eq!(shown, "67108864 100 1500000000 0 [nofile=10:20] map[80/tcp:[{127.0.0.1 8080}]] 0:0");
