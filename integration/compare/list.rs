@@ -144,6 +144,29 @@ pub fn scripts(group: &str) -> Result<Vec<Script>, String> {
     parse(&now(&format!("scripts/{group}.scripts"), text)).map_err(|e| format!("{group}.scripts: {e}"))
 }
 
+/// Write into the list what hardrun does in a case: `how` is `differs: KEY` or `newer: TEXT`.
+///
+/// Of stderr the lines that stand for themselves are kept; hints and causes, indented below them, may change freely.
+pub fn accept(group: &str, name: &str, how: &str, seen: &Transcript) -> Result<(), String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("integration/compare/scripts/{group}.scripts"));
+    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    std::fs::write(&path, accepted(&text, name, how, seen)?).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// `text` with the transcript below the case `name`, instead of one that is there.
+pub fn accepted(text: &str, name: &str, how: &str, seen: &Transcript) -> Result<String, String> {
+    let start = format!("\n== {name}\n");
+    let at = text.find(&start).ok_or_else(|| format!("no case {name:?}"))? + start.len();
+    let end = text[at..].find("\n== ").map_or(text.len(), |next| at + next + 1);
+    let is_head = |line: &&str| !line.starts_with("-- differs: ") && !line.starts_with("-- newer: ");
+    let script: Vec<&str> = text[at..end].lines().take_while(is_head).collect();
+    let script = script.join("\n");
+    let mut told = seen.clone();
+    told.stderr.retain(|said| !said.text.starts_with(' '));
+    let gap = if end < text.len() { "\n" } else { "" };
+    Ok(format!("{}{}\n-- {how}\n{}{gap}{}", &text[..at], script.trim_end(), told.told(), &text[end..]))
+}
+
 /// The file as it is now where the project is on this machine, as it was when this was built elsewhere.
 fn now(file: &str, built: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/compare").join(file);

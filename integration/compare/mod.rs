@@ -4,6 +4,8 @@
 //! integration compare [GROUP|GROUP/WORD…]                both sides; prints every difference
 //! integration compare --docker-only [GROUP|GROUP/WORD…]  what docker says
 //! integration compare --docker-twice …                   docker beside docker: what is not the same each time
+//! integration compare --accept HOW [GROUP|GROUP/WORD…]   both sides; writes what hardrun does otherwise into the lists,
+//!                                                        below `-- HOW`: `differs: KEY` or `newer: TEXT`
 //! integration compare --readme [--write]                 the README's table of differences
 //! ```
 //!
@@ -119,7 +121,7 @@ fn judge(script: &Script, docker: &Transcript, hardrun: &Transcript, notes: &mut
 }
 
 const USAGE: &str =
-    "usage: integration compare [--docker-only|--docker-twice] [GROUP|GROUP/WORD…] | compare --readme [--write]";
+    "usage: integration compare [--docker-only|--docker-twice] [GROUP|GROUP/WORD…] | compare --accept HOW GROUP… | compare --readme [--write]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let (flags, names): (Vec<&str>, Vec<&str>) = args.iter().map(String::as_str).partition(|a| a.starts_with("--"));
@@ -128,6 +130,7 @@ pub fn main(args: &[String]) -> ExitCode {
         ["--readme", "--write"] => readme(true),
         [] => with_env(|env| print_both(env, Kind::Hardrun, &names)),
         ["--docker-twice"] => with_env(|env| print_both(env, Kind::Docker, &names)),
+        ["--accept"] if names.len() > 1 => with_env(|env| accept(env, names[0], &names[1..])),
         ["--docker-only"] => with_env(|env| print_docker(env, &names)),
         _ => {
             eprintln!("{USAGE}");
@@ -185,6 +188,29 @@ fn print_docker(env: &Env, names: &[&str]) -> Outcome {
             if !left.is_empty() {
                 println!("?? containers are left: {}", left.join(" "));
                 side.tidy()?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Write what hardrun does into the lists, for each case that is not as they say.
+fn accept(env: &Env, how: &str, names: &[&str]) -> Outcome {
+    if !how.starts_with("differs: ") && !how.starts_with("newer: ") {
+        return fail(format!("{how}: neither `differs: KEY` nor `newer: TEXT`"));
+    }
+    let mut pair = start(env, Kind::Hardrun)?;
+    for (group, _) in GROUPS {
+        for script in list::scripts(group).map_err(Stop::Fail)?.iter().filter(|s| wanted(names, group, s)) {
+            let (docker, hardrun) = both(&mut pair, script)?;
+            let wrong = judge(script, &docker, &hardrun, &mut Vec::new());
+            if !wrong.is_empty() {
+                println!("{group}/{}\n{}", script.name, wrong.join("\n"));
+                list::accept(group, &script.name, how, &hardrun).map_err(Stop::Fail)?;
+            }
+            if !pair.docker.left()?.is_empty() || !pair.hardrun.left()?.is_empty() || !wrong.is_empty() {
+                pair.docker.tidy()?;
+                pair.hardrun.tidy()?;
             }
         }
     }

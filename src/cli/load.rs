@@ -15,7 +15,7 @@ pub struct Args {
     /// - or nothing: standard input
     #[arg(short, long, value_name = "FILE|DIR|-")]
     input: Option<PathBuf>,
-    /// Suppress the load output
+    /// Accepted for docker's sake: there is no progress to be shown
     #[arg(short, long)]
     quiet: bool,
     /// Of an image for several platforms, load the one for this platform
@@ -24,7 +24,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let Args { input, quiet, platform } = args;
+    let Args { input, quiet: _, platform } = args;
     let platform = platform.as_deref();
     let store = Store::open(&ctx.paths)?;
     let loaded = match input.as_deref().filter(|p| *p != Path::new("-")) {
@@ -45,9 +45,6 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     for image in &loaded {
         let id = image.id.as_str();
         events::note(&ctx.paths, Event::image("load", id, id));
-    }
-    if quiet {
-        return Ok(0);
     }
     let mut out = std::io::stdout().lock();
     for image in loaded {

@@ -27,12 +27,16 @@ pub struct Args {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
     if !args.attach && !args.interactive {
-        let started = |name: &str| start(ctx, &lookup::find(&ctx.paths, name)?, control::Streams::default()).map(drop);
-        let status = super::each::print(&args.containers, started)?;
-        if status != 0 {
-            crate::ui::warn("not every container was started");
+        let mut failed = Vec::new();
+        super::each::print(&args.containers, |name| {
+            let found = lookup::find(&ctx.paths, name);
+            let started = found.and_then(|container| start(ctx, &container, control::Streams::default()));
+            started.map(drop).inspect_err(|_| failed.push(name.to_owned()))
+        })?;
+        if !failed.is_empty() {
+            return Err(Error::verb(format!("failed to start containers: {}", failed.join(", "))));
         }
-        return Ok(status);
+        return Ok(0);
     }
     let [name] = args.containers.as_slice() else {
         return Err(Error::verb("you cannot start and attach multiple containers at once"));

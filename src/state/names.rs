@@ -30,10 +30,10 @@ pub fn take(paths: &Paths, name: &str, id: &str) -> Result<()> {
         let hidden = format!(".{}", holder.display());
         if paths.containers().join(&holder).exists() || paths.containers().join(hidden).exists() {
             return Err(Error::runner(format!(
-                "Conflict. The container name \"/{name}\" is already in use by container \"{}\"",
+                "Conflict. The container name \"/{name}\" is already in use by container \"{}\". \
+                 You have to remove (or rename) that container to be able to reuse that name.",
                 holder.display()
-            ))
-            .hint("remove or rename that container, or choose another --name"));
+            )));
         }
         // Its container is gone: whoever made it was killed. Looked at once more with nobody else about to take it away: theirs may
         // be the link of one who has the name by now.
