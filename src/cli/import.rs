@@ -6,6 +6,7 @@ use crate::image::import::{self, Change, Options};
 use crate::image::reference::Reference;
 use crate::image::store::Store;
 use crate::observe::events::{self, Event};
+use crate::request::golang;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::str::FromStr;
@@ -59,6 +60,7 @@ fn open(file: &str) -> Result<Box<dyn Read>> {
             Error::verb("hardrun import does not download").hint(format!("curl -fsSL {file} | hardrun import - NAME"))
         );
     }
-    let opened = File::open(file).verb_context(|| format!("opening {file}"))?;
+    let opened = File::open(file)
+        .map_err(|e| Error::verb(format!("open {file}: {}", golang::io_error(&e))))?;
     Ok(Box::new(opened))
 }

@@ -5,6 +5,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::image::archive;
 use crate::image::store::Store;
 use crate::observe::events::{self, Event};
+use crate::request::golang;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let loaded = match input.as_deref().filter(|p| *p != Path::new("-")) {
         Some(path) if path.is_dir() => archive::load_folder(&store, path, platform)?,
         Some(path) => {
-            let file = File::open(path).verb_context(|| format!("opening {}", path.display()))?;
+            let file = File::open(path)
+                .map_err(|e| Error::verb(format!("open {}: {}", path.display(), golang::io_error(&e))))?;
             archive::load_archive(&store, file, platform)?
         }
         None => {

@@ -233,6 +233,7 @@ pub fn main() -> ExitCode {
 /// `argv` with the program's name first.
 fn from_words(argv: Vec<OsString>) -> Result<u8> {
     let (globals, called) = globals::take(argv)?;
+    let called = words::help_as_flag(called);
     let verb = words::verb_words(&called);
     if verb.is_none() && globals.asks_for_version() {
         return print_line(&version::line(words::program(&called)));

@@ -1,7 +1,7 @@
 //! `hardrun ps`
 
 use super::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::store::Store;
 use crate::observe::format::list::Listing;
 use crate::observe::ps::filter::Wanted;
@@ -49,7 +49,8 @@ fn number(text: &str) -> Result<i64, String> {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let Args { all, filter, format, last, latest, no_trunc, quiet, size } = args;
     let columns = if size { TABLE_WITH_SIZE } else { TABLE };
-    let listing = Listing::parse(format.as_deref(), columns, quiet.then_some("ID"))?;
+    let listing = Listing::parse(format.as_deref(), columns, quiet.then_some("ID"));
+    let listing = listing.map_err(|e| in_words(e, "failed to parse template"))?;
     let store = Store::open(&ctx.paths)?;
     let image_id = |name: &str| store.described(name).ok().map(|d| d.id);
     let wanted = Wanted::parse(&filter, &image_id)?;
@@ -80,6 +81,13 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         }
     };
     let rows: Vec<Entry> = chosen.into_iter().map(entry).collect();
-    ui::stdout(&listing.render(&COLUMNS, &rows, ui::on_terminal())?)?;
+    let text = listing.render(&COLUMNS, &rows, ui::on_terminal());
+    ui::stdout(&text.map_err(|e| in_words(e, "failed to execute template"))?)?;
     Ok(0)
+}
+
+/// Docker's `ps` looks through the template before it lists anything, and has words of its own for what is wrong then.
+fn in_words(error: Error, words: &str) -> Error {
+    let message = error.message.replacen("template parsing error", words, 1);
+    Error { message, ..error }
 }

@@ -133,6 +133,15 @@ pub fn replace(ctx: &Context, name: &str) -> Result<()> {
 
 pub fn rename(args: RenameArgs, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
+    let failed = format!("failed to rename container named {}", args.container);
+    // What docker's engine says, then what its client makes of it.
+    give_name(args, ctx).or_else(|e| {
+        crate::ui::error(&e);
+        Err(Error::verb(failed))
+    })
+}
+
+fn give_name(args: RenameArgs, ctx: &Context) -> Result<u8> {
     let container = lookup::find(&ctx.paths, &args.container)?;
     let name = crate::request::parse_name(args.name.trim_start_matches('/'))
         .map_err(Error::verb)?

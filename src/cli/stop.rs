@@ -111,13 +111,21 @@ pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
 pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
     let number = signal(&args.signal)?;
     each::print(&args.containers, |name| {
-        let container = lookup::find(&ctx.paths, name)?;
         let not_running = |e: Error| Error::verb(format!("Cannot kill container: {name}: {}", e.message));
+        let container = lookup::find(&ctx.paths, name).map_err(not_running)?;
         if !container.status.state.is_up() {
             return Err(not_running(Error::verb(format!("Container {} is not running", container.id()))));
         }
         let client = Client::to(&container).map_err(not_running)?;
-        client.ask(&Ask::Signal { number }).map(drop)
+        client.ask(&Ask::Signal { number })?;
+        // As docker: what is killed for good is gone when this returns.
+        if number == libc::SIGKILL
+            && let Some(client) = Client::connect(&container.folder)?
+            && client.send(&Ask::Wait).is_ok()
+        {
+            ended(&client)?;
+        }
+        Ok(())
     })
 }
 
@@ -157,7 +165,13 @@ pub fn pause(args: NamesArgs, ctx: &Context) -> Result<u8> {
 }
 
 pub fn unpause(args: NamesArgs, ctx: &Context) -> Result<u8> {
-    each::print(&args.containers, |name| ask(ctx, name, &Ask::Unpause))
+    each::print(&args.containers, |name| {
+        let container = lookup::find(&ctx.paths, name)?;
+        if !container.alive {
+            return Err(Error::verb(format!("Container {} is not paused", container.id())));
+        }
+        ask(ctx, name, &Ask::Unpause)
+    })
 }
 
 fn ask(ctx: &Context, name: &str, ask: &Ask) -> Result<()> {

@@ -98,6 +98,19 @@ pub fn verb_words(argv: &[OsString]) -> Option<(String, Option<String>)> {
     Some((word(at)?, word(at + 1)))
 }
 
+/// `docker`, `docker help` and `docker help VERB` as the calls with `--help` that they stand for.
+pub fn help_as_flag(mut argv: Vec<OsString>) -> Vec<OsString> {
+    match verb_at(&argv) {
+        None if argv.len() == 1 => argv.push("--help".into()),
+        Some(at) if argv[at] == "help" => {
+            argv.remove(at);
+            argv.push("--help".into());
+        }
+        _ => {}
+    }
+    argv
+}
+
 /// What is in a group that is no verb itself, with the verbs that its words stand for.
 pub fn group(name: &str) -> Option<Vec<(&'static str, &'static str)>> {
     let words: Vec<_> = GROUPS.iter().filter(|(g, ..)| *g == name).map(|(_, word, verb)| (*word, *verb)).collect();

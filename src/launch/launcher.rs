@@ -816,9 +816,10 @@ fn exec_error(draft: &Draft, errno: i32) -> Error {
     let text = if missing && !name.contains('/') {
         format!("exec: {name:?}: executable file not found in $PATH")
     } else {
-        format!("exec: {name:?}")
+        // As Go says it: scripts look for these words in docker's message.
+        format!("exec: {name:?}: {}", crate::request::golang::io_error(&cause))
     };
-    let error = Error::new(kind, text).because(cause);
+    let error = Error::new(kind, text);
     match errno {
         libc::ENOENT if name.contains('/') => {
             error.hint("the file, or the interpreter or loader that it names, is not in the image")

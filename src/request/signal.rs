@@ -16,6 +16,16 @@ const NAMES: [&str; 31] = [
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
+impl std::fmt::Display for Signal {
+    /// `SIGTERM`; the number of one that has no name of its own.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match usize::try_from(self.0 - 1).ok().and_then(|at| NAMES.get(at)) {
+            Some(name) => write!(f, "SIG{name}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
 impl FromStr for Signal {
     type Err = String;
 
@@ -61,6 +71,11 @@ fn real_time(name: &str) -> Option<i32> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn shown_by_name() {
+        assert_eq!((Signal(10).to_string(), Signal(40).to_string()), ("SIGUSR1".into(), "40".into()));
+    }
 
     #[test]
     fn names_and_numbers() {

@@ -52,12 +52,16 @@ pub fn config(record: &Record) -> Value {
 
 /// Nanoseconds, as docker has them; every value is the one that is in force.
 fn healthcheck(health: &HealthPlan) -> Value {
-    json!({
+    let mut shown = json!({
         "Test": health.test,
         "Interval": health.interval,
         "Timeout": health.timeout,
         "StartPeriod": health.start_period,
-        "StartInterval": health.start_interval,
         "Retries": health.retries,
-    })
+    });
+    // The default is not told, as with docker, whose older versions do not know the key.
+    if health.start_interval != 5_000_000_000 {
+        shown["StartInterval"] = json!(health.start_interval);
+    }
+    shown
 }

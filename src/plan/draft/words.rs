@@ -89,7 +89,7 @@ pub fn words(inputs: &Inputs<'_>) -> Words {
         publish_all: n.publish_all,
         cidfile: request.lifecycle.cidfile.as_ref().map(|p| p.display().to_string()).unwrap_or_default(),
         stop_signal: match request.lifecycle.stop_signal {
-            Some(signal) => Some(signal.0.to_string()),
+            Some(signal) => Some(signal.to_string()),
             None => config.and_then(|c| c.stop_signal().clone()),
         },
         stop_timeout: request.lifecycle.stop_timeout,

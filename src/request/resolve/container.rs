@@ -131,7 +131,8 @@ fn labels(words: Vec<String>, files: Vec<String>, env: &Env) -> Result<Vec<(Stri
     for file in files {
         let bytes = read_file("--label-file", &file, env)?;
         for line in env_file::parse(&file, &bytes).map_err(|why| invalid("--label-file", &file, why))? {
-            labels.push((line.name.to_owned(), line.value.unwrap_or_default().to_owned()));
+            // As docker's client: a name alone asks for a variable in an --env-file and for nothing here.
+            labels.extend(line.value.map(|value| (line.name.to_owned(), value.to_owned())));
         }
     }
     labels.extend(each("-l, --label", words, parse_label)?);
