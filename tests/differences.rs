@@ -43,6 +43,17 @@ fn a_list_is_read() {
 }
 
 #[test]
+fn what_is_done_is_written_into_a_list() {
+    let seen = seen("out\n", "hardrun: no\n  hint: do\n", 1);
+    let list = "# About.\n\n== one\na\n-- limit: 5\n\n== two\nb\n-- differs: old\nx\n";
+    let first = list::accepted(list, "one", "newer: why", &seen).unwrap();
+    assert_eq!(first, list.replace("limit: 5\n", "limit: 5\n-- newer: why\nout\n! no\n$? = 1\n"));
+    let second = list::accepted(list, "two", "differs: key", &seen).unwrap();
+    assert_eq!(second, list.replace("old\nx\n", "key\nout\n! no\n$? = 1\n"));
+    assert!(list::accepted(list, "three", "newer: why", &seen).is_err());
+}
+
+#[test]
 fn calls_are_counted() {
     let count = list::command_lines;
     assert_eq!(count("docker ps\n# docker ps\nid=$(docker run x docker y)\nA=1 docker run x\n"), 3);

@@ -144,16 +144,10 @@ pub fn scripts(group: &str) -> Result<Vec<Script>, String> {
     parse(&now(&format!("scripts/{group}.scripts"), text)).map_err(|e| format!("{group}.scripts: {e}"))
 }
 
-/// Write into the list what hardrun does in a case: `how` is `differs: KEY` or `newer: TEXT`.
+/// The list `text` with what hardrun does in a case below it, instead of a transcript that is there: `how` is
+/// `differs: KEY` or `newer: TEXT`.
 ///
 /// Of stderr the lines that stand for themselves are kept; hints and causes, indented below them, may change freely.
-pub fn accept(group: &str, name: &str, how: &str, seen: &Transcript) -> Result<(), String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("integration/compare/scripts/{group}.scripts"));
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    std::fs::write(&path, accepted(&text, name, how, seen)?).map_err(|e| format!("{}: {e}", path.display()))
-}
-
-/// `text` with the transcript below the case `name`, instead of one that is there.
 pub fn accepted(text: &str, name: &str, how: &str, seen: &Transcript) -> Result<String, String> {
     let start = format!("\n== {name}\n");
     let at = text.find(&start).ok_or_else(|| format!("no case {name:?}"))? + start.len();

@@ -120,8 +120,7 @@ fn judge(script: &Script, docker: &Transcript, hardrun: &Transcript, notes: &mut
     wrong
 }
 
-const USAGE: &str =
-    "usage: integration compare [--docker-only|--docker-twice] [GROUP|GROUP/WORD…] | compare --accept HOW GROUP… | compare --readme [--write]";
+const USAGE: &str = "usage: integration compare [--docker-only|--docker-twice] [GROUP|GROUP/WORD…] | compare --accept HOW GROUP… | compare --readme [--write]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let (flags, names): (Vec<&str>, Vec<&str>) = args.iter().map(String::as_str).partition(|a| a.starts_with("--"));
@@ -206,7 +205,9 @@ fn accept(env: &Env, how: &str, names: &[&str]) -> Outcome {
             let wrong = judge(script, &docker, &hardrun, &mut Vec::new());
             if !wrong.is_empty() {
                 println!("{group}/{}\n{}", script.name, wrong.join("\n"));
-                list::accept(group, &script.name, how, &hardrun).map_err(Stop::Fail)?;
+                let path = format!("{}/integration/compare/scripts/{group}.scripts", env!("CARGO_MANIFEST_DIR"));
+                let text = std::fs::read_to_string(&path)?;
+                std::fs::write(&path, list::accepted(&text, &script.name, how, &hardrun).map_err(Stop::Fail)?)?;
             }
             if !pair.docker.left()?.is_empty() || !pair.hardrun.left()?.is_empty() || !wrong.is_empty() {
                 pair.docker.tidy()?;

@@ -60,7 +60,6 @@ fn open(file: &str) -> Result<Box<dyn Read>> {
             Error::verb("hardrun import does not download").hint(format!("curl -fsSL {file} | hardrun import - NAME"))
         );
     }
-    let opened = File::open(file)
-        .map_err(|e| Error::verb(format!("open {file}: {}", golang::io_error(&e))))?;
+    let opened = File::open(file).map_err(|e| Error::verb(format!("open {file}: {}", golang::io_error(&e))))?;
     Ok(Box::new(opened))
 }

@@ -40,7 +40,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
                 Some(bound) if !bound.is_empty() => {
                     bound.iter().map(|(ip, number)| format!("{}\n", ports::join(ip, number))).collect()
                 }
-                _ => return Err(Error::verb(format!("Error: No public port '{typed}' published for {name}"))),
+                _ => {
+                    return Err(Error::verb(format!("Error: No public port '{port}/{protocol}' published for {name}")));
+                }
             }
         }
     };

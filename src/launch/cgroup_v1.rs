@@ -163,7 +163,17 @@ pub fn limit(placement: &Placement, resources: &LinuxResources) -> Result<()> {
             None if *controller == "devices" => continue,
             None => return Err(Error::runner(format!("set {file}: the host has no {controller} controller"))),
         };
-        write(&group(hierarchy, placement).join(file), value)?;
+        let folder = group(hierarchy, placement);
+        let written = write(&folder.join(file), value);
+        // `update` to more memory than the group's memory and swap together may be now: the kernel wants that one first.
+        let swap = settings.iter().find(|(_, name, _)| *name == "memory.memsw.limit_in_bytes");
+        match swap {
+            Some((_, first, total)) if written.is_err() && *file == "memory.limit_in_bytes" => {
+                write(&folder.join(first), total)?;
+                write(&folder.join(file), value)?;
+            }
+            _ => written?,
+        }
     }
     Ok(())
 }
