@@ -34,10 +34,20 @@ fn options(args: &[String]) -> Result<Options, String> {
     Ok(o)
 }
 
+/// Cases that are known not to pass yet, or not on every machine: the beginning of a name, a colon, the reason. They run like
+/// the others, and their failures are told, but do not fail the run.
+const OPEN: &str = include_str!("../open");
+
+fn is_open(name: &str) -> bool {
+    let lines = OPEN.lines().filter(|l| !l.starts_with('#'));
+    lines.filter_map(|l| l.split_once(": ")).any(|(prefix, _)| name.starts_with(prefix))
+}
+
 #[derive(Default)]
 struct Tally {
     passed: AtomicUsize,
     failed: Mutex<Vec<&'static str>>,
+    open: Mutex<Vec<&'static str>>,
     skipped: AtomicUsize,
 }
 
@@ -86,9 +96,14 @@ pub fn main(args: &[String], cases: &[Case]) -> ExitCode {
     for name in &failed {
         println!("failed: {name}");
     }
+    let open = tally.open.into_inner().unwrap_or_default();
+    for name in &open {
+        println!("open: {name} (see integration/open)");
+    }
     println!(
-        "integration: {passed} passed, {} failed, {skipped} skipped in {:.0} s",
+        "integration: {passed} passed, {} failed, {skipped} skipped, {} open in {:.0} s",
         failed.len(),
+        open.len(),
         since.elapsed().as_secs_f32()
     );
     if passed == 0 && failed.is_empty() {
@@ -126,6 +141,12 @@ fn one(env: &Env, case: &Case, tally: &Tally) {
         Err(Stop::Skip(why)) => {
             tally.skipped.fetch_add(1, Ordering::Relaxed);
             println!("skip  {}: {why}", case.name);
+        }
+        Err(Stop::Fail(why)) if is_open(case.name) => {
+            if let Ok(mut open) = tally.open.lock() {
+                open.push(case.name);
+            }
+            println!("OPEN  {} ({took:.1} s)\n      {why}", case.name);
         }
         Err(Stop::Fail(why)) => {
             if let Ok(mut failed) = tally.failed.lock() {
