@@ -135,9 +135,9 @@ pub fn rename(args: RenameArgs, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
     let failed = format!("failed to rename container named {}", args.container);
     // What docker's engine says, then what its client makes of it.
-    give_name(args, ctx).or_else(|e| {
+    give_name(args, ctx).map_err(|e| {
         crate::ui::error(&e);
-        Err(Error::verb(failed))
+        Error::verb(failed)
     })
 }
 
