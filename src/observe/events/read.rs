@@ -81,7 +81,7 @@ impl Place {
         // The newer one first: what is turned in between is then seen twice rather than not at all, and left out by its inode.
         let newest = open(&file(&paths.root))?;
         let before =
-            open(&older(&paths.root))?.filter(|old| !newest.as_ref().is_some_and(|new| inode(new) == inode(old)));
+            open(&older(&paths.root))?.filter(|old| newest.as_ref().is_none_or(|new| inode(new) != inode(old)));
         for mut log in before.into_iter().chain(newest) {
             if drain(&mut log, query, sink)? == Shown::Past {
                 return Ok(Shown::Past);
