@@ -39,7 +39,8 @@ fn files(store: &Store) -> BTreeSet<String> {
             if entry.file_type().unwrap().is_dir() {
                 todo.push(entry.path());
             }
-            if !name.ends_with(".lock") {
+            // What was done is kept, whatever goes.
+            if !name.ends_with(".lock") && name != "events.log" {
                 out.insert(name);
             }
         }
