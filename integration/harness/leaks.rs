@@ -23,6 +23,11 @@ pub struct Picture {
 /// Files under `root` that are not meant to vanish: images, layers, caches, the log.
 const LASTING: &[&str] = &["images", "layers", "cache", "audit.log", "audit.lock", "events.log"];
 
+/// The folder of volumes and its lock stay; a volume in it does not.
+fn lasts(file: &str) -> bool {
+    matches!(file, "volumes" | "volumes/.lock") || LASTING.iter().any(|l| file.starts_with(l))
+}
+
 impl Picture {
     /// What is of one root alone, and says something while other cases run: names of its containers, and its rules.
     pub fn of_root(root: &Path) -> BTreeSet<String> {
@@ -38,7 +43,7 @@ impl Picture {
             mounts: mounts.collect(),
             processes: processes(),
             cgroups: cgroups(),
-            files: files(root).into_iter().filter(|f| !LASTING.iter().any(|l| f.starts_with(l))).collect(),
+            files: files(root).into_iter().filter(|f| !lasts(f)).collect(),
             interfaces: interfaces(),
             rules: rules(root),
             ids: ids_held(),
