@@ -58,6 +58,11 @@ impl Error {
         Self::new(Kind::Verb, message)
     }
 
+    /// The same error with another exit code: what ends one verb with 1 keeps a command from starting, which is 125.
+    pub fn of_kind(self, kind: Kind) -> Self {
+        Error { kind, ..self }
+    }
+
     /// Attach the cause.
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -3,7 +3,7 @@
 use super::Context;
 use super::confirm::confirm;
 use super::prepare;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::image::prune::until;
 use crate::image::store::Store;
 use crate::observe::filter::Filters;
@@ -101,7 +101,7 @@ pub fn prune(ctx: &Context, filters: &Filters) -> Result<Pruned> {
 fn remove(ctx: &Context, container: &Container) -> Result<bool> {
     let Some(folder) = Folder::open_now(&container.folder)? else { return Ok(false) };
     let record = folder.record()?;
-    crate::launch::remove(&ctx.paths, folder, &record, false).map_err(|e| Error { kind: Kind::Verb, ..e })?;
+    crate::launch::remove(&ctx.paths, folder, &record, false).map_err(|e| e.of_kind(Kind::Verb))?;
     Ok(true)
 }
 

@@ -3,7 +3,7 @@
 use super::Context;
 use super::prepare::{self, Prepared};
 use super::run::{self, RunArgs};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::state::{Folder, State, Status};
 use std::io::Write;
@@ -44,7 +44,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         let image = &record.plan.draft.image;
         Some(crate::image::store::Store::open(&ctx.paths)?.hold(&image.manifest_digest, &image.layers)?)
     };
-    let folder = Folder::create(&ctx.paths, &mut record).map_err(|e| Error { kind: Kind::Verb, ..e })?;
+    let folder = Folder::create(&ctx.paths, &mut record).map_err(|e| e.of_kind(Kind::Verb))?;
     folder.write_status(&Status { version: Status::VERSION, state: State::Created, ..Status::default() })?;
     events::note(&ctx.paths, Event::container(&record, "create"));
     if let Some(path) = cidfile {

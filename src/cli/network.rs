@@ -198,7 +198,7 @@ fn make_one(ctx: &Context, create: Create) -> Result<u8> {
 }
 
 fn verb(e: Error) -> Error {
-    Error { kind: Kind::Verb, ..e }
+    e.of_kind(Kind::Verb)
 }
 
 fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {

@@ -94,7 +94,7 @@ impl ContactFlags {
 
 /// Docker's client answers every failure of these verbs with 1; a refusal keeps its own status.
 pub fn as_verb(e: Error) -> Error {
-    Error { kind: Kind::Verb, ..e }
+    e.of_kind(Kind::Verb)
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool>
             return Err(Error::verb(format!("container {name} is being started or stopped just now")));
         }
     };
-    let verb = |e: Error| Error { kind: Kind::Verb, ..e };
+    let verb = |e: Error| e.of_kind(Kind::Verb);
     match folder.record() {
         Ok(record) => {
             crate::launch::remove(&ctx.paths, folder, &record, volumes).map_err(verb)?;
@@ -149,7 +149,7 @@ fn give_name(args: RenameArgs, ctx: &Context) -> Result<u8> {
     if name == container.record.name {
         return Err(Error::verb("Renaming a container with the same name as its current name"));
     }
-    let verb = |e: Error| Error { kind: Kind::Verb, ..e };
+    let verb = |e: Error| e.of_kind(Kind::Verb);
     if container.alive
         && let Some(client) = Client::connect(&container.folder)?
     {

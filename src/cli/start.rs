@@ -79,7 +79,7 @@ pub fn start(ctx: &Context, container: &Container, streams: control::Streams) ->
     let (mut handoff, held) = prepare::handoff(record, &facts, ctx)?;
     handoff.existing = true;
     let started = crate::launch::start(handoff, held, streams);
-    started.map(Some).map_err(|e| Error { kind: Kind::Verb, ..e })
+    started.map(Some).map_err(|e| e.of_kind(Kind::Verb))
 }
 
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.

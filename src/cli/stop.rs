@@ -179,5 +179,5 @@ fn ask(ctx: &Context, name: &str, ask: &Ask) -> Result<()> {
     if !container.is_running() {
         return Err(Error::verb(format!("Container {} is not running", container.id())));
     }
-    Client::to(&container)?.ask(ask).map(drop).map_err(|e| Error { kind: crate::error::Kind::Verb, ..e })
+    Client::to(&container)?.ask(ask).map(drop).map_err(|e| e.of_kind(crate::error::Kind::Verb))
 }

@@ -50,7 +50,7 @@ fn update(ctx: &Context, name: &str, request: &Request, restart: Option<RestartP
     }
     change(ctx, request, restart, draft)?;
     judge(ctx, &container, draft, allow)?;
-    let verb = |e: Error| Error { kind: Kind::Verb, ..e };
+    let verb = |e: Error| e.of_kind(Kind::Verb);
     if container.alive
         && let Some(client) = Client::connect(&container.folder)?
     {

@@ -293,7 +293,7 @@ impl Store {
         {
             return Ok((entry.clone(), Some(reference)));
         }
-        let found = self.find_entry(name).map_err(|e| Error { kind: crate::error::Kind::Verb, ..e })?;
+        let found = self.find_entry(name).map_err(|e| e.of_kind(crate::error::Kind::Verb))?;
         // A damaged image has no ID; it can be named by the digest in the index.
         let by_digest = || index.manifests.iter().find(|e| e.digest.as_str() == name).cloned();
         let entry = found.map(|(entry, _)| entry).or_else(by_digest).ok_or_else(missing)?;

@@ -84,7 +84,7 @@ pub fn attach(target: &Target<'_>) -> Result<Attached> {
 
 /// The container does not start, whatever the verb was.
 fn as_runner<T>(result: Result<T>) -> Result<T> {
-    result.map_err(|e| Error { kind: Kind::Runner, ..e })
+    result.map_err(|e| e.of_kind(Kind::Runner))
 }
 
 fn attach_all(target: &Target<'_>) -> Result<Attached> {

@@ -158,7 +158,7 @@ impl Folder {
     /// What is in the folder was made by the container: a tree deeper than there are descriptors (the standard library
     /// holds one a level) must not stay for ever, and stop every launch after it.
     fn remove_files(&self) -> Result<()> {
-        crate::image::remove_path(&self.path).map_err(|e| Error { kind: Kind::Runner, ..e })
+        crate::image::remove_path(&self.path).map_err(|e| e.of_kind(Kind::Runner))
     }
 }
 

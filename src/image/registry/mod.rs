@@ -150,7 +150,7 @@ pub fn ensure(store: &Store, name: &str, policy: PullPolicy, options: &Options) 
             crate::ui::warn(&format!("using the image that is here: {}", e.chain().join(": ")));
             return Ok(image);
         }
-        (Err(e), _) => return Err(Error { kind: Kind::Runner, ..e }),
+        (Err(e), _) => return Err(e.of_kind(Kind::Runner)),
     }
     store.lookup(&reference, platform.as_deref())?.ok_or_else(|| {
         Error::runner(format!("image {} is gone right after it was pulled", reference.familiar()))

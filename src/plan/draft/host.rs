@@ -123,7 +123,7 @@ impl Host for ThisHost {
         let container = match lookup::find(paths, reference) {
             Ok(container) => container,
             Err(e) if e.message.starts_with("No such container") => return Ok(None),
-            Err(e) => return Err(Error { kind: crate::error::Kind::Runner, ..e }),
+            Err(e) => return Err(e.of_kind(crate::error::Kind::Runner)),
         };
         let draft = container.record.plan.draft;
         let name = draft.hostname.value.clone();

@@ -198,7 +198,7 @@ fn volume(
     }
     let source = match &asked.name {
         Some(name) => {
-            let as_runner = |e: Error| Error { kind: crate::error::Kind::Runner, ..e };
+            let as_runner = |e: Error| e.of_kind(crate::error::Kind::Runner);
             volumes::check_name(name).map_err(as_runner)?;
             if let Some(mount) = made_with_options(inputs, limits, asked, name, &destination, notices)? {
                 return Ok(mount);

@@ -178,7 +178,7 @@ pub fn ensure(data: &Path, wanted: &Wanted) -> Result<()> {
     if data.exists() && folder.join(name).join(META).exists() {
         return Ok(());
     }
-    let as_runner = |e: Error| Error { kind: crate::error::Kind::Runner, ..e };
+    let as_runner = |e: Error| e.of_kind(crate::error::Kind::Runner);
     let _lock = lock(folder).map_err(as_runner)?;
     let own = folder.join(name);
     if !own.exists() {
