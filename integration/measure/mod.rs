@@ -1,6 +1,7 @@
 //! Measurements beside other engines. No pass or fail by time: figures for people.
 
 mod bundle;
+mod order;
 mod startup;
 mod surface;
 
@@ -9,7 +10,7 @@ pub use surface::CASES;
 use crate::harness::{Env, Outcome, Stop};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: integration/bench startup [ROUNDS] | surface [--write]";
+const USAGE: &str = "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -19,6 +20,8 @@ pub fn main(args: &[String]) -> ExitCode {
             let n = n.parse().unwrap_or(1);
             Box::new(move |env| startup::print(env, n))
         }
+        ["order"] => Box::new(|env| order::print(env, false)),
+        ["order", "--write"] => Box::new(|env| order::print(env, true)),
         ["surface"] => Box::new(|env| surface::print(env, false)),
         ["surface", "--write"] => Box::new(|env| surface::print(env, true)),
         _ => {
