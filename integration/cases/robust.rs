@@ -111,7 +111,11 @@ fn a_full_disk(env: &Env) -> Outcome {
 
 fn on_a_full_disk(env: &Env, root: &Path) -> Outcome {
     env.at(root, &["import", s(&env.fixtures.busybox()?), "busybox"]).go()?.ok()?;
-    let images = || env.at(root, &["images"]).go()?.ok().map(|o| o.out());
+    // Without the column that tells an age.
+    let images = || {
+        let format = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}";
+        env.at(root, &["images", "--no-trunc", "--format", format]).go()?.ok().map(|o| o.out())
+    };
     let before = images()?;
     // A larger image than there is room for: an error that says so, and no trace.
     let out = env.at(root, &["import", s(&env.fixtures.debian()?), "debian"]).limit(120).go()?;
