@@ -112,7 +112,11 @@ impl LogWriter {
             self.rotate()?;
         }
         if let Some(file) = &mut self.file {
-            file.write_all(batch)?;
+            if let Err(e) = file.write_all(batch) {
+                // A part of it may be there: opened anew, the file says where it ends, and the next line is one of its own.
+                self.file = None;
+                return Err(e);
+            }
             self.size += batch.len() as u64;
         }
         Ok(())
