@@ -25,9 +25,10 @@ impl Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let request = run::resolve(args.run)?;
+    let request = run::resolve(args.run).map_err(|e| if e.kind == Kind::Engine { e.of_kind(Kind::Verb) } else { e })?;
     run::check_cidfile(&request)?;
-    let prepared = Prepared::new(request, ctx)?;
+    // Docker's client has no more to say: what is wrong from here on, its engine says.
+    let prepared = Prepared::new(request, ctx).map_err(|e| e.of_kind(Kind::Verb))?;
     if let Some(status) = prepared.refuse(ctx)? {
         return Ok(status);
     }

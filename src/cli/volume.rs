@@ -254,7 +254,11 @@ fn labels(volume: &Volume) -> String {
 fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
     let listing = Listing::parse(format.as_deref(), &["Driver", "Name"], quiet.then_some("Name"))?;
     let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
-    let containers = usage::containers(&ctx.paths)?;
+    // Asked only where it matters: a record that cannot be read must not hide the volumes.
+    let containers = match filters.iter().any(|f| matches!(f, Filter::Dangling(_))) {
+        true => usage::containers(&ctx.paths)?,
+        false => Vec::new(),
+    };
     let mut rows = volumes::list(&ctx.paths)?;
     // Of one kind any will do, of several kinds each must; labels must all be there.
     rows.retain(|volume| {

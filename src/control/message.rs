@@ -17,6 +17,8 @@ pub enum Ask {
         stdout: bool,
         stderr: bool,
     },
+    /// The caller leaves by its detach keys; not answered.
+    Detach,
     /// The size of the caller's terminal.
     Resize {
         rows: u16,

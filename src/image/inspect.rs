@@ -147,6 +147,25 @@ impl Store {
         })
     }
 
+    /// The id of an image, and those of the images that were made from it: their layers are its own and more. Empty where
+    /// the name means none.
+    pub fn family(&self, name: &str) -> Vec<String> {
+        let Ok(head) = self.described(name) else { return Vec::new() };
+        let own = &head.root_fs.layers;
+        let mut family = vec![head.id];
+        for entry in self.index().map(|index| index.manifests).unwrap_or_default() {
+            // One that cannot be read was made from nothing that is known.
+            let Ok(Some((_, id))) = self.ids(&entry) else { continue };
+            let Ok(config) = self.config(&id) else { continue };
+            let layers = config.rootfs().diff_ids();
+            let id = id.to_string();
+            if layers.len() > own.len() && layers.starts_with(own) && !family.contains(&id) {
+                family.push(id);
+            }
+        }
+        family
+    }
+
     pub(super) fn size_of(&self, diff_ids: &[String]) -> u64 {
         let folder = self.paths.layers();
         diff_ids.iter().filter_map(|d| Digest::parse(d).ok()).filter_map(|d| layers::size(&folder, &d)).sum()

@@ -83,6 +83,7 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
             status.lost();
             folder.write_status(&status)?;
             events::note(paths, Event::container(&record, "die").with("exitCode", status.exit_code));
+            Event::mounts(&record, "unmount").into_iter().for_each(|event| events::note(paths, event));
             swept.lost.push(id);
         }
         // Written by a newer version, perhaps: it is not ours to judge.

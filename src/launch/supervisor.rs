@@ -264,6 +264,7 @@ impl Supervisor<'_> {
                     self.connections.result(id, result);
                     self.note("attach");
                 }
+                Ask::Detach => self.note("detach"),
                 Ask::Resize { rows, columns } => {
                     let result = terminal::resize(self.master.as_ref(), rows, columns);
                     self.connections.result(id, result);
