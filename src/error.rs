@@ -65,6 +65,11 @@ impl Error {
         Error { kind, ..self }
     }
 
+    /// What docker's engine would have refused ends the verbs but `run` with 1.
+    pub fn engine_as_verb(self) -> Self {
+        if self.kind == Kind::Engine { self.of_kind(Kind::Verb) } else { self }
+    }
+
     /// Attach the cause.
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

@@ -3,7 +3,7 @@
 use super::Context;
 use super::prepare::{self, Prepared};
 use super::run::{self, RunArgs};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::plan::MountKind;
 use crate::state::{Folder, Record, State, Status};
@@ -25,7 +25,7 @@ impl Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let request = run::resolve(args.run).map_err(|e| if e.kind == Kind::Engine { e.of_kind(Kind::Verb) } else { e })?;
+    let request = run::resolve(args.run).map_err(Error::engine_as_verb)?;
     run::check_cidfile(&request)?;
     // Docker's client has no more to say: what is wrong from here on, its engine says.
     let prepared = Prepared::new(request, ctx).map_err(|e| e.of_kind(Kind::Verb))?;

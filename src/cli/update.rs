@@ -34,7 +34,7 @@ pub struct Args {
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
-    let request = Request::limits(args.resources)?;
+    let request = Request::limits(args.resources).map_err(Error::engine_as_verb)?;
     let restart = args.restart.as_deref().map(RestartPolicy::from_str).transpose().map_err(Error::verb)?;
     let allow = args.allow.iter().map(|text| Allow::from_str(text)).collect::<Result<Vec<_>>>()?;
     if request.resources == Request::default().resources && restart.is_none() {
@@ -81,6 +81,15 @@ fn apply(
         return Err(Error::verb("Restart policy cannot be updated because AutoRemove is enabled for the container"));
     }
     change(ctx, request, restart, draft)?;
+    let bytes = |limit: &Option<Sourced<i64>>| limit.as_ref().map_or(0, |l| l.value);
+    let (memory, swap) = (bytes(&draft.resources.memory), bytes(&draft.resources.memory_swap));
+    if swap > 0 && memory > swap {
+        return Err(Error::verb(format!(
+            "Cannot update container {}: Memory limit should be smaller than already set memoryswap limit, update the \
+             memoryswap at the same time",
+            record.id
+        )));
+    }
     let all = [record.allow.as_slice(), allow].concat();
     let verdict = policy::judge(draft, &Facts::gather(&ctx.paths)?, &all)?;
     if !verdict.passed() {

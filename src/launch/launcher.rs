@@ -435,6 +435,9 @@ impl Launcher {
             cgroup_v1::limit(group, limits)?;
         }
         let record = &handoff.record;
+        if self.caller.watches(&draft.stdio) {
+            events::note(paths, Event::container(record, "attach"));
+        }
         let network = network::set_up(paths, record, stage, &init, staged.network.is_some(), &mut status.network)?;
         note_networks(paths, record, status, "connect");
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
@@ -458,9 +461,6 @@ impl Launcher {
         let range = identity.range.map(IdRange::share).transpose()?;
         let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
-        if self.caller.watches(&draft.stdio) {
-            events::note(paths, Event::container(record, "attach"));
-        }
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;

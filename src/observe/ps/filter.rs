@@ -97,7 +97,7 @@ impl Wanted {
             let pattern = regex::Regex::new(pattern);
             pattern.is_ok_and(|p| p.is_match(name) || p.is_match(&format!("/{name}")))
         };
-        f.any("id", |start| container.id().starts_with(start))
+        f.any("id", |start| !start.is_empty() && container.id().starts_with(start))
             && f.any("name", named)
             && f.labels(&draft.labels)
             && f.any("status", |state| container.status.state.name() == state)
@@ -211,6 +211,7 @@ mod tests {
             (&["name=^/web-1$"], "web-1"),
             (&["name=^db$", "name=1$"], "db web-1"),
             (&["id=b"], "web-2"),
+            (&["id="], ""),
             (&["label=app=db"], "db"),
             (&["status=running", "status=created"], "db web-1"),
             (&["exited=3"], "web-2"),
