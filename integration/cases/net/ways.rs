@@ -107,7 +107,9 @@ fn a_whole_container_is_limited_and_inspect_says_so(env: &Env) -> Outcome {
         let shown = format!("[{}/32:{good}]", lan.ip());
         check(told()? == format!("{shown} 0"), told()?)?;
         check(ask(bad)? == "refused", "another port was reached")?;
-        check(told()? == format!("{shown} 1"), told()?)?;
+        let refused = told()?;
+        let count = refused.strip_prefix(&format!("{shown} ")).and_then(|n| n.parse::<u64>().ok());
+        check(count.is_some_and(|n| n > 0), refused)?;
         hardrun(&["network", "create", "more"])?.ok()?;
         hardrun(&["network", "connect", "more", "limited"])?.ok()?;
         hardrun(&["network", "disconnect", "bridge", "limited"])?.ok()?;
