@@ -166,7 +166,7 @@ mod tests {
             (
                 "{{.Tag}}{{if (eq .Nope 1)}}{{end}}",
                 &[],
-                "template: :1:16: executing \"\" at <.Nope>: can't evaluate field Nope in type *row",
+                "template: :1:17: executing \"\" at <.Nope>: can't evaluate field Nope in type *row",
             ),
             (
                 "{{range .Tag}}{{$.Nope}}{{end}}",
