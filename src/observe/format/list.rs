@@ -171,7 +171,7 @@ mod tests {
             (
                 "{{range .Tag}}{{$.Nope}}{{end}}",
                 &[],
-                "template: :1:16: executing \"\" at <$.Nope>: can't evaluate field Nope in type *row",
+                "template: :1:17: executing \"\" at <$.Nope>: can't evaluate field Nope in type *row",
             ),
             ("table {{.Nope}}", &[], "template: :1:2: executing \"\" at <.Nope>: map has no entry for key \"Nope\""),
             (
