@@ -9,6 +9,8 @@ pub enum Kind {
     UsageClient,
     /// A bad flag value, a refused launch or a failure before the command started: 125.
     Runner,
+    /// A value that docker's client takes and its engine does not: 125 for `run`, as everything, and 1 for `create`.
+    Engine,
     /// The command was found but could not be invoked: 126.
     CannotInvoke,
     /// The command was not found in the image: 127.
@@ -24,7 +26,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::UsageClient | Kind::Verb => 1,
-            Kind::Runner => 125,
+            Kind::Runner | Kind::Engine => 125,
             Kind::CannotInvoke => 126,
             Kind::NotFound => 127,
             Kind::TemplateSyntax => 64,
@@ -61,6 +63,11 @@ impl Error {
     /// The same error with another exit code: what ends one verb with 1 keeps a command from starting, which is 125.
     pub fn of_kind(self, kind: Kind) -> Self {
         Error { kind, ..self }
+    }
+
+    /// What docker's engine would have refused ends the verbs but `run` with 1.
+    pub fn engine_as_verb(self) -> Self {
+        if self.kind == Kind::Engine { self.of_kind(Kind::Verb) } else { self }
     }
 
     /// Attach the cause.

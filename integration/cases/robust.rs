@@ -111,7 +111,11 @@ fn a_full_disk(env: &Env) -> Outcome {
 
 fn on_a_full_disk(env: &Env, root: &Path) -> Outcome {
     env.at(root, &["import", s(&env.fixtures.busybox()?), "busybox"]).go()?.ok()?;
-    let images = || env.at(root, &["images"]).go()?.ok().map(|o| o.out());
+    // Without the column that tells an age.
+    let images = || {
+        let format = "{{.ID}} {{.Repository}}:{{.Tag}} {{.Size}}";
+        env.at(root, &["images", "--no-trunc", "--format", format]).go()?.ok().map(|o| o.out())
+    };
     let before = images()?;
     // A larger image than there is room for: an error that says so, and no trace.
     let out = env.at(root, &["import", s(&env.fixtures.debian()?), "debian"]).limit(120).go()?;
@@ -128,6 +132,30 @@ fn on_a_full_disk(env: &Env, root: &Path) -> Outcome {
     std::fs::remove_file(&filler)?;
     env.at(root, &["run", "--rm", "busybox", "echo", "again"]).go()?.ok()?.says("again")?;
     env.at(root, &["audit-log", "verify"]).go()?.ok()?;
+    a_log_on_a_full_disk(env, root, &filler)
+}
+
+/// What does not fit is lost, what comes when there is room again is not, and the container knows nothing of either.
+fn a_log_on_a_full_disk(env: &Env, root: &Path, filler: &Path) -> Outcome {
+    let script = "echo first; until test -e /tmp/full; do sleep 0.1; done; \
+        i=0; while [ $i -lt 400 ]; do echo \"$i 0123456789012345678901234567890123456789012345678901234567890123456789\"; \
+        i=$((i+1)); done; until test -e /tmp/room; do sleep 0.1; done; echo after one; echo after two; exit 3";
+    let words = ["run", "-d", "--name", "full", "--network", "none", "--tmpfs", "/tmp", "busybox", "sh", "-c", script];
+    env.at(root, &words).go()?.ok()?;
+    let touch = |file: &str| env.at(root, &["exec", "full", "touch", file]).go()?.ok().map(drop);
+    touch("/tmp/full")?;
+    // The last page as well, while the container writes.
+    let mut file = std::fs::File::create(filler)?;
+    while std::io::Write::write(&mut file, &[0; 512]).is_ok_and(|n| n == 512) {}
+    std::thread::sleep(Duration::from_millis(500));
+    env.at(root, &["ps", "--format", "{{.Names}} {{.State}}"]).go()?.ok()?.says("full running")?;
+    drop(file);
+    std::fs::remove_file(filler)?;
+    touch("/tmp/room")?;
+    env.at(root, &["wait", "full"]).go()?.ok()?.says("3")?;
+    let logs = env.at(root, &["logs", "full"]).go()?.ok()?;
+    check!(logs.out().starts_with("first\n") && logs.out().ends_with("after one\nafter two\n"), "{}", logs.told());
+    env.at(root, &["rm", "full"]).go()?.ok()?;
     Ok(())
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 cases!("volumes":
     made_listed_and_removed, the_same_words_as_docker, shared_between_containers, options_become_binds_and_memory,
-    one_from_before_still_works, a_quota_holds_or_is_refused,
+    one_from_before_still_works, a_quota_holds_or_is_refused, a_folder_of_the_host_is_judged_when_it_is_made,
+    there_from_create_on,
 );
 
 fn at(env: &Env, root: &Path, args: &[&str]) -> Run {
@@ -128,11 +129,14 @@ fn options_become_binds_and_memory(env: &Env) -> Outcome {
     let words =
         ["run", "--rm", "--network", "none", "-v", "bound:/x", "busybox", "sh", "-c", "cat /x/seen; touch /x/y"];
     at(env, &root, &words).go()?.exits(1)?.says("from the host")?;
-    // The same rules as for a bind.
-    create("evil", "/var/run", "bind", "none")?.ok()?;
-    create("shadow", "/etc/shadow", "bind", "none")?.ok()?;
-    let refused = at(env, &root, &["run", "--rm", "-v", "shadow:/x", "busybox", "cat", "/x"]).go()?.exits(125)?;
-    check!(refused.err().contains("host-secrets") || refused.err().contains("rule"), "{}", refused.told());
+    // The same rules as for a bind, when it is made and when it is used.
+    create("evil", "/proc", "bind", "none")?.exits(125)?.complains(&["host-proc-mount"])?;
+    create("shadow", "/etc/shadow", "bind", "none")?.exits(125)?.complains(&["host-secrets"])?;
+    let late = env.dir("late")?.join("socket");
+    create("late", s(&late), "bind", "none")?.ok()?;
+    std::os::unix::fs::symlink("/etc/shadow", &late)?;
+    let refused = at(env, &root, &["run", "--rm", "-v", "late:/x", "busybox", "cat", "/x"]).go()?.exits(125)?;
+    refused.complains(&["host-secrets"])?;
     create("memory", "tmpfs", "size=1m,uid=7,mode=0700", "tmpfs")?.ok()?;
     let words = [
         "run",
@@ -197,5 +201,46 @@ fn quota_holds(env: &Env, root: &Path) -> Outcome {
         .exits(1)?;
     check!(full.out().starts_with("fits\n"), "{}", full.told());
     at(env, root, &["volume", "rm", "small"]).go()?.ok()?;
+    Ok(())
+}
+
+/// Whoever makes a volume need not be who uses it: what a container would be refused is refused at the door.
+fn a_folder_of_the_host_is_judged_when_it_is_made(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let folder = env.dir("bound")?;
+    let of = |device: &str, name: &str, more: &[&str]| {
+        let device = format!("device={device}");
+        let words = ["volume", "create", "-o", "type=none", "-o", "o=bind", "-o", &device, name];
+        at(env, &root, &[words.as_slice(), more].concat()).go()
+    };
+    for (device, rule) in [("/", "host-root-mount"), ("/dev", "host-dev-mount"), ("/proc", "host-proc-mount")] {
+        of(device, "bad", &[])?.exits(125)?.complains(&[rule, "--allow"])?;
+    }
+    of(s(&root), "bad", &[])?.exits(125)?.complains(&["own-state"])?;
+    at(env, &root, &["volume", "inspect", "bad"]).go()?.exits(1)?;
+    of(s(&folder), "good", &[])?.ok()?.says("good")?;
+    // As with docker, one that is not there yet may be made.
+    of("/no/such/folder", "later", &[])?.ok()?.says("later")?;
+    of("/proc", "asked", &["--allow", "host-proc-mount=a test"])?.ok()?.says("asked")?;
+    let log = at(env, &root, &["audit-log", "show"]).go()?.ok()?;
+    check!(log.out().contains("host-proc-mount") && log.out().contains("a test"), "{}", log.told());
+    // The override was for the making: the container that mounts it needs one of its own.
+    let run = at(env, &root, &["run", "--rm", "--network", "none", "-v", "asked:/x", "busybox", "true"]).go()?;
+    run.exits(125)?.complains(&["host-proc-mount"])?;
+    Ok(())
+}
+
+fn there_from_create_on(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let create = ["create", "--name", "vc", "--network", "none", "-v", "named:/etc", "-v", "/anonymous", "busybox"];
+    at(env, &root, &[create.as_slice(), &["ls", "/etc"]].concat()).go()?.ok()?;
+    let listed = at(env, &root, &["volume", "ls", "-q"]).go()?.ok()?;
+    check!(listed.out().lines().count() == 2 && listed.out().contains("named\n"), "{}", listed.told());
+    at(env, &root, &["volume", "rm", "named"]).go()?.exits(1)?.complains(&["volume is in use"])?;
+    // What the image has there comes into it at the first start.
+    let started = at(env, &root, &["start", "-a", "vc"]).go()?.ok()?;
+    check!(started.out().contains("passwd"), "{}", started.told());
+    at(env, &root, &["rm", "-v", "vc"]).go()?.ok()?;
+    at(env, &root, &["volume", "ls", "-q"]).go()?.ok()?.says("named")?;
     Ok(())
 }

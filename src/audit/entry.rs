@@ -105,14 +105,7 @@ impl Entry {
     /// An override for each rule that was overridden for this process alone, then the process. `draft` has it in it, `digest` is of
     /// the container's plan.
     pub fn exec(draft: &Draft, digest: &str, overrides: &[Override]) -> Vec<Entry> {
-        let over = |o: &Override| Entry {
-            plan: digest.to_owned(),
-            rules: vec![o.rule.clone()],
-            asked: vec![o.asked.clone()],
-            reason: o.reason.clone(),
-            ..Entry::of(Event::Override, draft)
-        };
-        let mut out: Vec<Entry> = overrides.iter().map(over).collect();
+        let mut out = Entry::overrides(draft, digest, overrides);
         let user = &draft.process.user.value;
         let note = format!(
             "{}:{} {}",
@@ -122,6 +115,19 @@ impl Entry {
         );
         out.push(Entry { plan: digest.to_owned(), note: Some(note), ..Entry::of(Event::Exec, draft) });
         out
+    }
+
+    /// Rules that were overridden for something that starts no container: a volume, other limits. `digest` is the plan's, empty where
+    /// there is none.
+    pub fn overrides(draft: &Draft, digest: &str, overrides: &[Override]) -> Vec<Entry> {
+        let over = |o: &Override| Entry {
+            plan: digest.to_owned(),
+            rules: vec![o.rule.clone()],
+            asked: vec![o.asked.clone()],
+            reason: o.reason.clone(),
+            ..Entry::of(Event::Override, draft)
+        };
+        overrides.iter().map(over).collect()
     }
 
     /// A refusal with every rule that refused.

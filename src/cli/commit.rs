@@ -8,6 +8,7 @@ use crate::image::commit::{self, Options};
 use crate::image::import::Change;
 use crate::image::reference::Reference;
 use crate::image::store::Store;
+use crate::observe::events::{self, Event};
 use crate::request::parse_bool;
 use crate::state::{Container, State, lookup};
 use crate::ui;
@@ -72,6 +73,14 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         None
     };
     let id = commit::commit(&store, &container, name.as_ref(), &options);
+    if let Ok(id) = &id {
+        let named = name.as_ref().map(|n| n.familiar()).unwrap_or_default();
+        if !named.is_empty() {
+            store.note(Event::image("tag", id.as_str(), &named), id);
+        }
+        let event = Event::container(&container.record, "commit").with("comment", &options.message);
+        events::note(&ctx.paths, event.with("imageID", id).with("imageRef", named));
+    }
     drop(paused);
     let id = id?;
     ui::stdout(&format!("{id}\n"))?;

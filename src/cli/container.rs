@@ -6,6 +6,7 @@ use super::prepare;
 use crate::error::{Kind, Result};
 use crate::image::prune::until;
 use crate::image::store::Store;
+use crate::observe::events::{self, Event};
 use crate::observe::filter::Filters;
 use crate::observe::human;
 use crate::request::parse_bool;
@@ -94,6 +95,7 @@ pub fn prune(ctx: &Context, filters: &Filters) -> Result<Pruned> {
         }
     }
     release(ctx, &images)?;
+    events::note(&ctx.paths, Event::prune("container", pruned.reclaimed));
     Ok(pruned)
 }
 

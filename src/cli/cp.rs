@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
+use crate::observe::events::{self, Event};
 use crate::observe::human;
 use crate::request::parse_bool;
 use crate::state::{Container, lookup};
@@ -41,12 +42,16 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     }
     let copied = match (from, to) {
         (Some(from), None) => {
-            let container = lookup::find(&ctx.paths, from)?;
-            copy_out(ctx, &Named { name: from, container }, source, destination, follow_link, archive)?
+            let from = Named { name: from, container: lookup::find(&ctx.paths, from)? };
+            let copied = copy_out(ctx, &from, source, destination, follow_link, archive)?;
+            events::note(&ctx.paths, Event::container(&from.container.record, "archive-path"));
+            copied
         }
         (None, Some(to)) => {
-            let container = lookup::find(&ctx.paths, to)?;
-            copy_in(ctx, &Named { name: to, container }, source, destination, follow_link, archive)?
+            let to = Named { name: to, container: lookup::find(&ctx.paths, to)? };
+            let copied = copy_in(ctx, &to, source, destination, follow_link, archive)?;
+            events::note(&ctx.paths, Event::container(&to.container.record, "extract-to-dir"));
+            copied
         }
         (Some(_), Some(_)) => return Err(Error::verb("copying between containers is not supported")),
         (None, None) => return Err(Error::verb("must specify at least one container source")),

@@ -3,9 +3,11 @@
 use super::Context;
 use super::prepare::{self, Prepared};
 use super::run::{self, RunArgs};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
-use crate::state::{Folder, State, Status};
+use crate::plan::MountKind;
+use crate::state::{Folder, Record, State, Status};
+use crate::storage::volumes::{self, Wanted};
 use std::io::Write;
 
 // No doc comment: it would replace the verb's line in the help.
@@ -23,9 +25,10 @@ impl Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let request = run::resolve(args.run)?;
+    let request = run::resolve(args.run).map_err(Error::engine_as_verb)?;
     run::check_cidfile(&request)?;
-    let prepared = Prepared::new(request, ctx)?;
+    // Docker's client has no more to say: what is wrong from here on, its engine says.
+    let prepared = Prepared::new(request, ctx).map_err(|e| e.of_kind(Kind::Verb))?;
     if let Some(status) = prepared.refuse(ctx)? {
         return Ok(status);
     }
@@ -45,12 +48,27 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         Some(crate::image::store::Store::open(&ctx.paths)?.hold(&image.manifest_digest, &image.layers)?)
     };
     let folder = Folder::create(&ctx.paths, &mut record).map_err(|e| e.of_kind(Kind::Verb))?;
+    // The record comes first: a prune that sees the volumes sees who has them.
+    if let Err(e) = make_volumes(&record) {
+        folder.remove(&ctx.paths)?;
+        return Err(e.of_kind(Kind::Verb));
+    }
     folder.write_status(&Status { version: Status::VERSION, state: State::Created, ..Status::default() })?;
     events::note(&ctx.paths, Event::container(&record, "create"));
     if let Some(path) = cidfile {
         write_cidfile(&path, &record.id)?;
     }
     crate::ui::stdout(&format!("{}\n", record.id)).map(|()| 0)
+}
+
+/// As docker, whose volumes are there from the creation on; what the image has at their places comes into them at the first start.
+fn make_volumes(record: &Record) -> Result<()> {
+    record.plan.draft.mounts.iter().try_for_each(|mount| match &mount.kind {
+        MountKind::Volume { source, name, labels, .. } => {
+            volumes::ensure(source, &Wanted { anonymous: name.is_none(), labels: labels.clone(), ..Wanted::default() })
+        }
+        _ => Ok(()),
+    })
 }
 
 fn write_cidfile(path: &std::path::Path, id: &str) -> Result<()> {

@@ -68,19 +68,26 @@ pub(super) struct Held {
 }
 
 /// A volume, the containers that mount it, and bytes of its files.
+#[derive(Debug, Default)]
 pub(super) struct Used {
     pub name: String,
+    pub labels: volumes::Pairs,
+    pub mountpoint: std::path::PathBuf,
     pub links: usize,
     pub size: u64,
 }
 
 pub fn run(args: &Args, ctx: &Context) -> Result<u8> {
-    let listing =
-        Listing::parse(args.format.as_deref(), &["Type", "TotalCount", "Active", "Size", "Reclaimable"], None)?;
+    let columns = ["Type", "TotalCount", "Active", "Size", "Reclaimable"];
+    let listing = Listing::parse(args.format.as_deref(), &columns, None)?;
     let usage = Usage::gather(ctx)?;
-    let text = match args.verbose && args.format.is_none() {
-        true => usage.verbose()?,
-        false => listing.render(&COLUMNS, &usage.rows(), ui::on_terminal())?,
+    let clean = ui::on_terminal();
+    let text = match (args.verbose, args.format.as_deref()) {
+        (true, None | Some("" | "table")) => usage.verbose()?,
+        (true, Some(format)) => {
+            super::df_template::render(format, &usage.images, &usage.containers, &usage.volumes, clean)?
+        }
+        (false, _) => listing.render(&COLUMNS, &usage.rows(), clean)?,
     };
     ui::stdout(&text).map(|()| 0)
 }
@@ -96,6 +103,8 @@ impl Usage {
             links: volumes::users(&volume, &users).len(),
             size: volumes::size(&volume.mountpoint),
             name: volume.name,
+            labels: volume.labels,
+            mountpoint: volume.mountpoint,
         };
         let held = |container: Container| Held { size: volumes::size(&container.folder.join("upper")), container };
         Ok(Usage {

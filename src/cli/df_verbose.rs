@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn dockers_tables() {
-        let used = [Used { name: "data".into(), links: 2, size: 2048 }];
+        let used = [Used { name: "data".into(), links: 2, size: 2048, ..Used::default() }];
         assert_eq!(volumes(&used, false).unwrap(), "VOLUME NAME   LINKS     SIZE\ndata          2         2.048kB\n");
         assert_eq!(
             images(&[], false).unwrap(),

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
+use crate::observe::events::{self, Event};
 use crate::state::lookup;
 use crate::storage::copy;
 use std::io::{IsTerminal, Write};
@@ -30,6 +31,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         visit.finish()?;
         copied.verb_context(|| "writing the archive".into()).map(drop)
     };
+    events::note(&ctx.paths, Event::container(&container.record, "export"));
     let Some(path) = output else {
         write(&mut std::io::stdout().lock())?;
         return Ok(0);

@@ -5,7 +5,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::image::import::{self, Change, Options};
 use crate::image::reference::Reference;
 use crate::image::store::Store;
-use crate::observe::events::{self, Event};
+use crate::observe::events::Event;
 use crate::request::golang;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
@@ -41,7 +41,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let store = Store::open(&ctx.paths)?;
     let options = Options { changes, message, platform };
     let id = import::import(&store, open(&file)?, name.as_ref(), &options)?;
-    events::note(&ctx.paths, Event::image("import", id.as_str(), id.as_str()));
+    if let Some(name) = &name {
+        store.note(Event::image("tag", id.as_str(), &name.familiar()), &id);
+    }
+    store.note(Event::image("import", id.as_str(), id.as_str()), &id);
     writeln!(std::io::stdout(), "{id}").verb_context(|| "writing to standard output".into())?;
     Ok(0)
 }

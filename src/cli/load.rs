@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::{Context as _, Error, Result};
 use crate::image::archive;
 use crate::image::store::Store;
-use crate::observe::events::{self, Event};
+use crate::observe::events::Event;
 use crate::request::golang;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -45,8 +45,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         }
     };
     for image in &loaded {
-        let id = image.id.as_str();
-        events::note(&ctx.paths, Event::image("load", id, id));
+        store.note(Event::image("load", image.id.as_str(), image.id.as_str()), &image.id);
     }
     let mut out = std::io::stdout().lock();
     for image in loaded {

@@ -11,6 +11,7 @@ mod cp;
 mod create;
 mod deferred;
 mod df;
+mod df_template;
 mod df_verbose;
 mod diff;
 mod doctor;
@@ -264,7 +265,7 @@ fn from_words(argv: Vec<OsString>) -> Result<u8> {
     {
         return print_help(&words::verb_of(&called));
     }
-    cli.verb.run(&ctx)
+    cli.verb.run(&ctx).map_err(|e| usage::as_called(e, &called))
 }
 
 impl Verb {

@@ -436,6 +436,7 @@ fn change(
     };
     let mut record = folder.record()?;
     change(&mut record.plan.draft.network.endpoints)?;
+    record.digest = record.plan.digest();
     folder.write_record(&record).map_err(verb)?;
     Ok(0)
 }

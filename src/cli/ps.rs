@@ -53,7 +53,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let listing = listing.map_err(|e| in_words(e, "failed to parse template"))?;
     let store = Store::open(&ctx.paths)?;
     let image_id = |name: &str| store.described(name).ok().map(|d| d.id);
-    let wanted = Wanted::parse(&filter, &image_id)?;
+    let wanted = Wanted::parse(&filter, &|name| store.family(name))?;
     let (found, damaged) = lookup::all(&ctx.paths)?;
     damaged.iter().for_each(ui::error);
     let mut chosen = wanted.choose(found, &|name| lookup::id_of(&ctx.paths, name))?;

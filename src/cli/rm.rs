@@ -161,8 +161,13 @@ fn give_name(args: RenameArgs, ctx: &Context) -> Result<u8> {
     let mut record = folder.record()?;
     names::take(&ctx.paths, &name, &record.id).map_err(verb)?;
     let old = std::mem::replace(&mut record.name, name.clone());
-    record.plan.draft.name = name;
-    folder.write_record(&record)?;
+    record.plan.draft.name.clone_from(&name);
+    record.digest = record.plan.digest();
+    if let Err(e) = folder.write_record(&record) {
+        // A full disk: the container keeps the name that its record has.
+        names::release(&ctx.paths, &name, &record.id)?;
+        return Err(verb(e));
+    }
     events::note(&ctx.paths, Event::container(&record, "rename").with("oldName", format!("/{old}")));
     names::release(&ctx.paths, &old, &record.id).map(|()| 0)
 }

@@ -2,7 +2,9 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
+use crate::image::digest::Digest;
 use crate::image::store::Store;
+use crate::observe::events::Event;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -30,6 +32,14 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         }
         None => store.save(&images, platform, BufWriter::with_capacity(1 << 17, std::io::stdout().lock()))?,
         Some(path) => save_to(&store, &images, platform, &path)?,
+    }
+    for name in &images {
+        // A repository stands for all its tags: docker notes what its name alone means.
+        if let Ok(found) = store.described(name)
+            && let Ok(id) = Digest::parse(&found.id)
+        {
+            store.note(Event::image("save", id.as_str(), id.as_str()), &id);
+        }
     }
     Ok(0)
 }

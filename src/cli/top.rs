@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::observe::events::{self, Event};
 use crate::observe::top;
 use crate::state::{State, lookup};
 use crate::ui;
@@ -25,6 +26,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return Err(Error::verb(format!("Container {} is not running", container.id())));
     }
     let table = top::table(&container, options)?;
+    events::note(&ctx.paths, Event::container(&container.record, "top"));
     ui::stdout(&if ui::on_terminal() { ui::clean_lines(&table) } else { table })?;
     Ok(0)
 }

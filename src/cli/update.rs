@@ -2,15 +2,17 @@
 
 use super::flags::ResourceFlags;
 use super::{Context, each, prepare};
+use crate::audit::Entry;
 use crate::control::{Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::facts::Facts;
+use crate::observe::events::{self, Event};
 use crate::plan::draft::{self, Inputs, ThisHost};
 use crate::plan::{Draft, Sourced};
 use crate::policy::{self, Allow};
 use crate::preset;
 use crate::request::{Request, RestartPolicy};
-use crate::state::{Container, Folder, lookup};
+use crate::state::{Folder, Record, lookup};
 use std::str::FromStr;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -32,7 +34,7 @@ pub struct Args {
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
-    let request = Request::limits(args.resources)?;
+    let request = Request::limits(args.resources).map_err(Error::engine_as_verb)?;
     let restart = args.restart.as_deref().map(RestartPolicy::from_str).transpose().map_err(Error::verb)?;
     let allow = args.allow.iter().map(|text| Allow::from_str(text)).collect::<Result<Vec<_>>>()?;
     if request.resources == Request::default().resources && restart.is_none() {
@@ -43,25 +45,68 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 
 fn update(ctx: &Context, name: &str, request: &Request, restart: Option<RestartPolicy>, allow: &[Allow]) -> Result<()> {
     let container = lookup::find(&ctx.paths, name)?;
-    let mut record = container.record.clone();
+    let verb = |e: Error| e.of_kind(Kind::Verb);
+    if container.alive
+        && let Some(client) = Client::connect(&container.folder)?
+    {
+        let mut record = container.record;
+        let given = apply(ctx, request, restart, allow, &mut record)?;
+        let resources = Box::new(record.plan.draft.resources);
+        let ask = Ask::Update { resources, restart, allow: given, overrides: record.plan.overrides };
+        return client.ask(&ask).map(drop).map_err(verb);
+    }
+    let Some(folder) = Folder::open(&ctx.paths, container.id())? else {
+        return Err(Error::verb(format!("container {name} is being started or removed just now")));
+    };
+    // As it is under the lock: it may have been renamed since it was looked up.
+    let mut record = folder.record()?;
+    let given = apply(ctx, request, restart, allow, &mut record)?;
+    record.allow.extend(given);
+    folder.write_record(&record).map_err(verb)?;
+    events::note(&ctx.paths, Event::container(&record, "update"));
+    Ok(())
+}
+
+/// Change the record's plan and judge it. Returns the overrides that it needs of those that were given; they are in the audit
+/// log by then.
+fn apply(
+    ctx: &Context,
+    request: &Request,
+    restart: Option<RestartPolicy>,
+    allow: &[Allow],
+    record: &mut Record,
+) -> Result<Vec<Allow>> {
     let draft = &mut record.plan.draft;
     if draft.remove && restart.is_some_and(|r| r != RestartPolicy::No) {
         return Err(Error::verb("Restart policy cannot be updated because AutoRemove is enabled for the container"));
     }
     change(ctx, request, restart, draft)?;
-    judge(ctx, &container, draft, allow)?;
-    let verb = |e: Error| e.of_kind(Kind::Verb);
-    if container.alive
-        && let Some(client) = Client::connect(&container.folder)?
-    {
-        let resources = Box::new(draft.resources.clone());
-        return client.ask(&Ask::Update { resources, restart }).map(drop).map_err(verb);
+    let bytes = |limit: &Option<Sourced<i64>>| limit.as_ref().map_or(0, |l| l.value);
+    let (memory, swap) = (bytes(&draft.resources.memory), bytes(&draft.resources.memory_swap));
+    if swap > 0 && memory > swap {
+        return Err(Error::verb(format!(
+            "Cannot update container {}: Memory limit should be smaller than already set memoryswap limit, update the \
+             memoryswap at the same time",
+            record.id
+        )));
     }
-    let Some(folder) = Folder::open(&ctx.paths, container.id())? else {
-        return Err(Error::verb(format!("container {name} is being started or removed just now")));
-    };
+    let all = [record.allow.as_slice(), allow].concat();
+    let verdict = policy::judge(draft, &Facts::gather(&ctx.paths)?, &all)?;
+    if !verdict.passed() {
+        policy::render::print(&verdict);
+        crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;
+        return Err(Error::runner(format!("container {} is not updated: rules refuse it", record.name)));
+    }
+    let is_new = |rule: &str| !record.allow.iter().any(|a| a.rule == rule);
+    let new: Vec<_> = verdict.overridden.iter().filter(|o| is_new(&o.rule)).cloned().collect();
+    let given = allow.iter().filter(|a| new.iter().any(|o| o.rule == a.rule)).cloned().collect();
+    record.plan.overrides = verdict.overridden;
     record.digest = record.plan.digest();
-    folder.write_record(&record).map_err(verb)
+    let entries = Entry::overrides(&record.plan.draft, &record.digest, &new);
+    if !entries.is_empty() {
+        crate::audit::append_all(&ctx.paths, &entries)?;
+    }
+    Ok(given)
 }
 
 /// What the flags say, in the words of a new container's; the rest stays as it is.
@@ -85,16 +130,4 @@ fn change(ctx: &Context, request: &Request, restart: Option<RestartPolicy>, draf
         draft.restart = Sourced::flag(policy, "update --restart");
     }
     Ok(())
-}
-
-fn judge(ctx: &Context, container: &Container, draft: &Draft, allow: &[Allow]) -> Result<()> {
-    let mut all = container.record.allow.clone();
-    all.extend(allow.iter().cloned());
-    let verdict = policy::judge(draft, &Facts::gather(&ctx.paths)?, &all)?;
-    if verdict.passed() {
-        return Ok(());
-    }
-    policy::render::print(&verdict);
-    crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;
-    Err(Error::runner(format!("container {} is not updated: rules refuse it", container.record.name)))
 }

@@ -40,6 +40,26 @@ pub fn of_call(error: &clap::Error, called: &[OsString], argv: &[OsString]) -> E
     translated
 }
 
+/// An error of a verb with the verb as it was called, by a link named `docker` or in its group: what reads the words of `run` does not
+/// know that.
+pub fn as_called(error: Error, called: &[OsString]) -> Error {
+    let verb = words::verb_of(called);
+    let Some(plain) =
+        verb.split_once(' ').map(|(_, words)| format!("hardrun {}", words.rsplit(' ').next().unwrap_or(words)))
+    else {
+        return error;
+    };
+    // `create` reads its words with `run`'s reader.
+    let reader = if plain == "hardrun create" { "hardrun run" } else { plain.as_str() };
+    let named = |text: String| {
+        ["'", "usage: "].iter().fold(text, |text, before| {
+            text.replace(&format!("{before}{reader} "), &format!("{before}{verb} "))
+                .replace(&format!("{before}{reader}'"), &format!("{before}{verb}'"))
+        })
+    };
+    Error { message: named(error.message), hint: error.hint.map(named), ..error }
+}
+
 /// The words of docker's newer clients and of its older ones.
 fn unknown_command(error: &clap::Error, called: &[OsString], verb: &str) -> Option<Error> {
     let (first, second) = words::verb_words(called)?;
@@ -205,6 +225,22 @@ mod tests {
             Err(error) => of_call(&error, &called, &argv),
         };
         (error.kind.exit_code(), error.message)
+    }
+
+    #[test]
+    fn errors_name_the_verb_as_it_was_called() {
+        let called = |line: &str| -> Vec<OsString> { line.split(' ').map(OsString::from).collect() };
+        let error =
+            |message: &str| Error::verb(message).hint("usage: hardrun run [OPTIONS]\nSee 'hardrun run --help'.");
+        for (line, verb) in [
+            ("docker run", "docker run"),
+            ("/usr/bin/docker container run", "docker container run"),
+            ("hardrun create", "hardrun create"),
+        ] {
+            let e = as_called(error("'hardrun run' requires at least 1 argument"), &called(line));
+            assert_eq!(e.message, format!("'{verb}' requires at least 1 argument"));
+            assert_eq!(e.hint.unwrap(), format!("usage: {verb} [OPTIONS]\nSee '{verb} --help'."));
+        }
     }
 
     #[test]

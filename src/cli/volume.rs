@@ -1,16 +1,23 @@
 //! `hardrun volume`
 
-use super::Context;
 use super::confirm::confirm;
-use crate::error::{Context as _, Error, Result};
+use super::{Context, prepare};
+use crate::audit;
+use crate::error::{Context as _, Error, Kind, Result};
+use crate::facts::Facts;
 use crate::image::usage;
 use crate::observe::format::Value;
 use crate::observe::format::inspect::Inspect;
 use crate::observe::format::list::{Columns, Field, Listing};
 use crate::observe::{human, shape};
-use crate::request::parse_bool;
-use crate::storage::volumes::{self, Pairs, Volume, Wanted};
+use crate::plan::draft::{self, Inputs, ThisHost};
+use crate::policy::{self, Allow};
+use crate::preset;
+use crate::request::{BindRequest, MountRequest, Request, parse_bool};
+use crate::storage::volumes::{self, Backing, Pairs, Volume, Wanted};
 use crate::ui;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,6 +38,9 @@ enum What {
         /// Option of the driver: type=, device=, o=, size=
         #[arg(short, long, value_name = "KEY=VALUE")]
         opt: Vec<String>,
+        /// Override one rule: RULE or RULE=REASON; the reason is written to the audit log
+        #[arg(long, value_name = "RULE")]
+        allow: Vec<String>,
         /// Old way to give the name
         #[arg(long = "name", hide = true, value_name = "NAME")]
         old_name: Option<String>,
@@ -84,7 +94,9 @@ enum What {
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     match args.what {
-        What::Create { driver, label, opt, old_name, name } => create(ctx, &driver, &label, &opt, old_name, name),
+        What::Create { driver, label, opt, allow, old_name, name } => {
+            create(ctx, &driver, &label, &opt, &allow, old_name, name)
+        }
         What::Inspect { format, names } => inspect(ctx, format.as_deref(), &names),
         What::Ls { filter, format, quiet } => list(ctx, &filter, format, quiet),
         What::Prune { all, filter, force } => prune(ctx, all, &filter, force),
@@ -97,9 +109,11 @@ fn create(
     driver: &str,
     label: &[String],
     opt: &[String],
+    allow: &[String],
     old_name: Option<String>,
     name: Option<String>,
 ) -> Result<u8> {
+    let allow = allow.iter().map(|text| Allow::from_str(text)).collect::<Result<Vec<_>>>()?;
     if old_name.is_some() && name.is_some() {
         return Err(Error::verb(
             "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
@@ -117,9 +131,69 @@ fn create(
         )));
     }
     let wanted = Wanted { anonymous, labels: pairs(label), options: pairs(opt) };
+    // What docker finds wrong with name and options is said by the making.
+    if let (Ok(()), Ok(Backing::Bind { device, recursive, readonly, noexec })) =
+        (volumes::check_name(&name), volumes::parse_options(&wanted.options))
+    {
+        let typed = format!("volume create -o device={}", device.display());
+        let bind = bind_of(device, recursive, readonly, noexec, typed);
+        if let Some(status) = judge(ctx, bind, &allow)? {
+            return Ok(status);
+        }
+    }
     volumes::create(&ctx.paths, &name, &wanted)?;
     ui::stdout(&format!("{name}\n"))?;
     Ok(0)
+}
+
+fn bind_of(source: PathBuf, recursive: bool, readonly: bool, noexec: bool, typed: String) -> BindRequest {
+    BindRequest {
+        source,
+        destination: "/volume".into(),
+        readonly: readonly.then_some(true),
+        create: false,
+        recursive,
+        recursive_readonly: Default::default(),
+        propagation: None,
+        relabel: None,
+        noexec,
+        typed,
+    }
+}
+
+/// A volume that is a folder of the host meets the rules that a container with it would meet, and that container meets them
+/// again: who may make it need not be who uses it. The exit status of a refusal.
+fn judge(ctx: &Context, bind: BindRequest, allow: &[Allow]) -> Result<Option<u8>> {
+    // One that is not there yet is judged when it is mounted; docker makes the volume all the same.
+    if !bind.source.exists() {
+        return Ok(None);
+    }
+    let mut request = Request { args: vec!["true".into()], ..Request::default() };
+    request.mounts.mounts.push(MountRequest::Bind(bind));
+    let facts = Facts::gather(&ctx.paths)?;
+    let id = draft::new_id()?;
+    let draft = draft::resolve(Inputs {
+        request: &request,
+        image: &prepare::bare_image(&request, Vec::new()),
+        preset: &preset::load("default")?,
+        facts: &facts,
+        paths: &ctx.paths,
+        host: &ThisHost,
+        id: &id,
+        name: "volume",
+    })?;
+    let verdict = policy::judge(&draft, &facts, allow)?;
+    if !verdict.passed() {
+        policy::render::print(&verdict);
+        audit::record_refusal(&ctx.paths, &draft, &verdict)?;
+        return Ok(Some(Kind::Runner.exit_code()));
+    }
+    verdict.unused_lines().iter().chain(&draft.notices).for_each(|line| ui::note(line));
+    let entries = audit::Entry::overrides(&draft, "", &verdict.overridden);
+    if !entries.is_empty() {
+        audit::append_all(&ctx.paths, &entries)?;
+    }
+    Ok(None)
 }
 
 fn random_name() -> Result<String> {
@@ -180,7 +254,11 @@ fn labels(volume: &Volume) -> String {
 fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
     let listing = Listing::parse(format.as_deref(), &["Driver", "Name"], quiet.then_some("Name"))?;
     let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
-    let containers = usage::containers(&ctx.paths)?;
+    // Asked only where it matters: a record that cannot be read must not hide the volumes.
+    let containers = match filters.iter().any(|f| matches!(f, Filter::Dangling(_))) {
+        true => usage::containers(&ctx.paths)?,
+        false => Vec::new(),
+    };
     let mut rows = volumes::list(&ctx.paths)?;
     // Of one kind any will do, of several kinds each must; labels must all be there.
     rows.retain(|volume| {

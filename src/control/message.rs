@@ -1,7 +1,8 @@
 //! What is asked of a supervisor and what it answers.
 
 use crate::error::{Error, Kind};
-use crate::plan::{EndpointPlan, ResourcesPlan};
+use crate::plan::{EndpointPlan, Override, ResourcesPlan};
+use crate::policy::Allow;
 use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub enum Ask {
         stdout: bool,
         stderr: bool,
     },
+    /// The caller leaves by its detach keys; not answered.
+    Detach,
     /// The size of the caller's terminal.
     Resize {
         rows: u16,
@@ -37,10 +40,14 @@ pub enum Ask {
     /// What a process needs to enter the container. Answered by `Entrance`, with descriptors: the hand-off, the supervisor's
     /// mount namespace, a pidfd of the first process.
     Enter,
-    /// New limits and another restart policy.
+    /// New limits and another restart policy; the overrides that came with them, and all that are needed now.
     Update {
         resources: Box<ResourcesPlan>,
         restart: Option<RestartPolicy>,
+        #[serde(default)]
+        allow: Vec<Allow>,
+        #[serde(default)]
+        overrides: Vec<Override>,
     },
     /// Join another network, and leave one.
     Connect {

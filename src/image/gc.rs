@@ -234,7 +234,7 @@ impl Store {
             self.write_shorter_index(&index)?;
         }
         for _ in &removed.untagged {
-            events::note(&self.paths, Event::image("untag", id.as_str(), id.as_str()));
+            self.note(Event::image("untag", id.as_str(), id.as_str()), &id);
         }
         if !removed.deleted.is_empty() {
             events::note(&self.paths, Event::image("delete", id.as_str(), id.as_str()));

@@ -69,7 +69,7 @@ fn config(diff_id: &Digest, platform: &layout::Wanted, options: &Options) -> Res
         "created": created,
         "config": inner,
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created": created, "comment": options.message.as_deref().unwrap_or("imported from a tar archive")}],
+        "history": [{"created": created, "comment": options.message.as_deref().unwrap_or("Imported from -")}],
     });
     if let Some(variant) = variant {
         config["variant"] = variant.into();

@@ -97,8 +97,14 @@ impl Store {
         let (entry, _) = self.find_entry(source)?.ok_or_else(|| super::gc::no_such_image(source))?;
         self.record(Some(name), &entry)?;
         let id = self.ids(&entry)?.map_or(entry.digest, |(_, id)| id);
-        events::note(&self.paths, Event::image("tag", id.as_str(), &name.familiar()));
+        self.note(Event::image("tag", id.as_str(), &name.familiar()), &id);
         Ok(())
+    }
+
+    /// Note what happened to an image, with its labels as docker has them.
+    pub fn note(&self, event: Event, id: &Digest) {
+        let labels = self.config(id).ok().and_then(|config| config.config().as_ref()?.labels().clone());
+        events::note(&self.paths, event.labelled(labels.unwrap_or_default()));
     }
 }
 

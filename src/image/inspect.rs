@@ -6,6 +6,7 @@ use super::gc::no_such_image;
 use super::layers;
 use super::store::Store;
 use crate::error::{Error, Result};
+use oci_spec::image::History;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +102,12 @@ pub fn describe(store: &Store, name: &str) -> Result<Value> {
     serde_json::to_value(store.described(name)?).map_err(|e| Error::verb(format!("describing image {name}")).because(e))
 }
 
+/// Whether one history is the beginning of the other.
+fn began_as(whole: &Option<Vec<History>>, start: &Option<Vec<History>>) -> bool {
+    let steps = |history: &Option<Vec<History>>| history.clone().unwrap_or_default();
+    steps(whole).starts_with(&steps(start))
+}
+
 impl Store {
     /// # Errors
     /// `No such image: NAME`; an image that cannot be read.
@@ -145,6 +152,29 @@ impl Store {
             root_fs: RootFs { r#type: "layers".into(), layers: diff_ids },
             metadata: Metadata { last_tag_time: NEVER.into() },
         })
+    }
+
+    /// The id of an image, and those of the images that were made from it: their layers are its own and more, and so is their
+    /// history, for two images that have a layer in common need not have anything else. Empty where the name means none.
+    pub fn family(&self, name: &str) -> Vec<String> {
+        let Ok(head) = self.described(name) else { return Vec::new() };
+        let Some(base) = Digest::parse(&head.id).ok().and_then(|id| self.config(&id).ok()) else {
+            return vec![head.id];
+        };
+        let own = &head.root_fs.layers;
+        let mut family = vec![head.id];
+        for entry in self.index().map(|index| index.manifests).unwrap_or_default() {
+            // One that cannot be read was made from nothing that is known.
+            let Ok(Some((_, id))) = self.ids(&entry) else { continue };
+            let Ok(config) = self.config(&id) else { continue };
+            let layers = config.rootfs().diff_ids();
+            let id = id.to_string();
+            let from = layers.len() > own.len() && layers.starts_with(own);
+            if from && began_as(config.history(), base.history()) && !family.contains(&id) {
+                family.push(id);
+            }
+        }
+        family
     }
 
     pub(super) fn size_of(&self, diff_ids: &[String]) -> u64 {

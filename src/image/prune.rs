@@ -7,6 +7,7 @@ use super::list::Row;
 use super::store::Store;
 use super::usage;
 use crate::error::{Error, Result};
+use crate::observe::events::{self, Event};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -109,6 +110,7 @@ impl Store {
             pruned.reclaimed += sizes.iter().filter(|(d, _)| removed.deleted.contains(d)).map(|(_, s)| s).sum::<u64>();
             pruned.removed.push(removed);
         }
+        events::note(&self.paths, Event::prune("image", pruned.reclaimed));
         Ok(pruned)
     }
 

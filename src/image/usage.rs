@@ -37,7 +37,7 @@ pub fn containers(paths: &Paths) -> Result<Vec<User>> {
     for id in lookup::ids(paths)? {
         let at = paths.containers().join(&id);
         // What is being made, or was when the power failed, needs nothing yet.
-        if !folder::has_record(&at) {
+        if !folder::is_containers(&at) {
             continue;
         }
         let record = match folder::read_record(&at) {

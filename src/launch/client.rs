@@ -111,6 +111,8 @@ pub fn follow(client: &Client, ends: Ends, wish: &Wish) -> Result<Left> {
         }
         streams.step(&ready);
         if streams.detached() {
+            // Whoever leaves says so; where the supervisor ends just now nobody needs to know.
+            let _ = client.send(&Ask::Detach);
             return Ok(Left::Detached);
         }
         if ready.contains(&Token::Listener) {

@@ -303,7 +303,9 @@ impl Entry {
             // The supervisor may be about to end: the process inside ends with it.
             let _ = control.send(&Ask::Exec { id: request.id.clone() });
         }
-        let words = self.request.args.join(" ");
+        // Docker's words: the program, a space, and its arguments joined, also where there are none.
+        let words = self.request.args.split_first().map(|(first, rest)| format!("{first} {}", rest.join(" ")));
+        let words = words.unwrap_or_default();
         self.note(&format!("exec_create: {words}"), None);
         self.note(&format!("exec_start: {words}"), None);
         if let Some(report) = &self.report {
@@ -388,6 +390,7 @@ impl Entry {
             streams.step(&ready);
             if streams.detached() {
                 crate::ui::note("read escape sequence: the process goes on");
+                self.note("exec_detach", None);
                 return Ok(0);
             }
             if ready.contains(&Token::Exit) && ended.is_none() {

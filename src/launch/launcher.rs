@@ -18,7 +18,7 @@ use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
-use crate::observe::logs::{LogWriter, Stream};
+use crate::observe::logs::{LogWriter, Stream, attributes};
 use crate::plan::{
     DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
 };
@@ -435,6 +435,9 @@ impl Launcher {
             cgroup_v1::limit(group, limits)?;
         }
         let record = &handoff.record;
+        if self.caller.watches(&draft.stdio) {
+            events::note(paths, Event::container(record, "attach"));
+        }
         let network = network::set_up(paths, record, stage, &init, staged.network.is_some(), &mut status.network)?;
         note_networks(paths, record, status, "connect");
         let expected = Expected { plan, base, group, apparmor: handoff.apparmor.as_deref(), own };
@@ -458,9 +461,6 @@ impl Launcher {
         let range = identity.range.map(IdRange::share).transpose()?;
         let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
-        if self.caller.watches(&draft.stdio) {
-            events::note(paths, Event::container(record, "attach"));
-        }
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
@@ -469,7 +469,8 @@ impl Launcher {
         sys::memory::forget_text();
         started(status, &init, health.as_ref());
         folder.write_status(status)?;
-        events::note(paths, Event::container(&self.handoff.record, "start"));
+        Event::mounts(record, "mount").into_iter().for_each(|event| events::note(paths, event));
+        events::note(paths, Event::container(record, "start"));
         if let Caller::Background { channel, .. } = &self.caller {
             // A caller that is gone hears nothing.
             let _ = control::send(channel, &Answer::Started, &[]);
@@ -530,6 +531,7 @@ fn note_end(paths: &Paths, record: &Record, status: &Status, code: i32) {
     }
     events::note(paths, Event::container(record, "die").with("exitCode", code));
     note_networks(paths, record, status, "disconnect");
+    Event::mounts(record, "unmount").into_iter().for_each(|event| events::note(paths, event));
 }
 
 /// Connect whoever started the container to its streams. Whether that is this process's own caller.
@@ -586,10 +588,23 @@ fn started(status: &mut Status, init: &Init, health: Option<&Health>) {
 
 fn open_log(folder: &Folder, draft: &Draft) -> Result<Option<LogWriter>> {
     let log = &draft.log.value;
+    let short = |id: &str| id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect::<String>();
+    let tag = [
+        ("ID", short(&draft.id)),
+        ("FullID", draft.id.clone()),
+        ("Name", draft.name.clone()),
+        ("ImageID", short(&draft.image.config_digest)),
+        ("ImageFullID", draft.image.config_digest.clone()),
+        ("ImageName", draft.image.reference.clone()),
+        ("DaemonName", "docker".to_owned()),
+    ];
+    let tag = tag.map(|(key, value)| (key.to_owned(), value.into())).into();
+    let env: Vec<&str> = draft.process.env.iter().map(|e| e.value.as_str()).collect();
+    let attributes = attributes(&log.options, &draft.labels, &env, tag)?;
     match log.driver {
         LogDriverPlan::None => Ok(None),
         LogDriverPlan::JsonFile | LogDriverPlan::Local => {
-            Ok(Some(LogWriter::new(&folder.path, log.max_size, log.max_file)))
+            Ok(Some(LogWriter::new(&folder.path, log.max_size, log.max_file).with_attributes(attributes)))
         }
     }
 }

@@ -59,13 +59,19 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     // Looked at before anything is taken: the living, and those that have ended in order, are most of them.
     let status = folder::read_status(path);
     let up = status.as_ref().is_ok_and(|s| s.state.is_up());
-    let whole = folder::has_record(path);
+    let whole = folder::is_containers(path);
     let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
     let record = folder::read_record(path);
     let remove = record.as_ref().is_ok_and(|r| r.plan.draft.remove);
     // A container that was to be removed at its end and never got a status was on its way to its first start; one that was
     // created to be started later has one.
     if whole && !hidden && !up && (!remove || folder::has_status(path)) {
+        return Ok(());
+    }
+    if hidden && !folder::has_lock(path) {
+        // Its removal was cut short when the lock was gone already: nobody can hold it.
+        let id = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
+        done(crate::image::remove_path(path), path, id, swept);
         return Ok(());
     }
     let Some(folder) = Folder::open_now(path)? else { return Ok(()) };
@@ -83,11 +89,13 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
             status.lost();
             folder.write_status(&status)?;
             events::note(paths, Event::container(&record, "die").with("exitCode", status.exit_code));
+            Event::mounts(&record, "unmount").into_iter().for_each(|event| events::note(paths, event));
             swept.lost.push(id);
         }
         // Written by a newer version, perhaps: it is not ours to judge.
         Err(e) if whole && !hidden => swept.stuck.push(e),
-        Ok(record) => done(super::remove::remove(paths, folder, &record, true), path, id, swept),
+        // One whose removal was cut short keeps its volumes, unless they were to go with it.
+        Ok(record) => done(super::remove::remove(paths, folder, &record, remove), path, id, swept),
         Err(_) => done(folder.remove(paths), path, id, swept),
     }
     Ok(())

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
 use crate::plan::{Draft, HealthAction};
+use crate::policy::Allow;
 use crate::request::RestartPolicy;
 use crate::state::{Folder, Paths, Record, State, Status};
 use crate::ui;
@@ -263,6 +264,7 @@ impl Supervisor<'_> {
                     self.connections.result(id, result);
                     self.note("attach");
                 }
+                Ask::Detach => self.note("detach"),
                 Ask::Resize { rows, columns } => {
                     let result = terminal::resize(self.master.as_ref(), rows, columns);
                     self.connections.result(id, result);
@@ -290,8 +292,8 @@ impl Supervisor<'_> {
                     fds.extend(self.entrance.range.as_ref().map(AsFd::as_fd));
                     self.connections.answer(id, &answer, &fds);
                 }
-                Ask::Update { resources, restart } => {
-                    let result = self.update(*resources, restart);
+                Ask::Update { resources, restart, allow, overrides } => {
+                    let result = self.update(*resources, restart, allow, overrides);
                     self.connections.result(id, result);
                 }
                 Ask::Connect { endpoint } => {
@@ -377,23 +379,48 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn update(&mut self, resources: crate::plan::ResourcesPlan, restart: Option<RestartPolicy>) -> Result<()> {
-        update::apply(self.freezer.group, &resources)?;
-        let draft = &mut self.record.plan.draft;
-        draft.resources = resources;
-        if let Some(policy) = restart {
-            draft.restart = crate::plan::Sourced::flag(policy, "update --restart");
+    fn update(
+        &mut self,
+        resources: crate::plan::ResourcesPlan,
+        restart: Option<RestartPolicy>,
+        allow: Vec<Allow>,
+        overrides: Vec<crate::plan::Override>,
+    ) -> Result<()> {
+        if let Err(e) = update::apply(self.freezer.group, &resources) {
+            // All or none: what was set before the kernel refused would not be what the record says.
+            let _ = update::apply(self.freezer.group, &self.draft().resources);
+            return Err(e);
         }
-        self.folder.write_record(self.record)?;
+        let plan = &mut self.record.plan;
+        plan.draft.resources = resources;
+        plan.overrides = overrides;
+        if let Some(policy) = restart {
+            plan.draft.restart = crate::plan::Sourced::flag(policy, "update --restart");
+        }
+        // A start, and every exec, judges the plan again.
+        self.record.allow.extend(allow);
+        self.write_record()?;
         self.note("update");
         Ok(())
+    }
+
+    /// The record has changed, and with it the plan's digest.
+    fn write_record(&mut self) -> Result<()> {
+        self.record.digest = self.record.plan.digest();
+        self.folder.write_record(self.record)
     }
 
     fn rename(&mut self, name: String) -> Result<()> {
         crate::state::names::take(self.paths, &name, &self.record.id)?;
         let old = std::mem::replace(&mut self.record.name, name.clone());
-        self.record.plan.draft.name = name;
-        self.folder.write_record(self.record)?;
+        self.record.plan.draft.name.clone_from(&name);
+        if let Err(e) = self.write_record() {
+            // A full disk: the container keeps the name that its record has.
+            self.record.name.clone_from(&old);
+            self.record.plan.draft.name = old;
+            crate::state::names::release(self.paths, &name, &self.record.id)?;
+            return Err(e);
+        }
         if let Ok(network) = self.network.get_mut() {
             network.rename(&self.record.name)?;
         }
@@ -434,7 +461,7 @@ impl Supervisor<'_> {
             self.status.network = crate::state::Network { sandbox, ..network.network() };
         }
         self.write_status();
-        self.folder.write_record(self.record)
+        self.write_record()
     }
 
     fn check_health(&mut self, ready: &[Token], deadlines: &mut Deadlines) -> Result<()> {

@@ -285,6 +285,9 @@ impl Attached {
         }
         let taken: BTreeSet<IpAddr> =
             leases.iter().flat_map(|l| [Some(IpAddr::V4(l.ip)), l.ip6.map(IpAddr::V6)]).flatten().collect();
+        // Whoever has it may still run.
+        let unreadable = lease::unreadable(&self.host.paths, &network.id)?;
+        let taken: BTreeSet<IpAddr> = taken.into_iter().chain(unreadable.into_iter().map(IpAddr::V4)).collect();
         let Some(config) = network.config(true) else {
             return Err(Error::verb(format!("network {} has no IPv4 network", network.name)));
         };

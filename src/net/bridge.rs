@@ -59,7 +59,7 @@ impl Host {
     /// Make sure that a network's bridge and rules are there. Returns its index, the network as it is up, and lines that
     /// say what was changed on the host.
     pub fn bring_up(&self, lock: &Lock, network: &Network) -> Result<(u32, Network, Vec<String>)> {
-        if !self.tables.exist().context(|| attempt(network))? {
+        if !self.tables.are_whole().context(|| attempt(network))? {
             self.restore(lock)?;
         }
         if let Some(up) = self.read_note(&network.id)

@@ -4,6 +4,7 @@
 use super::prefix::Prefix;
 use super::wire::{self, Batch, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, Socket};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -48,6 +49,12 @@ impl Family {
         }
     }
 }
+
+/// The chains at hooks, of each table.
+const HOOKED: &[(Family, &[&str])] = &[
+    (Family::Inet, &["early", "incoming", "local", "outgoing", "forward", "input"]),
+    (Family::Bridge, &["port", "neighbours"]),
+];
 
 /// One element: what it takes to add it and to delete it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +204,36 @@ impl Tables {
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether both tables are there and every hook has its rules: a `flush` of one table leaves empty chains behind, which pass
+    /// everything.
+    pub fn are_whole(&self) -> io::Result<bool> {
+        for (family, wanted) in HOOKED {
+            let rules = self.rules(*family)?;
+            if !wanted.iter().all(|chain| rules.get(*chain).is_some_and(|count| *count > 0)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Chains of our table of one family, and how many rules and jumps each has.
+    fn rules(&self, family: Family) -> io::Result<BTreeMap<String, u32>> {
+        const NAME: u16 = 3;
+        const USE: u16 = 6;
+        let mut b = Batch::new();
+        b.message(GET_CHAIN, NLM_F_DUMP, &header(family.number()));
+        let mut found = BTreeMap::new();
+        for answer in self.socket.ask(&b)? {
+            let Some(attributes) = answer.body.get(4..) else { continue };
+            let text = |kind| wire::find(attributes, kind).map(wire::string).unwrap_or_default();
+            if text(LIST_TABLE) == self.name {
+                let count = wire::find(attributes, USE).and_then(|v| v.try_into().ok()).map_or(0, u32::from_be_bytes);
+                found.insert(text(NAME), count);
+            }
+        }
+        Ok(found)
     }
 
     /// Delete both tables with everything in them. In one transaction: the kernel waits for its readers after each.
@@ -412,6 +449,14 @@ mod tests {
         let text = serde_json::to_string(&element).unwrap();
         assert_eq!(text, r#"{"family":"inet","set":"inside4","key":"0a010000","end":"0a01ffff"}"#);
         assert_eq!(serde_json::from_str::<Element>(&text).unwrap(), element);
+    }
+
+    #[test]
+    fn every_chain_at_a_hook_is_looked_at() {
+        let text = include_str!("ruleset.nft");
+        let hooked = text.split("\tchain ").skip(1).filter(|c| c.contains(" hook "));
+        let names: Vec<&str> = hooked.map(|c| c.split(' ').next().unwrap()).collect();
+        assert_eq!(names, HOOKED.iter().flat_map(|(_, chains)| chains.iter().copied()).collect::<Vec<_>>());
     }
 
     #[test]

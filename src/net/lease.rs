@@ -63,22 +63,39 @@ pub fn remove(_lock: &Lock, paths: &Paths, lease: &Lease) -> Result<()> {
     }
 }
 
-/// All leases of a network. A file that cannot be read is left out: it is one that was cut short by a full disk, and is
-/// removed with the folder.
+/// All leases of a network that can be read, by address.
 pub fn all(paths: &Paths, network: &str) -> Result<Vec<Lease>> {
+    Ok(files(paths, network)?.into_iter().filter_map(|(_, lease)| lease).collect())
+}
+
+/// Addresses of leases that cannot be read: damaged, or written by a newer version. Nobody else gets the address; the file
+/// goes with the boot, or by hand once the container is gone.
+pub fn unreadable(paths: &Paths, network: &str) -> Result<Vec<Ipv4Addr>> {
+    Ok(files(paths, network)?.into_iter().filter(|(_, lease)| lease.is_none()).map(|(ip, _)| ip).collect())
+}
+
+fn files(paths: &Paths, network: &str) -> Result<Vec<(Ipv4Addr, Option<Lease>)>> {
     let folder = folder(paths, network);
     let entries = match std::fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(e).context(|| format!("read {}", folder.display())),
     };
-    let mut leases: Vec<Lease> = entries
-        .flatten()
-        .filter(|e| e.file_name().to_str().is_some_and(|n| n.parse::<Ipv4Addr>().is_ok()))
-        .filter_map(|e| serde_json::from_slice(&std::fs::read(e.path()).ok()?).ok())
-        .collect();
-    leases.sort_by_key(|l: &Lease| l.ip);
-    Ok(leases)
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let Some(ip) = entry.file_name().to_str().and_then(|n| n.parse::<Ipv4Addr>().ok()) else { continue };
+        match std::fs::read(entry.path()) {
+            Ok(json) => {
+                let lease = serde_json::from_slice(&json).ok().filter(|lease: &Lease| lease.version <= Lease::VERSION);
+                found.push((ip, lease));
+            }
+            // Given back meanwhile.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(_) => found.push((ip, None)),
+        }
+    }
+    found.sort_by_key(|(ip, _)| *ip);
+    Ok(found)
 }
 
 /// Networks that have a folder here: in use, or left behind.
@@ -248,6 +265,11 @@ mod tests {
         write(&lock, &paths, &lease).unwrap();
         std::fs::write(folder(&paths, &lease.network).join("10.9.0.3"), "cut sho").unwrap();
         assert_eq!(all(&paths, &lease.network).unwrap(), std::slice::from_ref(&lease));
+        assert_eq!(unreadable(&paths, &lease.network).unwrap(), ["10.9.0.3".parse::<Ipv4Addr>().unwrap()]);
+        let newer = Lease { version: Lease::VERSION + 1, ip: "10.9.0.4".parse().unwrap(), ..lease.clone() };
+        write(&lock, &paths, &newer).unwrap();
+        assert_eq!(all(&paths, &lease.network).unwrap(), std::slice::from_ref(&lease));
+        assert_eq!(unreadable(&paths, &lease.network).unwrap().len(), 2);
         assert_eq!(networks(&paths).unwrap(), std::slice::from_ref(&lease.network));
         remove(&lock, &paths, &lease).unwrap();
         remove(&lock, &paths, &lease).unwrap();

@@ -176,6 +176,8 @@ pub fn prune(paths: &Paths, wanted: &dyn Fn(&Network) -> bool, alive: &dyn Fn(&s
             removed.push(network.name.clone());
         }
     }
+    // Docker's networks take no room either.
+    events::note(paths, Event::prune("network", 0));
     Ok(removed)
 }
 

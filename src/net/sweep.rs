@@ -21,7 +21,7 @@ pub fn sweep(paths: &Paths, alive: &dyn Fn(&str) -> bool) -> Result<()> {
         return Ok(());
     }
     let host = Host::open(paths)?;
-    let flushed = !host.tables.exist().context(|| "look for the rules of hardrun's networks".into())?;
+    let flushed = !host.tables.are_whole().context(|| "look for the rules of hardrun's networks".into())?;
     if !flushed && !networks.iter().any(stale) {
         return Ok(());
     }
@@ -32,7 +32,7 @@ pub fn sweep(paths: &Paths, alive: &dyn Fn(&str) -> bool) -> Result<()> {
         errors.extend(unused(&host, &lock, &id).err());
     }
     // Somebody flushed the host's rules while containers run: until now nothing kept them from the host.
-    if flushed && !lease::networks(paths)?.is_empty() && !host.tables.exist().unwrap_or(true) {
+    if flushed && !lease::networks(paths)?.is_empty() && !host.tables.are_whole().unwrap_or(true) {
         errors.extend(host.restore(&lock).err());
     }
     errors.into_iter().next().map_or(Ok(()), Err)
@@ -49,10 +49,11 @@ pub(super) fn dead(host: &Host, lock: &Lock, network: &str, alive: &dyn Fn(&str)
 
 /// Take a network down that nobody is on.
 pub(super) fn unused(host: &Host, lock: &Lock, network: &str) -> Result<()> {
-    match lease::all(&host.paths, network)?.is_empty() {
-        true => host.take_down(lock, network),
-        false => Ok(()),
+    // A lease that cannot be read is somebody's all the same.
+    if lease::all(&host.paths, network)?.is_empty() && lease::unreadable(&host.paths, network)?.is_empty() {
+        return host.take_down(lock, network);
     }
+    Ok(())
 }
 
 /// Take away what one lease names, and give its address back. The container's port passes nothing from then on: its link

@@ -3,7 +3,7 @@
 //! The lock is an open-file-description lock (Linux 3.15): it dies with the last descriptor of its holder, survives exec, and
 //! can be asked about without being taken, so that nobody who only looks stands in the way of a start.
 
-use super::{Paths, Record, Status};
+use super::{Paths, Record, Stamp, Status};
 use crate::error::{Context, Error, Kind, Result};
 use nix::fcntl::{FcntlArg, fcntl};
 use serde::Serialize;
@@ -144,7 +144,7 @@ impl Folder {
     }
 
     pub fn status(&self) -> Result<Status> {
-        read_status(&self.path)
+        read_last_status(&self.path)
     }
 
     /// Remove the container: its name, then the folder with everything in it.
@@ -152,7 +152,15 @@ impl Folder {
         if let Ok(record) = self.record() {
             super::names::release(paths, &record.name, &record.id)?;
         }
-        self.remove_files()
+        // All of it at once, for whoever looks: a folder that has lost its record and not yet the rest is no container. What a
+        // kill leaves of it is swept like one that was being made.
+        let hidden = self.path.file_name().filter(|name| !name.as_encoded_bytes().starts_with(b".")).map(|name| {
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            paths.containers().join(hidden)
+        });
+        let moved = hidden.filter(|hidden| std::fs::rename(&self.path, hidden).is_ok());
+        Folder { path: moved.unwrap_or(self.path), lock: self.lock }.remove_files()
     }
 
     /// What is in the folder was made by the container: a tree deeper than there are descriptors (the standard library
@@ -218,14 +226,43 @@ pub fn read_status(folder: &Path) -> Result<Status> {
     Ok(status)
 }
 
+/// Whether there is a lock that somebody could hold.
+pub fn has_lock(folder: &Path) -> bool {
+    folder.join(LOCK).exists()
+}
+
 /// Whether there is a status: a container that is being started for the first time has none.
 pub fn has_status(folder: &Path) -> bool {
     folder.join(STATUS).exists()
 }
 
-/// Whether there is a record at all: a crash before the first one was complete leaves an empty file or none.
-pub fn has_record(folder: &Path) -> bool {
-    std::fs::metadata(folder.join(RECORD)).is_ok_and(|m| m.len() > 0)
+/// Whether it is a container's folder and not what a crash before the first record was complete has left: an empty file or
+/// none. One that has had a status was a container, whatever became of its record; what it wrote is not thrown away.
+pub fn is_containers(folder: &Path) -> bool {
+    let written = std::fs::metadata(folder.join(RECORD)).is_ok_and(|m| m.len() > 0);
+    written || (folder.join(STATUS).exists() && read_status(folder).is_ok())
+}
+
+/// The status of a container that has no supervisor. Statuses are not synced with the disk: after a power cut the file may be
+/// empty or cut short, and what the container came to is not known then; but it is a container still.
+pub fn read_last_status(folder: &Path) -> Result<Status> {
+    let read = read_status(folder);
+    let is_torn = || {
+        let bytes = std::fs::read(folder.join(STATUS)).ok();
+        bytes.is_some_and(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).is_err())
+    };
+    if read.is_ok() || !is_torn() {
+        return read;
+    }
+    let mut status = Status { version: Status::VERSION, ..Status::default() };
+    status.lost();
+    status.error = "what it came to is not known: its status was damaged".into();
+    // Written at its end, at the latest.
+    let written = std::fs::metadata(folder.join(STATUS)).and_then(|m| m.modified()).ok();
+    status.finished = written.and_then(|at| jiff::Timestamp::try_from(at).ok()).map_or_else(Stamp::now, Stamp);
+    // The writable folder belongs to the first id of its range.
+    status.base = std::fs::symlink_metadata(folder.join("upper")).ok().map(|m| m.uid()).filter(|uid| *uid != 0);
+    Ok(status)
 }
 
 fn check_version(found: u32, newest: u32, folder: &Path, name: &str) -> Result<()> {
@@ -306,6 +343,29 @@ mod tests {
         let second = Folder::create(&paths, &mut unnamed).unwrap();
         assert_eq!((unnamed.name.as_str(), second.record().unwrap().name.as_str()), ("web_c00000", "web_c00000"));
         drop(first);
+    }
+
+    #[test]
+    fn a_damaged_status_or_record_is_a_container_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
+        let folder = Folder::create(&paths, &mut testkit::record("a", "web")).unwrap();
+        folder.write_status(&Status { version: Status::VERSION, exit_code: 3, ..Status::default() }).unwrap();
+        let status = folder.path.join(STATUS);
+        let whole = std::fs::read(&status).unwrap();
+        for torn in [&whole[..whole.len() / 2], b""] {
+            std::fs::write(&status, torn).unwrap();
+            assert!(read_status(&folder.path).is_err());
+            let last = folder.status().unwrap();
+            assert_eq!((last.state, last.exit_code), (crate::state::State::Exited, 137));
+        }
+        std::fs::write(&status, br#"{"version":9,"new":true}"#).unwrap();
+        assert!(folder.status().unwrap_err().message.contains("version 9"));
+        std::fs::write(&status, whole).unwrap();
+        std::fs::write(folder.path.join(RECORD), b"").unwrap();
+        assert!(is_containers(&folder.path));
+        std::fs::remove_file(&status).unwrap();
+        assert!(!is_containers(&folder.path));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Container {
         // Asked first: a supervisor that ends in between has written its last status by then.
         let alive = is_alive(&folder)?;
         let record = folder::read_record(&folder)?;
-        let mut status = folder::read_status(&folder)?;
+        let mut status = if alive { folder::read_status(&folder)? } else { folder::read_last_status(&folder)? };
         if !alive && status.state.is_up() {
             status.lost();
         }

@@ -2,6 +2,7 @@
 //! connected to another network.
 
 use super::Stamp;
+use crate::image::store::Healthcheck;
 use crate::plan::Plan;
 use crate::policy::Allow;
 use serde::{Deserialize, Serialize};
@@ -75,5 +76,7 @@ pub struct Words {
     pub stop_timeout: Option<i64>,
     pub init: Option<bool>,
     pub on_build: Vec<String>,
+    /// The check was switched off, by the caller or the image: docker shows it with the image's figures.
+    pub health_off: Option<Healthcheck>,
     pub detached: bool,
 }

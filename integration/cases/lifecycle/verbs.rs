@@ -9,7 +9,7 @@ use std::time::Duration;
 
 cases!("lifecycle::verbs":
     logs_of_both_streams, logs_follow_to_the_end, logs_and_what_is_not_there, events_tell_a_life, top_and_stats,
-    attached_twice, detached_by_keys, removed_by_the_rules, renamed, one_of_two_hundred, pruned,
+    attached_twice, an_updates_override_is_kept, detached_by_keys, removed_by_the_rules, renamed, one_of_two_hundred, pruned,
 );
 
 fn logs_of_both_streams(env: &Env) -> Outcome {
@@ -76,6 +76,13 @@ fn events_tell_a_life(env: &Env) -> Outcome {
     kept.verb(&["pause"]).go()?.ok()?;
     kept.verb(&["unpause"]).go()?.ok()?;
     kept.exec(&[], &["true"]).go()?.ok()?;
+    let folder = env.dir("events")?;
+    env.verb(&["cp", "/etc/hostname", &format!("{}:/copied", kept.id)]).go()?.ok()?;
+    env.verb(&["cp", &format!("{}:/copied", kept.id), s(&folder.join("copied"))]).go()?.ok()?;
+    kept.verb(&["export", "-o", s(&folder.join("tar"))]).go()?.ok()?;
+    kept.verb(&["commit", "-p=false"]).arg("committed:1").go()?.ok()?;
+    kept.verb(&["top"]).go()?.ok()?;
+    kept.verb(&["update", "--restart", "no"]).go()?.ok()?;
     let new = format!("new-{}", &kept.id[..8]);
     env.verb(&["rename", &kept.id, &new]).go()?.ok()?;
     kept.verb(&["restart", "-t", "0"]).go()?.ok()?;
@@ -87,9 +94,15 @@ fn events_tell_a_life(env: &Env) -> Outcome {
         "start",
         "pause",
         "unpause",
-        "exec_create: true",
-        "exec_start: true",
+        "exec_create: true ",
+        "exec_start: true ",
         "exec_die",
+        "extract-to-dir",
+        "archive-path",
+        "export",
+        "commit",
+        "top",
+        "update",
         "rename",
         "kill",
         "kill",
@@ -101,6 +114,9 @@ fn events_tell_a_life(env: &Env) -> Outcome {
     ];
     check_eq!(told[..want.len().min(told.len())], want);
     check_eq!(told.last().map(String::as_str), Some("destroy"));
+    let line = kept.events("event=commit", "{{.Actor.Attributes.imageRef}} {{.Actor.Attributes.a}}")?;
+    check_eq!(line, ["committed:1 b"]);
+    env.verb(&["rmi", "committed:1"]).go()?.ok()?;
     check_eq!(told.iter().filter(|t| *t == "die").count(), 2);
     let line =
         kept.events("event=rename", "{{.Type}} {{.From}} {{.Actor.Attributes.oldName}} {{.Actor.Attributes.a}}")?;
@@ -109,7 +125,13 @@ fn events_tell_a_life(env: &Env) -> Outcome {
     std::thread::sleep(Duration::from_millis(700));
     env.verb(&["volume", "create", "seen"]).go()?.ok()?;
     env.verb(&["volume", "rm", "seen"]).go()?.ok()?;
+    // Mounted while a container runs, and by nobody else.
+    let run = env.verb(&["run", "--rm", "--network", "none", "-v", "mounted:/m:ro", "busybox", "true"]);
+    run.go()?.ok()?;
+    env.verb(&["volume", "rm", "mounted"]).go()?.ok()?;
     let out = follow.finish()?.ok()?.out();
+    check!(out.contains("destination=/m, driver=local, propagation=, read/write=false)"), "{out}");
+    check!(out.contains("volume unmount mounted (container="), "{out}");
     check!(out.contains("volume create seen (driver=local)") && out.contains("volume destroy seen"), "{out}");
     env.verb(&["events", "--until", "0s", "-f", "nope=x"]).go()?.exits(1)?.complains(&["Invalid filter 'nope'"])?;
     Ok(())
@@ -154,6 +176,30 @@ fn attached_twice(env: &Env) -> Outcome {
     Ok(())
 }
 
+/// `exec`, `start` and the audit log know of it, too.
+fn an_updates_override_is_kept(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    kept.verb(&["update", "--pids-limit", "-1"]).go()?.exits(1)?.complains(&["no-pids-limit"])?;
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    kept.verb(&["update", "--pids-limit", "-1", "--allow", "no-pids-limit=for a test"]).go()?.ok()?;
+    let shown = |format: &str| kept.verb(&["inspect", "-f", format]).go()?.ok().map(|o| o.out().trim().to_owned());
+    check!(
+        ["0", "-1"].contains(&shown("{{.HostConfig.PidsLimit}}")?.as_str()),
+        "{}",
+        shown("{{.HostConfig.PidsLimit}}")?
+    );
+    let log = env.verb(&["audit-log", "show"]).go()?.ok()?.out();
+    let own: Vec<&str> = log.lines().filter(|l| l.contains(&kept.id[..12]) && l.contains(" override ")).collect();
+    check!(own.len() == 1 && own[0].contains("no-pids-limit") && own[0].contains("for a test"), "{own:?}");
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    kept.verb(&["restart", "-t", "0"]).go()?.ok()?;
+    // Of one that does not run, the same; what the kernel cannot do is not kept.
+    kept.verb(&["stop", "-t", "0"]).go()?.ok()?;
+    kept.verb(&["update", "--cpuset-cpus", "4000"]).go()?.exits(1)?;
+    kept.verb(&["start"]).go()?.ok()?;
+    Ok(())
+}
+
 fn detached_by_keys(env: &Env) -> Outcome {
     let words = [s(&env.hardrun), "--root", s(&env.root), "run", "-it", "--network", "none", "--name", "by-keys"];
     let mut t = Terminal::start(
@@ -180,6 +226,7 @@ fn detached_by_keys(env: &Env) -> Outcome {
     let id = env.verb(&args).go()?.ok()?.out().trim().to_owned();
     let kept = Kept { env, root: env.root.clone(), id };
     check_eq!(kept.state(), "running");
+    check_eq!(kept.events("event=detach", "{{.Action}}")?, ["detach"]);
     let words = [s(&env.hardrun), "--root", s(&env.root), "attach", "by-keys"];
     let mut t = Terminal::start(&words, 24, 80)?;
     std::thread::sleep(Duration::from_millis(500));

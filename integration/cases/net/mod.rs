@@ -208,6 +208,20 @@ fn flushed_rules_come_back(_: &Env) -> Outcome {
     let b = lab.guest(Ask::new("b", &["one"]))?;
     check(lab::reach(published).is_ok(), "the published port did not come back with the next container")?;
     check(b.space.reach(lab::at(a.ip(), 80)).is_ok(), "containers do not meet")?;
+    // One table alone, and rules without their tables: what is left of them keeps nobody from anything.
+    for words in [["delete", "table", "bridge"], ["flush", "table", "inet"], ["flush", "table", "bridge"]] {
+        let out = Command::new("nft").args(words).arg(&table).output().map_err(stop("nft"))?;
+        check(out.status.success(), format!("{words:?}: {}", String::from_utf8_lossy(&out.stderr)))?;
+        lab.sweep(true)?;
+        let rules = Command::new("nft").args(["list", "ruleset"]).output().map_err(stop("nft"))?;
+        let rules = String::from_utf8_lossy(&rules.stdout).into_owned();
+        check(
+            rules.contains("@targets6 drop") && rules.contains("@never4"),
+            format!("{words:?}: they did not come back"),
+        )?;
+        check(a.space.reach(host).is_err(), format!("{words:?}: the host is open"))?;
+        check(lab::reach(published).is_ok(), format!("{words:?}: the published port did not come back"))?;
+    }
     a.detach()?;
     flush()?;
     b.detach()?;

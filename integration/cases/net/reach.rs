@@ -13,6 +13,7 @@ crate::cases!("net_reach":
     @alone host_access_opens_the_host,
     @alone metadata_addresses_are_out_of_reach,
     @alone nobody_sends_under_anothers_address,
+    @alone nobody_answers_for_anothers_address,
     @alone the_hosts_loopback_is_not_to_be_had,
     @alone an_internal_network_has_no_way_out,
     @alone ipv6_works_from_the_first_moment,
@@ -211,6 +212,50 @@ fn nobody_sends_under_anothers_address(_: &Env) -> Outcome {
     check(reach(to).is_ok(), "the other is no longer reached")?;
     guest.detach()?;
     other.detach()?;
+    lab.nothing_left()
+}
+
+/// ARP and neighbour discovery: whoever asks for a neighbour's address hears from the neighbour alone.
+fn nobody_answers_for_anothers_address(_: &Env) -> Outcome {
+    let lab = Lab::new()?;
+    lab.network("trio", &["10.214.16.0/24", "fd00:214:16::/64"], |_| {})?;
+    let evil = lab.guest(Ask::new("evil", &["trio"]))?;
+    let db = lab.guest(Ask::new("db", &["trio"]))?;
+    let client = lab.guest(Ask::new("client", &["trio"]))?;
+    let (four, six) = (db.space.serve("0.0.0.0:0")?, db.space.serve("[::]:0")?);
+    let evils = evil.attached.network().endpoints[0].mac.clone();
+    let believed = || {
+        let known = client.space.inside(|| std::process::Command::new("ip").args(["neigh", "show"]).output());
+        let known = String::from_utf8_lossy(&known.map_err(stop("ip neigh"))?.stdout).into_owned();
+        Outcome::Ok((known.contains(evils.as_str()), known))
+    };
+    let (own, own6) = (format!("{}/24", db.ip()), format!("{}/64", db.ip6()));
+    evil.space.ip(&format!("addr add {own} dev eth0"))?;
+    evil.space.ip(&format!("addr add {own6} dev eth0 nodad"))?;
+    evil.space.ip(&format!("addr add {}/24 dev eth0", client.gateway()))?;
+    // The neighbour is silent: without the rules evil alone would answer, and be believed.
+    db.space.ip(&format!("addr del {own} dev eth0"))?;
+    db.space.ip(&format!("addr del {own6} dev eth0"))?;
+    for (to, what) in [(at(db.ip(), four), "ARP"), (at(db.ip6(), six), "neighbour discovery")] {
+        client.space.ip("neigh flush dev eth0")?;
+        check(client.space.reach(to).is_err(), format!("{what}: somebody answers for {to}"))?;
+        let (wrong, known) = believed()?;
+        check(!wrong, format!("{what}: evil was believed: {known}"))?;
+    }
+    db.space.ip(&format!("addr add {own} dev eth0"))?;
+    db.space.ip(&format!("addr add {own6} dev eth0 nodad"))?;
+    for to in [at(db.ip(), four), at(db.ip6(), six)] {
+        client.space.ip("neigh flush dev eth0")?;
+        check(client.space.reach(to).is_ok(), format!("{to} is not reached"))?;
+    }
+    // Nor for the host's address on the bridge, at which the way out begins.
+    client.space.ip("neigh flush dev eth0")?;
+    let _ = client.space.reach(at(client.gateway(), 9));
+    let (wrong, known) = believed()?;
+    check(!wrong, format!("evil was taken for the host: {known}"))?;
+    for guest in [evil, db, client] {
+        guest.detach()?;
+    }
     lab.nothing_left()
 }
 

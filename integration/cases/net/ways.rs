@@ -10,6 +10,7 @@ crate::cases!("net_ways":
     @alone only_listed_addresses_and_ports_are_reached,
     @alone names_are_followed_as_they_are_looked_up,
     @alone neighbours_on_the_same_network_count_too,
+    @alone a_whole_container_is_limited_and_inspect_says_so,
 );
 
 fn only_listed_addresses_and_ports_are_reached(_: &Env) -> Outcome {
@@ -83,4 +84,39 @@ fn neighbours_on_the_same_network_count_too(_: &Env) -> Outcome {
         guest.detach()?;
     }
     lab.nothing_left()
+}
+
+/// Through the command line, with a program inside: on the default network, and on one that was connected later.
+fn a_whole_container_is_limited_and_inspect_says_so(env: &Env) -> Outcome {
+    let (root, lan) = (env.own_root()?, Lan::new()?);
+    let (good, bad) = (lan.space.serve("0.0.0.0:0")?, lan.space.serve("0.0.0.0:0")?);
+    let listed = format!("{}:{good}", lan.ip());
+    let hardrun = |words: &[&str]| env.at(&root, words).limit(30).go();
+    hardrun(&["run", "-d", "--name", "limited", "--egress", &listed, "busybox", "sleep", "1000"])?.ok()?;
+    let ask = |port: u16| {
+        let script = format!("nc -w 3 {} {port} </dev/null || echo refused", lan.ip());
+        hardrun(&["exec", "limited", "sh", "-c", &script]).map(|o| o.out().trim().to_owned())
+    };
+    let told = || {
+        let format = "{{.Hardrun.Egress.Allowed}} {{.Hardrun.Egress.RefusedPackets}}";
+        Outcome::Ok(hardrun(&["inspect", "-f", format, "limited"])?.ok()?.out().trim().to_owned())
+    };
+    let done = (|| {
+        let seen = ask(good)?;
+        check(seen == lan.host_ip().to_string(), format!("what is listed: {seen}"))?;
+        let shown = format!("[{}/32:{good}]", lan.ip());
+        check(told()? == format!("{shown} 0"), told()?)?;
+        check(ask(bad)? == "refused", "another port was reached")?;
+        let refused = told()?;
+        let count = refused.strip_prefix(&format!("{shown} ")).and_then(|n| n.parse::<u64>().ok());
+        check(count.is_some_and(|n| n > 0), refused)?;
+        hardrun(&["network", "create", "more"])?.ok()?;
+        hardrun(&["network", "connect", "more", "limited"])?.ok()?;
+        hardrun(&["network", "disconnect", "bridge", "limited"])?.ok()?;
+        check(ask(bad)? == "refused", "a network that was connected later is a way around")?;
+        let seen = ask(good)?;
+        check(seen == lan.host_ip().to_string(), format!("what is listed, by another network: {seen}"))
+    })();
+    hardrun(&["rm", "-f", "limited"])?.ok()?;
+    done
 }

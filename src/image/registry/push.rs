@@ -13,6 +13,7 @@ use crate::image::digest::Digest;
 use crate::image::layout::{self, Descriptor, Index, Manifest};
 use crate::image::reference::Reference;
 use crate::image::store::{Store, named};
+use crate::observe::events::{self, Event};
 use std::collections::HashSet;
 
 /// Repositories of the registry that a blob may be taken from: each is one more right to ask for.
@@ -66,6 +67,7 @@ pub(super) fn push_with(
         progress.line(&format!("{tag}: digest: {} size: {}", image.manifest.digest, image.bytes.len()));
         store.note_repo_digest(&image.name, &image.entry, &image.manifest.digest)?;
     }
+    events::note(&store.paths, Event::image("push", &reference.familiar(), &reference.familiar_name()));
     Ok(())
 }
 

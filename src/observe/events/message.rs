@@ -1,6 +1,7 @@
 //! One event, in docker's shape.
 
 use crate::observe::filter::Filters;
+use crate::plan::{MountKind, MountPlan};
 use crate::state::Record;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,8 +73,40 @@ impl Event {
         Event::new("network", action, id).with("name", name).with("type", "bridge")
     }
 
+    /// Of a prune: `kind` is what went, `reclaimed` bytes.
+    pub fn prune(kind: &str, reclaimed: u64) -> Event {
+        let event = Event::new(kind, "prune", "").with("reclaimed", reclaimed);
+        if matches!(kind, "container" | "image") { event.old_words() } else { event }
+    }
+
+    /// One for each volume that a container mounts, when it does and when it no longer does.
+    pub fn mounts(record: &Record, action: &str) -> Vec<Event> {
+        let volumes = record.plan.draft.mounts.iter().filter_map(|mount| match &mount.kind {
+            MountKind::Volume { source, .. } => Some((mount, source.parent()?.file_name()?.to_str()?)),
+            _ => None,
+        });
+        let event = |(mount, name): (&MountPlan, &str)| {
+            let event = Event::volume(action, name).with("container", &record.id);
+            match action {
+                "mount" => event
+                    .with("destination", &mount.destination)
+                    .with("propagation", "")
+                    .with("read/write", !mount.readonly.value),
+                _ => event,
+            }
+        };
+        volumes.map(event).collect()
+    }
+
     pub fn volume(action: &str, name: &str) -> Event {
         Event::new("volume", action, name).with("driver", "local")
+    }
+
+    /// With the labels of what it is about; what is named besides wins.
+    pub fn labelled(mut self, labels: impl IntoIterator<Item = (String, String)>) -> Event {
+        let own = std::mem::take(&mut self.actor.attributes);
+        self.actor.attributes = labels.into_iter().chain(own).collect();
+        self
     }
 
     /// With another attribute.

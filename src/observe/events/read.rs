@@ -197,6 +197,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_a_full_disk_cut_short_spoils_no_other() {
+        let (_dir, paths) = paths();
+        append(&paths.root, Event::volume("create", "one"), 1 << 20).unwrap();
+        let mut log = File::options().append(true).open(file(&paths.root)).unwrap();
+        std::io::Write::write_all(&mut log, b"{\"Type\":\"vol").unwrap();
+        append(&paths.root, Event::volume("create", "two"), 1 << 20).unwrap();
+        assert_eq!(names(&paths, &all()), ["one", "two"]);
+    }
+
+    #[test]
     fn whoever_follows_sees_what_comes_across_a_turn() {
         let (_dir, paths) = paths();
         append(&paths.root, Event::volume("create", "before"), 1 << 20).unwrap();

@@ -6,7 +6,7 @@ use crate::state::Paths;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,7 +39,11 @@ pub(super) fn append(root: &Path, mut event: Event, full: u64) -> Result<()> {
     let mut log = open_locked(&path).context(attempt)?;
     // Under the lock, so that the lines are in the order of their times.
     event.stamp(jiff::Timestamp::now());
-    let mut line = serde_json::to_vec(&event).context(attempt)?;
+    let mut line = Vec::new();
+    if cut_short(&log).context(attempt)? {
+        line.push(b'\n');
+    }
+    serde_json::to_writer(&mut line, &event).context(attempt)?;
     line.push(b'\n');
     let written = log.write(&line).context(attempt)?;
     if written < line.len() {
@@ -49,6 +53,13 @@ pub(super) fn append(root: &Path, mut event: Event, full: u64) -> Result<()> {
         std::fs::rename(&path, older(root)).context(attempt)?;
     }
     Ok(())
+}
+
+/// Whether a full disk or a crash has left a part of a line: what follows must not become one with it.
+fn cut_short(log: &File) -> std::io::Result<bool> {
+    let length = log.metadata()?.len();
+    let mut last = [b'\n'];
+    Ok(length > 0 && log.read_at(&mut last, length - 1)? == 1 && last != *b"\n")
 }
 
 /// The file that has the name once it is locked. Whoever holds the lock for long was stopped in the middle of it; then it
@@ -69,7 +80,7 @@ fn open_locked(path: &Path) -> std::io::Result<File> {
 
 fn open(path: &Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    options.read(true).append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
     match options.open(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let parent = path.parent().unwrap_or(Path::new("/"));

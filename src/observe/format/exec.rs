@@ -60,14 +60,18 @@ pub fn execute(template: &Template, data: &Value, options: Options) -> (String, 
     (state.out, result)
 }
 
+/// An error with its place in the text of the template.
+pub fn told(text: &str, name: &str, place: Place<'_>, what: &dyn std::fmt::Display) -> String {
+    let at = place.at();
+    let before = &text[..at];
+    let line = 1 + before.matches('\n').count();
+    let column = at - before.rfind('\n').map_or(0, |n| n + 1);
+    format!("template: :{line}:{column}: executing {} at <{place}>: {what}", super::print::quote(name))
+}
+
 impl<'t> State<'t> {
     pub(super) fn wrong<T>(&self, what: impl std::fmt::Display) -> Executed<T> {
-        let at = self.place.at();
-        let before = &self.template.text[..at];
-        let line = 1 + before.matches('\n').count();
-        let column = at - before.rfind('\n').map_or(0, |n| n + 1);
-        let name = super::print::quote(self.name);
-        Err(format!("template: :{line}:{column}: executing {name} at <{}>: {what}", self.place))
+        Err(told(&self.template.text, self.name, self.place, &what))
     }
 
     pub(super) fn no_entry<T>(&self, key: &str) -> Executed<T> {

@@ -55,11 +55,14 @@ impl Listing {
     }
 
     /// The whole listing, each entry ending in a line break. `clean`: control characters in the entries are made
-    /// visible, as they must be on a terminal.
+    /// visible, as they must be on a terminal. Where there is nothing to list, a field that does not exist is an error all the same.
     pub fn render<T>(&self, columns: &Columns<T>, rows: &[T], clean: bool) -> Result<String> {
         let data = Options { missing: Missing::Absent, purpose: Purpose::Data, clean };
         let wrong = |e: String| Error::verb(format!("template parsing error: {e}"));
         let mut out = String::new();
+        if rows.is_empty() && !self.table {
+            self.rehearse(columns).map_err(wrong)?;
+        }
         if self.table {
             out.push_str(&self.heading(columns, rows.is_empty()).map_err(wrong)?);
             out.push('\n');
@@ -70,6 +73,11 @@ impl Listing {
             out.push('\n');
         }
         Ok(if self.table { table::align(&out) } else { out })
+    }
+
+    fn rehearse<T>(&self, columns: &Columns<T>) -> Result<(), String> {
+        let known: Vec<&str> = columns.fields.iter().map(|f| f.name).collect();
+        self.template.rehearse(columns.of, &known)
     }
 
     /// Where there are entries, they have said whether the template is right: like docker's, the heading then ends where a
@@ -130,7 +138,10 @@ mod tests {
             assert_eq!(quiet.render(&COLUMNS, &rows, false).unwrap(), wanted);
         }
         assert_eq!(show("table", &[], false).unwrap(), "TAG       IMAGE ID\n");
-        assert_eq!(show("{{.Nope}}", &[], false).unwrap(), "");
+        assert_eq!(
+            show("{{.Tag}}{{range $x := .ID}}{{.Of}}{{end}}{{with .Tag}}{{.Of}}{{end}}", &[], false).unwrap(),
+            ""
+        );
     }
 
     #[test]
@@ -151,6 +162,16 @@ mod tests {
                 "{{.Nope}}",
                 &rows[..],
                 "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *row",
+            ),
+            (
+                "{{.Tag}}{{if (eq .Nope 1)}}{{end}}",
+                &[],
+                "template: :1:17: executing \"\" at <.Nope>: can't evaluate field Nope in type *row",
+            ),
+            (
+                "{{range .Tag}}{{$.Nope}}{{end}}",
+                &[],
+                "template: :1:17: executing \"\" at <$.Nope>: can't evaluate field Nope in type *row",
             ),
             ("table {{.Nope}}", &[], "template: :1:2: executing \"\" at <.Nope>: map has no entry for key \"Nope\""),
             (

@@ -21,6 +21,7 @@ mod parse;
 mod pipeline;
 pub mod print;
 mod printf;
+mod rehearse;
 mod table;
 mod value;
 
@@ -63,6 +64,23 @@ impl Template {
     /// What is written up to the first error.
     fn render_what_can_be(&self, data: &Value, options: Options) -> String {
         exec::execute(self, data, options).0
+    }
+
+    /// Looks for fields of an entry that it does not have, where there is no entry to ask.
+    ///
+    /// # Errors
+    /// What an entry of the type `of` would have said.
+    pub fn rehearse(&self, of: &str, known: &[&str]) -> Result<(), String> {
+        let unknown = |names: &[String]| names.first().is_some_and(|n| !known.contains(&n.as_str()));
+        let Some(operand) = self.trees.get("").and_then(|nodes| rehearse::first(nodes, true, &unknown)) else {
+            return Ok(());
+        };
+        let (node::OperandKind::Field(names) | node::OperandKind::Variable(_, names)) = &operand.kind else {
+            return Ok(());
+        };
+        let name = names.first().map(String::as_str).unwrap_or_default();
+        let place = node::Place::Operand(operand);
+        Err(exec::told(&self.text, "", place, &format!("can't evaluate field {name} in type {of}")))
     }
 
     /// Whether `.NAME` is asked for anywhere: what is expensive to find out need not be found out otherwise.

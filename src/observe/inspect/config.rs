@@ -37,6 +37,13 @@ pub fn config(record: &Record) -> Value {
     }
     if let Some(health) = &draft.health {
         config["Healthcheck"] = healthcheck(&health.value);
+    } else if let Some(off) = &words.health_off {
+        let mut shown = json!({ "Test": ["NONE"] });
+        let figures = [("Interval", off.interval), ("Timeout", off.timeout), ("StartPeriod", off.start_period)];
+        for (key, figure) in figures.into_iter().chain([("Retries", off.retries)]).filter(|(_, figure)| *figure != 0) {
+            shown[key] = json!(figure);
+        }
+        config["Healthcheck"] = shown;
     }
     if !words.mac_address.is_empty() {
         config["MacAddress"] = json!(words.mac_address);

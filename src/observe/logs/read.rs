@@ -92,13 +92,24 @@ fn one(line: &Line, query: &Query, sink: &mut Sink<'_>) -> io::Result<Shown> {
         prefix.push(' ');
     }
     if query.details {
-        let attributes: Vec<String> = line.attrs.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let attributes: Vec<String> =
+            line.attrs.iter().map(|(k, v)| format!("{}={}", escaped(k), escaped(v))).collect();
         prefix.push_str(&attributes.join(","));
         prefix.push(' ');
     }
     out.write_all(prefix.as_bytes())?;
     out.write_all(line.log.as_bytes())?;
     Ok(Shown::More)
+}
+
+/// As docker writes them, so that a script can take them apart again: Go's `url.QueryEscape`.
+fn escaped(text: &str) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(b).to_string(),
+        b' ' => "+".to_owned(),
+        b => format!("%{b:02X}"),
+    };
+    text.bytes().map(byte).collect()
 }
 
 /// RFC 3339 with all nine digits, so that columns line up.

@@ -127,9 +127,18 @@ fn following_ends_with_a_supervisor_that_is_killed() {
 fn attributes_are_those_asked_for() {
     let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let options = map(&[("labels", "a,none"), ("env", "X")]);
-    let env = ["X=1".to_owned(), "Y=2".to_owned(), "X=3".to_owned()];
-    assert_eq!(attributes(&options, &map(&[("a", "1"), ("b", "2")]), &env), map(&[("a", "1"), ("X", "3")]));
-    assert!(attributes(&BTreeMap::new(), &map(&[("a", "1")]), &env).is_empty());
+    let env = ["X=1", "Y=2", "X=3"];
+    assert_eq!(
+        attributes(&options, &map(&[("a", "1"), ("b", "2")]), &env, BTreeMap::new()).unwrap(),
+        map(&[("a", "1"), ("X", "3")])
+    );
+    let none = BTreeMap::new();
+    assert!(attributes(&none, &map(&[("a", "1")]), &env, BTreeMap::new()).unwrap().is_empty());
+    let tag = || -> BTreeMap<String, crate::observe::format::Value> { [("Name".to_owned(), "web".into())].into() };
+    let of = |options: &[(&str, &str)]| attributes(&map(options), &map(&[("ab", "1"), ("b", "2")]), &env, tag());
+    assert_eq!(of(&[("labels-regex", "^a"), ("env-regex", "^X$")]).unwrap(), map(&[("ab", "1"), ("X", "3")]));
+    assert_eq!(of(&[("tag", "{{.Name}}/x")]).unwrap(), map(&[("tag", "web/x")]));
+    assert!(of(&[("tag", "{{.Nope}}")]).is_err() && of(&[("labels-regex", "(")]).is_err());
 }
 
 proptest! {

@@ -1,7 +1,10 @@
 //! The supervisor's side: lines out of bytes, one write a batch, no timer.
 
 use super::{FILE, Line, Stream};
+use crate::error::{Context, Error, Result};
+use crate::observe::format::{Missing, Options, Purpose, Template, Value};
 use crate::state::Stamp;
+use regex::Regex;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -112,7 +115,11 @@ impl LogWriter {
             self.rotate()?;
         }
         if let Some(file) = &mut self.file {
-            file.write_all(batch)?;
+            if let Err(e) = file.write_all(batch) {
+                // A part of it may be there: opened anew, the file says where it ends, and the next line is one of its own.
+                self.file = None;
+                return Err(e);
+            }
             self.size += batch.len() as u64;
         }
         Ok(())
@@ -154,23 +161,37 @@ impl LogWriter {
     }
 }
 
-/// The attributes that `--log-opt labels=…` and `env=…` ask for, of the container's labels and environment (`KEY=VALUE`).
+/// The attributes that `--log-opt` asks for with `labels`, `labels-regex`, `env`, `env-regex` and `tag`, of a container's labels and
+/// environment (`KEY=VALUE`). `tag`: its values for a template, `ID`, `Name`, `ImageName`, ….
+///
+/// # Errors
+/// Docker's: an expression or a template that cannot be read.
 pub fn attributes(
     options: &BTreeMap<String, String>,
     labels: &BTreeMap<String, String>,
-    env: &[String],
-) -> BTreeMap<String, String> {
-    let names =
-        |option: &str| -> Vec<&str> { options.get(option).map(|list| list.split(',').collect()).unwrap_or_default() };
+    env: &[&str],
+    tag: BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, String>> {
+    let option = |name: &str| options.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let names = |name: &str| -> Vec<&str> { option(name).map(|list| list.split(',').collect()).unwrap_or_default() };
+    let pattern = |name: &str| -> Result<Option<Regex>> {
+        option(name).map(Regex::new).transpose().context(|| format!("read --log-opt {name}"))
+    };
+    let env: BTreeMap<String, String> =
+        env.iter().filter_map(|e| e.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let mut out = BTreeMap::new();
-    for name in names("labels") {
-        out.extend(labels.get_key_value(name).map(|(k, v)| (k.clone(), v.clone())));
+    for (of, list, regex) in [(labels, "labels", "labels-regex"), (&env, "env", "env-regex")] {
+        let (list, regex) = (names(list), pattern(regex)?);
+        let asked = |key: &str| list.contains(&key) || regex.as_ref().is_some_and(|r| r.is_match(key));
+        out.extend(of.iter().filter(|(key, _)| asked(key)).map(|(k, v)| (k.clone(), v.clone())));
     }
-    for name in names("env") {
-        let found = env.iter().rev().filter_map(|e| e.split_once('=')).find(|(key, _)| *key == name);
-        out.extend(found.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    if let Some(text) = option("tag") {
+        let wrong = |e: String| Error::runner("failed to initialize logging driver").because(e);
+        let options = Options { missing: Missing::Error, purpose: Purpose::Data, clean: false };
+        let shown = Template::parse(text).and_then(|t| t.render(&Value::map(tag), options)).map_err(wrong)?;
+        out.insert("tag".to_owned(), shown);
     }
-    out
+    Ok(out)
 }
 
 /// Where to cut, at most at `most`, so that no character of UTF-8 is cut in two.

@@ -18,7 +18,7 @@ const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removi
 #[derive(Debug, Default)]
 pub struct Wanted {
     filters: Filters,
-    /// Ids of the images that `ancestor` named.
+    /// Ids of the images that `ancestor` named, and of those made from them.
     images: BTreeSet<String>,
     exit_codes: Vec<i32>,
     published: Vec<Range>,
@@ -35,11 +35,11 @@ struct Range {
 }
 
 impl Wanted {
-    /// `image_id` says which image a name means; a name that means none fits nothing.
+    /// `family` says which image a name means, and which were made from it; a name that means none fits nothing.
     ///
     /// # Errors
     /// Docker's, for keys and values that it does not know.
-    pub fn parse(texts: &[String], image_id: &dyn Fn(&str) -> Option<String>) -> Result<Wanted> {
+    pub fn parse(texts: &[String], family: &dyn Fn(&str) -> Vec<String>) -> Result<Wanted> {
         let filters = Filters::parse(texts, KEYS)?;
         for status in filters.values("status") {
             if !STATES.contains(&status.as_str()) {
@@ -56,7 +56,7 @@ impl Wanted {
         };
         let ranges = |key: &str| filters.values(key).iter().map(|text| Range::parse(key, text)).collect::<Result<_>>();
         Ok(Wanted {
-            images: filters.values("ancestor").iter().filter_map(|name| image_id(name)).collect(),
+            images: filters.values("ancestor").iter().flat_map(|name| family(name)).collect(),
             exit_codes: filters.values("exited").iter().map(code).collect::<Result<_>>()?,
             published: ranges("publish")?,
             exposed: ranges("expose")?,
@@ -97,7 +97,7 @@ impl Wanted {
             let pattern = regex::Regex::new(pattern);
             pattern.is_ok_and(|p| p.is_match(name) || p.is_match(&format!("/{name}")))
         };
-        f.any("id", |start| container.id().starts_with(start))
+        f.any("id", |start| !start.is_empty() && container.id().starts_with(start))
             && f.any("name", named)
             && f.labels(&draft.labels)
             && f.any("status", |state| container.status.state.name() == state)
@@ -190,7 +190,11 @@ mod tests {
 
     fn names(texts: &[&str]) -> Result<String> {
         let texts: Vec<String> = texts.iter().map(|t| t.to_string()).collect();
-        let image = |name: &str| (name == "busybox").then(|| "sha256:bb".to_owned());
+        let image = |name: &str| match name {
+            "busybox" => vec!["sha256:bb".to_owned()],
+            "base" => vec!["sha256:base".to_owned(), "sha256:bb".to_owned(), "sha256:cc".to_owned()],
+            _ => vec![],
+        };
         let id_of = |name: &str| match name {
             "web-2" => Ok(testkit::id("bb")),
             _ => Err(Error::verb("No such container")),
@@ -207,6 +211,7 @@ mod tests {
             (&["name=^/web-1$"], "web-1"),
             (&["name=^db$", "name=1$"], "db web-1"),
             (&["id=b"], "web-2"),
+            (&["id="], ""),
             (&["label=app=db"], "db"),
             (&["status=running", "status=created"], "db web-1"),
             (&["exited=3"], "web-2"),
@@ -214,6 +219,7 @@ mod tests {
             (&["before=web-2"], "web-1"),
             (&["since=web-2"], "db"),
             (&["ancestor=busybox"], "web-2"),
+            (&["ancestor=base"], "db web-2"),
             (&["ancestor=nosuch"], ""),
             (&["publish=8080"], "web-1"),
             (&["publish=80"], ""),

@@ -62,9 +62,21 @@ fn volumes_from(inputs: &Inputs<'_>, typed: &str, mounts: &mut Vec<MountPlan>) -
             continue;
         }
         let readonly = if readonly { Sourced::flag(true, "--volumes-from") } else { mount.readonly };
-        mounts.push(MountPlan { readonly, asked: format!("{flag} ({})", mount.asked), ..mount });
+        let kind = looked_at(inputs, mount.kind);
+        mounts.push(MountPlan { readonly, kind, asked: format!("{flag} ({})", mount.asked), ..mount });
     }
     Ok(())
+}
+
+/// What a bind holds as it is now: since the other container was created, a socket or a key may have come to lie in it.
+fn looked_at(inputs: &Inputs<'_>, kind: MountKind) -> MountKind {
+    match kind {
+        MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, .. } => {
+            let seen = inputs.host.seen(&source, inputs.facts);
+            MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, seen }
+        }
+        other => other,
+    }
 }
 
 /// Parents before children; otherwise in the order asked for.

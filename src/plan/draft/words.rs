@@ -1,9 +1,19 @@
 //! What was typed, in the form in which docker gives it back: `inspect` shows it beside what was decided.
 
 use super::Inputs;
+use crate::image::store::Healthcheck;
 use crate::request::{IpcMode, MountRequest, NamespaceMode, NetworkTarget, SecurityOpt, UsernsMode};
 use crate::state::Words;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Switched off by the caller, or by the image.
+fn health_off(inputs: &Inputs<'_>) -> Option<Healthcheck> {
+    let asked = &inputs.request.health;
+    let of_image = inputs.image.healthcheck.clone().unwrap_or_default();
+    let by_image = asked.cmd.is_none() && of_image.test.first().is_some_and(|t| t == "NONE");
+    let off = asked.disable || asked.cmd.as_deref() == Some("none") || by_image;
+    off.then(|| Healthcheck { test: vec!["NONE".into()], ..of_image })
+}
 
 /// Words for the record of a container.
 pub fn words(inputs: &Inputs<'_>) -> Words {
@@ -95,6 +105,7 @@ pub fn words(inputs: &Inputs<'_>) -> Words {
         stop_timeout: request.lifecycle.stop_timeout,
         init: request.process.init,
         on_build: Vec::new(),
+        health_off: health_off(inputs),
         detached: request.lifecycle.detach,
     }
 }

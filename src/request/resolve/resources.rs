@@ -3,7 +3,7 @@
 use super::Notes;
 use super::reader::{int, invalid, list, non_empty, one_of, switch, uint, value, with};
 use crate::cli::flags::ResourceFlags;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::request::size::parse_memory_swap;
 use crate::request::{DeviceValue, Request, ResourcesRequest, Size};
 
@@ -125,7 +125,7 @@ fn cpuset(text: &str) -> std::result::Result<String, String> {
 
 /// What docker's engine says about values that are fine one by one.
 fn agree(r: &ResourcesRequest) -> Result<()> {
-    let fail = |text: String| Err(Error::runner(text));
+    let fail = |text: String| Err(Error::new(Kind::Engine, text));
     if let Some(memory) = r.memory.filter(|n| *n < MIN_MEMORY) {
         return fail(format!("--memory {memory}: minimum memory limit allowed is 6MB"));
     }

@@ -274,6 +274,7 @@ pub fn prune(paths: &Paths, all: bool, keep: &dyn Fn(&Volume) -> bool) -> Result
         }
     }
     trash.iter().try_for_each(|path| clear(path))?;
+    events::note(paths, Event::prune("volume", pruned.reclaimed));
     Ok(pruned)
 }
 
