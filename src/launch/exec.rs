@@ -8,6 +8,7 @@
 use super::enter::Entrance;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
+use super::keeper::{self, Part, Watched};
 use super::launcher::{await_exec, await_ready, channel, selinux_label};
 use super::poll::{Poller, Token};
 use super::process::{Ended, Init, Signals};
@@ -226,7 +227,14 @@ impl Entry {
     fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
-        match (self.carry_out(&mut signals), &self.report) {
+        let watched = match self.request.tty && !self.request.detached {
+            true => match keeper::part(&mut signals)? {
+                Part::Watcher(status) => return Ok(status),
+                Part::Keeper(watched) => Some(watched),
+            },
+            false => None,
+        };
+        match (self.carry_out(&mut signals, watched), &self.report) {
             (Err(e), Some(report)) => {
                 // A caller that is gone hears nothing.
                 let _ = crate::control::send(report, &Answer::Failed((&e).into()), &[]);
@@ -236,7 +244,7 @@ impl Entry {
         }
     }
 
-    fn carry_out(&self, signals: &mut Signals) -> Result<u8> {
+    fn carry_out(&self, signals: &mut Signals, watched: Option<Watched>) -> Result<u8> {
         let plan = &self.handoff.record.plan;
         let request = &self.request;
         let draft = request.draft(&plan.draft);
@@ -309,7 +317,7 @@ impl Entry {
         if let Some(report) = &self.report {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
-        let code = self.supervise(&process, signals, ends, master)?;
+        let code = self.supervise(&process, signals, ends, master, watched)?;
         self.note("exec_die", Some(code));
         Ok(code)
     }
@@ -344,10 +352,17 @@ impl Entry {
         readback::base(init, &self.handoff.record.plan)
     }
 
-    fn supervise(&self, process: &Init, signals: &mut Signals, mut ends: Ends, master: Option<OwnedFd>) -> Result<u8> {
+    fn supervise(
+        &self,
+        process: &Init,
+        signals: &mut Signals,
+        mut ends: Ends,
+        master: Option<OwnedFd>,
+        mut watched: Option<Watched>,
+    ) -> Result<u8> {
         let request = &self.request;
         let mut streams = Streams::default();
-        let _raw = match &master {
+        let mut raw = match &master {
             Some(_) if request.stdin => terminal::Raw::enter()?,
             _ => None,
         };
@@ -374,21 +389,27 @@ impl Entry {
             if ended.is_none() {
                 poller.add(Token::Exit, PollFd::new(process, PollFlags::IN));
             }
+            if let Some(watched) = &watched {
+                poller.add(Token::Watcher, PollFd::new(watched, PollFlags::IN));
+            }
             streams.poll(&mut poller);
             let ready = poller.wait(None)?;
             if ready.contains(&Token::Signals) {
-                while let Some(number) = signals.take()? {
-                    match number {
-                        libc::SIGWINCH => drop(master.as_ref().map(terminal::copy_size)),
-                        libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
-                        number => process.send(number),
-                    }
-                }
+                pass_signals(signals, process, master.as_ref())?;
             }
             streams.step(&ready);
-            if streams.detached() {
-                crate::ui::note("read escape sequence: the process goes on");
-                return Ok(0);
+            let pressed = streams.detached();
+            if (pressed || ready.contains(&Token::Watcher))
+                && let Some(watched) = watched.take()
+            {
+                // The process keeps its terminal: what it writes there is read by nobody from now on.
+                streams.detach(Peer::Caller);
+                streams.set_detach_keys(Vec::new());
+                raw = None;
+                if pressed {
+                    crate::ui::note("read escape sequence: the process goes on");
+                }
+                watched.let_go()?;
             }
             if ready.contains(&Token::Exit) && ended.is_none() {
                 ended = process.ended(false)?;
@@ -399,8 +420,20 @@ impl Entry {
                 }
             }
         }
+        drop(raw);
         ended.map(Ended::exit_code).ok_or_else(|| Error::runner("the process's end was lost"))
     }
+}
+
+fn pass_signals(signals: &mut Signals, process: &Init, master: Option<&OwnedFd>) -> Result<()> {
+    while let Some(number) = signals.take()? {
+        match number {
+            libc::SIGWINCH => drop(master.map(terminal::copy_size)),
+            libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
+            number => process.send(number),
+        }
+    }
+    Ok(())
 }
 
 /// Docker's status for a working folder that is not there: the command cannot be invoked.

@@ -20,6 +20,7 @@ mod handoff;
 mod health;
 mod init;
 mod join;
+mod keeper;
 mod launcher;
 mod network;
 mod poll;
