@@ -28,10 +28,12 @@ mod process;
 pub mod processes;
 mod readback;
 mod remove;
+mod rename;
 mod restart;
 mod streams;
 mod supervisor;
 pub mod terminal;
+mod tree;
 mod update;
 
 pub use front::{run, start};
@@ -40,3 +42,4 @@ pub use launcher::{LAUNCH_ARGUMENT, main as launch};
 pub use network::alive;
 pub use process::{Signals, start_time as process_started};
 pub use remove::{Swept, remove, sweep};
+pub use rename::rename;
