@@ -3,7 +3,7 @@
 use super::Context;
 use super::prepare::{self, Prepared};
 use super::run::{self, RunArgs};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::state::{Folder, State, Status};
 use std::io::Write;
@@ -23,9 +23,10 @@ impl Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    let request = run::resolve(args.run)?;
+    let request = run::resolve(args.run).map_err(judged)?;
     run::check_cidfile(&request)?;
-    let prepared = Prepared::new(request, ctx)?;
+    // Values that look right are judged by docker's engine.
+    let prepared = Prepared::new(request, ctx).map_err(|e| e.of_kind(Kind::Verb))?;
     if let Some(status) = prepared.refuse(ctx)? {
         return Ok(status);
     }
@@ -51,6 +52,65 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         write_cidfile(&path, &record.id)?;
     }
     crate::ui::stdout(&format!("{}\n", record.id)).map(|()| 0)
+}
+
+/// Flags whose values docker's client passes on as they are, for its engine to judge. With `run` a value that is refused ends with 125
+/// whoever refuses it, with `create` only where it is the client.
+const UNSEEN: [&str; 13] = [
+    "--cap-add",
+    "--cap-drop",
+    "--cpuset-cpus",
+    "--cpuset-mems",
+    "--ip",
+    "--ip6",
+    "--ipc",
+    "--isolation",
+    "--name",
+    "--runtime",
+    "--stop-signal",
+    "--tmpfs",
+    "--workdir",
+];
+/// What its engine finds wrong with values that its client has read.
+const ENGINES: [&str; 20] = [
+    "invalid restart policy '",
+    "maximum retry count cannot",
+    "mount path must be absolute",
+    "invalid mode",
+    "invalid mount config",
+    "invalid propagation",
+    "a thing of Windows",
+    "a thing of a swarm",
+    "inimum memory limit",
+    "emoryswap limit",
+    "value is too large",
+    "ange of CPUs",
+    "--cpus cannot be used with",
+    "cfs period",
+    "cfs quota",
+    "range for oom score adj",
+    "invalid IPv",
+    "invalid container format",
+    "cannot be less than 1ms",
+    "only supported on windows",
+];
+
+/// The error of a command line, with docker's exit code and the verb that was typed.
+pub fn judged(mut error: Error) -> Error {
+    for text in [Some(&mut error.message), error.hint.as_mut()].into_iter().flatten() {
+        *text = text.replace("hardrun run", "hardrun create");
+    }
+    let unseen = UNSEEN.iter().any(|flag| error.message.contains(&format!("{flag}\" flag: ")));
+    if error.kind != Kind::Runner || !(unseen || ENGINES.iter().any(|words| error.message.contains(words))) {
+        return error;
+    }
+    // The engine does not know the flags; where its words do not say which one is meant, the flag is named.
+    if let Some((named, why)) = error.message.split_once("flag: ")
+        && !["--cap-", "--cpu"].iter().any(|flag| named.contains(flag))
+    {
+        return Error::verb(why);
+    }
+    error.of_kind(Kind::Verb)
 }
 
 fn write_cidfile(path: &std::path::Path, id: &str) -> Result<()> {
