@@ -83,7 +83,7 @@ const ENGINES: [&str; 20] = [
     "a thing of a swarm",
     "inimum memory limit",
     "emoryswap limit",
-    "value is too large",
+    "too large",
     "ange of CPUs",
     "--cpus cannot be used with",
     "cfs period",
