@@ -51,6 +51,7 @@ pub fn all() -> Vec<Case> {
         lifecycle::health::CASES,
         lifecycle::exec::CASES,
         lifecycle::idle::CASES,
+        lifecycle::kills::CASES,
         compare::CASES,
         net::CASES,
         net::reach::CASES,

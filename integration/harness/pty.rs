@@ -85,6 +85,13 @@ impl Terminal {
         self.screen.lock().map(|s| String::from_utf8_lossy(&s).into_owned()).unwrap_or_default()
     }
 
+    /// Kill the program, and nobody else.
+    pub fn kill(&mut self) -> Outcome {
+        self.child.kill().map_err(|e| Stop::Fail(e.to_string()))?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Wait for the program's end: its status as a shell shows it.
     pub fn finish(mut self, seconds: u64) -> Outcome<(i32, String)> {
         use std::os::unix::process::ExitStatusExt;

@@ -8,11 +8,12 @@ use crate::facts::Facts;
 use crate::image::users;
 use crate::image::view::View;
 use crate::launch::exec::{self, ExecRequest, Way};
-use crate::plan::{AskedExec, Draft, Source, Sourced, UserPlan};
+use crate::plan::{AskedExec, Draft, Source, Sourced, UserNamespace, UserPlan};
 use crate::policy::{self, Allow};
 use crate::request::{Env, EnvSetting};
 use crate::state::{Container, State, lookup};
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -62,17 +63,30 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return Err(Error::new(Kind::UsageClient, "the input device is not a TTY"));
     }
     let container = lookup::find(&ctx.paths, name)?;
+    up(name, &container)?;
+    // It may end at any moment from here on.
+    enter(&args, ctx, &container).map_err(|e| match lookup::find(&ctx.paths, container.id()) {
+        Ok(now) => up(name, &now).err().unwrap_or(e),
+        Err(gone) => gone,
+    })
+}
+
+/// Whether a command can be started in it, else docker's words for why not.
+fn up(name: &str, container: &Container) -> Result<()> {
     match container.status.state {
-        State::Running if container.alive => {}
+        State::Running if container.alive => Ok(()),
         State::Paused if container.alive => {
-            return Err(Error::verb(format!("Container {name} is paused, unpause the container before exec")));
+            Err(Error::verb(format!("Container {name} is paused, unpause the container before exec")))
         }
-        State::Restarting => {
-            return Err(Error::verb(format!("Container {name} is restarting, wait until the container is running")));
+        State::Restarting if container.alive => {
+            Err(Error::verb(format!("Container {} is restarting, wait until the container is running", container.id())))
         }
-        _ => return Err(Error::verb(format!("Container {} is not running", container.id()))),
+        _ => Err(exec::not_running(container.id())),
     }
-    let client = Client::to(&container)?;
+}
+
+fn enter(args: &Args, ctx: &Context, container: &Container) -> Result<u8> {
+    let client = Client::to(container)?;
     let (answer, fds) = client.ask(&Ask::Enter)?;
     let mut fds = fds.into_iter();
     let (Answer::Entrance { pid }, Some(handoff), Some(mounts), Some(init)) =
@@ -81,9 +95,22 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return Err(Error::verb("the container's supervisor did not say how to enter"));
     };
     let mut draft = container.record.plan.draft.clone();
-    let request = request(&args, &container, pid, &mut draft)?;
-    if let Some(status) = judge(ctx, &args, &container, &draft)? {
+    let asked = request(args, container, pid, &mut draft);
+    let request = asked.map_err(|e| match exec::is_ending(init.as_fd()) {
+        true => exec::not_running(container.id()),
+        false => e,
+    })?;
+    if let Some(status) = judge(ctx, args, container, &draft)? {
         return Ok(status);
+    }
+    if args.privileged {
+        let over = match draft.namespaces.user.value {
+            UserNamespace::Host => "over the host",
+            UserNamespace::Private { .. } => "over what the container's user namespace owns, none over the host",
+        };
+        crate::ui::note(&format!(
+            "--privileged: every capability {over}; the container's filter, Landlock rules and no_new_privs stay"
+        ));
     }
     let control = client.into_socket();
     let way = Way { handoff: &handoff, mounts: &mounts, init: &init, control: Some(&control) };
@@ -127,6 +154,7 @@ fn request(args: &Args, container: &Container, pid: i32, draft: &mut Draft) -> R
         stdin: args.interactive && !args.detach,
         detached: args.detach,
         capabilities,
+        privileged: args.privileged,
         detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
         control: false,
         report: false,

@@ -8,7 +8,7 @@ mod confirm;
 mod container;
 mod context;
 mod cp;
-mod create;
+pub(crate) mod create;
 mod deferred;
 mod df;
 mod df_template;

@@ -1,10 +1,9 @@
 //! `hardrun rm` and `rename`
 
 use super::{Context, prepare, stop};
-use crate::control::{Ask, Client};
+use crate::control::{Answer, Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::Store;
-use crate::observe::events::{self, Event};
 use crate::state::{Container, Folder, State, lookup, names};
 use std::time::{Duration, Instant};
 
@@ -70,7 +69,8 @@ fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool>
     let give_up = Instant::now() + PATIENCE;
     let folder = loop {
         match lookup::find(&ctx.paths, &id) {
-            Ok(container) if container.alive && container.status.state.is_up() => end(&container, force)?,
+            // Also one on its way up: what is asked then is answered as soon as it runs.
+            Ok(container) if container.alive && (force || container.status.state.is_up()) => end(&container, force)?,
             Ok(_) => {}
             // Its record is damaged: it can still be removed.
             Err(e) if !force => return Err(e.hint("remove it with -f")),
@@ -114,7 +114,8 @@ fn end(container: &Container, force: bool) -> Result<()> {
         };
         return Err(Error::verb(format!("You cannot remove a {what} container {}. {how}", container.id())));
     }
-    let Some(client) = Client::connect(&container.folder)? else { return Ok(()) };
+    // One that does not answer yet is asked again.
+    let Ok(Some(client)) = Client::connect(&container.folder) else { return Ok(()) };
     // Both: a kill at once, and the word that no restart is wanted.
     match client.send(&Ask::Stop { signal: Some(libc::SIGKILL), seconds: Some(0) }) {
         Ok(()) => stop::ended(&client),
@@ -150,24 +151,23 @@ fn give_name(args: RenameArgs, ctx: &Context) -> Result<u8> {
         return Err(Error::verb("Renaming a container with the same name as its current name"));
     }
     let verb = |e: Error| e.of_kind(Kind::Verb);
-    if container.alive
-        && let Some(client) = Client::connect(&container.folder)?
-    {
-        return client.ask(&Ask::Rename { name }).map(|_| 0).map_err(verb);
+    let give_up = Instant::now() + PATIENCE;
+    // Whoever has its lock writes its record: a supervisor, which may come, go, or replace itself for the next start.
+    while Instant::now() < give_up {
+        if let Some(client) = Client::connect(&container.folder)? {
+            if client.send(&Ask::Rename { name: name.clone() }).is_ok() {
+                match client.answer()? {
+                    Some((Answer::Failed(error), _)) => return Err(verb(error.into_error())),
+                    Some(_) => return Ok(0),
+                    None => {}
+                }
+            }
+        } else if let Some(folder) = Folder::open(&ctx.paths, container.id())? {
+            let mut record = folder.record()?;
+            return crate::launch::rename(&ctx.paths, &folder, &mut record, name).map(|()| 0).map_err(verb);
+        } else if !container.folder.exists() {
+            return Err(Error::verb(format!("No such container: {}", args.container)));
+        }
     }
-    let Some(folder) = Folder::open(&ctx.paths, container.id())? else {
-        return Err(Error::verb(format!("container {} is being started or removed just now", args.container)));
-    };
-    let mut record = folder.record()?;
-    names::take(&ctx.paths, &name, &record.id).map_err(verb)?;
-    let old = std::mem::replace(&mut record.name, name.clone());
-    record.plan.draft.name.clone_from(&name);
-    record.digest = record.plan.digest();
-    if let Err(e) = folder.write_record(&record) {
-        // A full disk: the container keeps the name that its record has.
-        names::release(&ctx.paths, &name, &record.id)?;
-        return Err(verb(e));
-    }
-    events::note(&ctx.paths, Event::container(&record, "rename").with("oldName", format!("/{old}")));
-    names::release(&ctx.paths, &old, &record.id).map(|()| 0)
+    Err(Error::verb(format!("container {} is being started or removed just now", args.container)))
 }

@@ -7,6 +7,10 @@ use crate::facts::Facts;
 use crate::launch::client::{self, Wish};
 use crate::policy;
 use crate::state::{Container, Record, State, lookup};
+use std::time::{Duration, Instant};
+
+/// How long somebody else's start is waited for: it takes as long as the host is busy.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -57,7 +61,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let (ours, theirs) = client::pipes(&wish)?;
     match start(ctx, &container, theirs)? {
         Some(connection) => Ok(client::follow(&connection, ours, &wish)?.status()),
-        None => Ok(0),
+        // Somebody else has started it meanwhile.
+        None => super::attach::attach(&lookup::find(&ctx.paths, container.id())?, &wish),
     }
 }
 
@@ -66,20 +71,39 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 /// # Errors
 /// A rule that refuses the plan today, or what keeps it from starting; docker's exit code for both is 1.
 pub fn start(ctx: &Context, container: &Container, streams: control::Streams) -> Result<Option<control::Client>> {
-    match container.status.state {
-        State::Paused if container.alive => {
-            return Err(Error::verb("cannot start a paused container, try unpause instead"));
-        }
-        state if container.alive && state.is_up() => return Ok(None),
-        _ => {}
+    if container.alive && container.status.state == State::Paused {
+        return Err(Error::verb("cannot start a paused container, try unpause instead"));
+    }
+    if container.alive && settled(ctx, container.id())? {
+        return Ok(None);
     }
     let facts = Facts::gather(&ctx.paths)?;
     let record = container.record.clone();
     judge(ctx, &record, &facts)?;
     let (mut handoff, held) = prepare::handoff(record, &facts, ctx)?;
     handoff.existing = true;
-    let started = crate::launch::start(handoff, held, streams);
-    started.map(Some).map_err(|e| e.of_kind(Kind::Verb))
+    match crate::launch::start(handoff, held, streams) {
+        Ok(connection) => Ok(Some(connection)),
+        // Of several who start it at once one does, and all of them are content.
+        Err(_) if settled(ctx, container.id())? => Ok(None),
+        Err(e) => Err(e.of_kind(Kind::Verb)),
+    }
+}
+
+/// Wait for whoever has the container in hands just now, to start it or to put it away: whether it runs then.
+fn settled(ctx: &Context, id: &str) -> Result<bool> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        let up = match lookup::find(&ctx.paths, id) {
+            Ok(now) if now.alive => now.status.state.is_up().then_some(true),
+            _ => Some(false),
+        };
+        match up {
+            Some(up) => return Ok(up),
+            None if Instant::now() > give_up => return Ok(false),
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.

@@ -2,11 +2,12 @@
 
 use super::{Context, each, prepare, start};
 use crate::control::{self, Answer, Ask, Client};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::request::Signal;
 use crate::state::{Container, lookup};
 use std::str::FromStr;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub struct StopArgs {
@@ -45,34 +46,54 @@ fn signal(word: &str) -> Result<i32> {
 pub fn stop(args: StopArgs, ctx: &Context) -> Result<u8> {
     prepare::sweep(ctx)?;
     let signal = args.signal.as_deref().map(signal).transpose()?;
+    let wish = Ask::Stop { signal, seconds: args.timeout };
     // All are told before any is waited for.
     let ask = |name: &String| {
         let container = lookup::find(&ctx.paths, name)?;
-        Ok((ask_to_stop(&container, signal, args.timeout)?, container))
+        Ok((ask_to_stop(ctx, &container, &wish)?, container))
     };
     let asked: Vec<Result<(Option<Client>, Container)>> = args.containers.iter().map(ask).collect();
     let mut asked = asked.into_iter();
     each::print(&args.containers, |_| match asked.next() {
-        Some(Ok((Some(client), container))) => stopped(ctx, &client, &container),
+        Some(Ok((Some(client), container))) => stopped(ctx, client, &container, &wish),
         Some(Ok((None, _))) | None => Ok(()),
         Some(Err(e)) => Err(e),
     })
 }
 
-fn stopped(ctx: &Context, client: &Client, container: &Container) -> Result<()> {
-    ended(client)?;
+/// Wait until a container that was asked to stop has. Its supervisor may have replaced itself for the next start before it read the
+/// question: then it is asked again.
+fn stopped(ctx: &Context, client: Client, container: &Container, wish: &Ask) -> Result<()> {
+    let mut client = client;
+    while answer(&client)?.is_none() {
+        match ask_to_stop(ctx, container, wish)? {
+            Some(next) => client = next,
+            None => break,
+        }
+    }
     events::note(&ctx.paths, Event::container(&container.record, "stop"));
     Ok(())
 }
 
 /// `None`: it does not run, which docker is content with.
-fn ask_to_stop(container: &Container, signal: Option<i32>, seconds: Option<i64>) -> Result<Option<Client>> {
-    if !container.alive || !container.status.state.is_up() {
-        return Ok(None);
+fn ask_to_stop(ctx: &Context, container: &Container, wish: &Ask) -> Result<Option<Client>> {
+    while let Some(client) = connect(ctx, container)? {
+        // One that ends just now, or replaces itself, takes no message any more.
+        if client.send(wish).is_ok() {
+            return Ok(Some(client));
+        }
     }
-    let Some(client) = Client::connect(&container.folder)? else { return Ok(None) };
-    // A supervisor that ends just now takes no message any more, and needs none.
-    Ok(client.send(&Ask::Stop { signal, seconds }).is_ok().then_some(client))
+    Ok(None)
+}
+
+/// A connection to the container's supervisor. `None`: it does not run any more, or is gone.
+fn connect(ctx: &Context, container: &Container) -> Result<Option<Client>> {
+    match lookup::find(&ctx.paths, container.id()) {
+        Ok(now) if now.alive && now.status.state.is_up() => Client::connect(&now.folder),
+        Ok(_) => Ok(None),
+        Err(_) if !container.folder.exists() => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Wait until the container has ended. A supervisor that has gone without a word has taken the container with it.
@@ -97,8 +118,9 @@ pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
     let signal = args.signal.as_deref().map(signal).transpose()?;
     each::print(&args.containers, |name| {
         let container = lookup::find(&ctx.paths, name)?;
-        if let Some(client) = ask_to_stop(&container, signal, args.timeout)? {
-            stopped(ctx, &client, &container)?;
+        let wish = Ask::Stop { signal, seconds: args.timeout };
+        if let Some(client) = ask_to_stop(ctx, &container, &wish)? {
+            stopped(ctx, client, &container, &wish)?;
         }
         // As it is now: no supervisor of before counts.
         let container = Container { alive: false, ..lookup::find(&ctx.paths, name)? };
@@ -116,17 +138,40 @@ pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
         if !container.status.state.is_up() {
             return Err(not_running(Error::verb(format!("Container {} is not running", container.id()))));
         }
-        let client = Client::to(&container).map_err(not_running)?;
-        client.ask(&Ask::Signal { number })?;
+        send_signal(ctx, &container, number).map_err(|e| not_running(e).of_kind(Kind::Verb))?;
         // As docker: what is killed for good is gone when this returns.
-        if number == libc::SIGKILL
-            && let Some(client) = Client::connect(&container.folder)?
-            && client.send(&Ask::Wait).is_ok()
+        while number == libc::SIGKILL
+            && let Some(client) = connect(ctx, &container)?
         {
-            ended(&client)?;
+            if client.send(&Ask::Wait).is_err() {
+                continue;
+            }
+            match client.answer()? {
+                Some((Answer::Ended { .. }, _)) => break,
+                // So many wait already that one more is not taken.
+                Some((Answer::Failed(_), _)) => std::thread::sleep(Duration::from_millis(20)),
+                _ => {}
+            }
         }
         Ok(())
     })
+}
+
+/// # Errors
+/// Docker's, where it does not run.
+fn send_signal(ctx: &Context, container: &Container, number: i32) -> Result<()> {
+    while let Some(client) = connect(ctx, container)? {
+        if client.send(&Ask::Signal { number }).is_err() {
+            continue;
+        }
+        match client.answer()? {
+            Some((Answer::Failed(error), _)) => return Err(error.into_error()),
+            Some(_) => return Ok(()),
+            // Between two starts its supervisor replaced itself before it read the question.
+            None => {}
+        }
+    }
+    Err(Error::verb(format!("Container {} is not running", container.id())))
 }
 
 pub fn wait(args: NamesArgs, ctx: &Context) -> Result<u8> {

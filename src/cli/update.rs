@@ -40,7 +40,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if request.resources == Request::default().resources && restart.is_none() {
         return Err(Error::verb("you must provide one or more flags when using this command"));
     }
-    each::print(&args.containers, |name| update(ctx, name, &request, restart, &allow))
+    let one = |name: &str| update(ctx, name, &request, restart, &allow).map_err(|e| e.of_kind(Kind::Verb));
+    each::print(&args.containers, one)
 }
 
 fn update(ctx: &Context, name: &str, request: &Request, restart: Option<RestartPolicy>, allow: &[Allow]) -> Result<()> {

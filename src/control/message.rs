@@ -98,12 +98,62 @@ pub struct WireError {
     hint: Option<String>,
 }
 
+/// Room for an error's message, for all of its causes, and for its hint, in bytes of JSON: together they fit into one message.
+const MESSAGE: usize = 24 * 1024;
+const CAUSES: usize = 24 * 1024;
+const HINT: usize = 8 * 1024;
+
 impl From<&Error> for WireError {
     fn from(e: &Error) -> Self {
         let mut chain = e.chain();
-        let message = chain.remove(0);
-        WireError { exit: e.kind.exit_code(), message, causes: chain, hint: e.hint.clone() }
+        let message = shorten(chain.remove(0), MESSAGE);
+        let mut room = CAUSES;
+        let mut causes = Vec::new();
+        for cause in chain {
+            // The mark needs room too.
+            if room < 256 {
+                break;
+            }
+            let cause = shorten(cause, room - QUOTES);
+            room -= written(&cause) + QUOTES;
+            causes.push(cause);
+        }
+        let hint = e.hint.clone().map(|h| shorten(h, HINT));
+        WireError { exit: e.kind.exit_code(), message, causes, hint }
     }
+}
+
+/// What a string of a list takes besides its text.
+const QUOTES: usize = 3;
+
+/// How many bytes a character takes in JSON.
+fn width(c: char) -> usize {
+    match c {
+        '"' | '\\' => 2,
+        '\u{0}'..='\u{1f}' => 6,
+        c => c.len_utf8(),
+    }
+}
+
+fn written(text: &str) -> usize {
+    text.chars().map(width).sum()
+}
+
+/// The beginning of a text that is longer than `room` bytes of JSON, with a mark that says how much is missing.
+pub fn shorten(text: String, room: usize) -> String {
+    const MARK: usize = 64;
+    if written(&text) <= room {
+        return text;
+    }
+    let mut left = room.saturating_sub(MARK);
+    let fits = |(_, c): &(usize, char)| -> bool {
+        let width = width(*c);
+        let fits = width <= left;
+        left = if fits { left - width } else { 0 };
+        fits
+    };
+    let end = text.char_indices().take_while(fits).last().map_or(0, |(at, c)| at + c.len_utf8());
+    format!("{}… [{} more bytes]", &text[..end], text.len() - end)
 }
 
 /// The causes, outermost first.

@@ -6,7 +6,7 @@ mod message;
 mod wire;
 
 pub use client::{Client, Streams};
-pub use message::{Answer, Ask, WireError};
+pub use message::{Answer, Ask, WireError, shorten};
 pub use wire::{Received, accept, listen, pair, receive, send};
 
 #[cfg(test)]

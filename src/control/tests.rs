@@ -44,3 +44,24 @@ fn an_error_keeps_its_causes_hint_and_exit_code() {
     let back = wire.into_error();
     assert_eq!((back.chain(), back.hint.as_deref(), back.kind), (chain, Some("look"), Kind::NotFound));
 }
+
+#[test]
+fn an_error_of_any_length_arrives() {
+    for text in ["x".repeat(200_000), "\u{1}é\"\\".repeat(60_000), "漢".repeat(100_000)] {
+        let mut error = Error::new(Kind::NotFound, text.clone()).hint(text.clone());
+        for n in 0..50 {
+            error = Error::new(Kind::NotFound, format!("{n} {text}")).because(error).hint(format!("look {text}"));
+        }
+        let (ours, theirs) = pair().unwrap();
+        send(&ours, &Answer::Failed((&error).into()), &[]).unwrap();
+        let wire::Received::Message(Answer::Failed(wire), _) = receive::<Answer>(&theirs).unwrap() else { panic!() };
+        let back = wire.into_error();
+        assert_eq!(back.kind, Kind::NotFound);
+        assert!(back.message.starts_with("49 ") && back.message.ends_with(" more bytes]"));
+        assert!(back.hint.unwrap().starts_with("look "));
+    }
+    // What fits is left as it is.
+    let error = Error::new(Kind::NotFound, "y".repeat(20_000)).because(Error::runner("inner")).hint("look");
+    let back = WireError::from(&error).into_error();
+    assert_eq!((back.chain(), back.hint.as_deref()), (error.chain(), Some("look")));
+}

@@ -7,9 +7,15 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::poll::{Poller, Token};
 
-/// Most connections at once: with the three streams of each, descriptors stay below the usual limit of 1024. Whoever comes after
-/// waits in the listener's queue.
-const MOST: usize = 200;
+/// Most connections at once. Whoever comes after waits in the listener's queue.
+const MOST: usize = ATTACHED + LASTING + 64;
+/// Most of those with streams: four descriptors each, which stay below the usual limit of 1024 together with the others. The rest
+/// of the room is for short questions, so that a container with many readers can still be asked, entered and stopped.
+const ATTACHED: usize = 128;
+/// Most of those that last for another reason: `wait`, and commands that were started by `exec`.
+const LASTING: usize = 128;
+/// Longest text of an error in an answer, in bytes of JSON.
+const LONGEST: usize = 32 * 1024;
 
 /// One connection.
 struct Connection {
@@ -17,6 +23,17 @@ struct Connection {
     socket: OwnedFd,
     /// It is told when the container has ended.
     waits: bool,
+    stays: Stays,
+}
+
+/// Why a connection stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stays {
+    /// It does not: it asks, and goes.
+    Not,
+    Attached,
+    /// It waits, or is that of a command inside.
+    Lasting,
 }
 
 /// The listener and everybody who came.
@@ -42,8 +59,29 @@ impl Connections {
         rustix::io::ioctl_fionbio(&socket, true).context(|| "listen to a command".into())?;
         let id = self.next;
         self.next += 1;
-        self.open.push(Connection { id, socket, waits });
+        let stays = if waits { Stays::Attached } else { Stays::Not };
+        self.open.push(Connection { id, socket, waits, stays });
         Ok(id)
+    }
+
+    /// Note why a connection stays.
+    ///
+    /// # Errors
+    /// So many do already that another one would leave no room for those who only ask.
+    pub fn stay(&mut self, id: u64, why: Stays) -> Result<()> {
+        let (most, what) = match why {
+            Stays::Not => return Ok(()),
+            Stays::Attached => (ATTACHED, "clients are attached to it"),
+            Stays::Lasting => (LASTING, "commands run in it or wait for it"),
+        };
+        if self.open.iter().filter(|c| c.stays == why && c.id != id).count() >= most {
+            return Err(Error::verb(format!("the container takes no more: {most} {what}"))
+                .hint("close some of them; `hardrun logs -f` reads along without being attached"));
+        }
+        if let Some(connection) = self.open.iter_mut().find(|c| c.id == id) {
+            connection.stays = why;
+        }
+        Ok(())
     }
 
     pub fn poll<'a>(&'a self, poller: &mut Poller<'a>) {
@@ -109,32 +147,51 @@ impl Connections {
         }
     }
 
-    /// The container has ended: take in what was asked meanwhile. Whether that it be stopped was among it.
-    pub fn settle(&mut self) -> bool {
+    /// The container has ended: take in what was asked meanwhile; what it can no longer do is answered by `refusal`. Whether that it be
+    /// stopped was among it.
+    pub fn settle(&mut self, refusal: &str) -> bool {
         let mut stop = false;
         // One that cannot be accepted now finds out by itself that nobody listens any more.
         let _ = self.accept();
         for id in self.open.iter().map(|c| c.id).collect::<Vec<_>>() {
             while let Ok(Some((ask, _))) = self.question(id) {
-                stop |= matches!(ask, Ask::Stop { .. });
                 match ask {
-                    Ask::Wait | Ask::Stop { .. } | Ask::Attach { .. } => self.wait(id),
-                    _ => self.fail(id, &Error::verb("the container has just ended")),
+                    Ask::Stop { .. } => {
+                        stop = true;
+                        self.wait(id);
+                    }
+                    // Meant to end it for good: a restart policy is not to make nothing of it.
+                    Ask::Signal { number } if ends(number) => {
+                        stop = true;
+                        self.result(id, Ok(()));
+                    }
+                    Ask::Wait | Ask::Attach { .. } => self.wait(id),
+                    // Possible again in a moment, by whoever has the container in hands then: it is asked once more.
+                    Ask::Rename { .. } => {
+                        self.open.retain(|c| c.id != id);
+                        break;
+                    }
+                    _ => self.fail(id, &Error::verb(refusal)),
                 }
             }
         }
         stop
     }
 
-    /// Tell whoever waits that the container has ended, also those who have just come to, and let everybody go. Whether
-    /// somebody has just asked that it be stopped.
-    pub fn ended(&mut self, code: i32, error: &str) -> bool {
-        let stop = self.settle();
-        let answer = Answer::Ended { code, error: error.to_owned() };
+    /// Tell whoever waits that the container has ended, also those who have just come to, and let everybody go: who has not asked yet
+    /// comes again. Whether somebody has just asked that it be stopped.
+    pub fn ended(&mut self, code: i32, error: &str, refusal: &str) -> bool {
+        let stop = self.settle(refusal);
+        let answer = Answer::Ended { code, error: control::shorten(error.to_owned(), LONGEST) };
         for connection in self.open.drain(..).filter(|c| c.waits) {
             // Whoever has gone misses it.
             let _ = control::send(&connection.socket, &answer, &[]);
         }
         stop
     }
+}
+
+/// Signals that end a container which does not run: its next start is called off.
+pub fn ends(signal: i32) -> bool {
+    signal == libc::SIGKILL || signal == libc::SIGTERM
 }

@@ -8,6 +8,7 @@
 use super::enter::Entrance;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
+use super::keeper::{self, Part, Watched};
 use super::launcher::{await_exec, await_ready, channel, selinux_label};
 use super::poll::{Poller, Token};
 use super::process::{Ended, Init, Signals};
@@ -17,7 +18,7 @@ use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
-use crate::plan::{Draft, Plan, UserPlan};
+use crate::plan::{AskedExec, Draft, Plan, UserPlan};
 use crate::state::folder;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
@@ -55,6 +56,7 @@ pub struct ExecRequest {
     pub detached: bool,
     /// Granted capabilities, as in the plan; with `--privileged` all.
     pub capabilities: BTreeSet<String>,
+    pub privileged: bool,
     /// Keys that let go of a terminal; empty: none.
     pub detach_keys: Vec<u8>,
     /// Descriptors that came along besides.
@@ -98,6 +100,7 @@ impl ExecRequest {
             stdin: false,
             detached: false,
             capabilities: draft.capabilities.value.clone(),
+            privileged: false,
             detach_keys: Vec::new(),
             control: false,
             report: false,
@@ -105,13 +108,15 @@ impl ExecRequest {
         }
     }
 
-    /// Inside, with credentials that stay: a health check does not outlive the process that started it, which is killed where the
-    /// check takes too long. A command of a caller's goes on without them, as with docker.
+    /// Inside, with credentials that stay: a health check does not outlive the process that started it, and what it starts stays below
+    /// it as long as it lives, so that all of it can be found and ended where the check takes too long. A command of a caller's goes
+    /// on without them, as with docker.
     fn tie(&self) -> Result<(), String> {
-        match self.host {
-            true => sys::process::die_with_parent().map_err(|e| format!("tie the check to who started it: {e}")),
-            false => Ok(()),
+        if !self.host {
+            return Ok(());
         }
+        let tied = sys::process::die_with_parent().and_then(|()| sys::process::adopt_orphans());
+        tied.map_err(|e| format!("tie the check to who started it: {e}"))
     }
 
     /// The container's draft with this process in the place of its first one.
@@ -122,6 +127,7 @@ impl ExecRequest {
         draft.process.args.value = self.args.clone();
         draft.capabilities.value = self.capabilities.clone();
         draft.process.init.value = false;
+        draft.asked.exec = self.privileged.then_some(AskedExec { privileged: true, root: None });
         draft
     }
 }
@@ -226,7 +232,15 @@ impl Entry {
     fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
-        match (self.carry_out(&mut signals), &self.report) {
+        let watched = match self.request.tty && !self.request.detached {
+            true => match keeper::part(&mut signals)? {
+                Part::Watcher(status) => return Ok(status),
+                Part::Keeper(watched) => Some(watched),
+            },
+            false => None,
+        };
+        let result = self.carry_out(&mut signals, watched).map_err(|e| self.explain(e));
+        match (result, &self.report) {
             (Err(e), Some(report)) => {
                 // A caller that is gone hears nothing.
                 let _ = crate::control::send(report, &Answer::Failed((&e).into()), &[]);
@@ -236,7 +250,7 @@ impl Entry {
         }
     }
 
-    fn carry_out(&self, signals: &mut Signals) -> Result<u8> {
+    fn carry_out(&self, signals: &mut Signals, watched: Option<Watched>) -> Result<u8> {
         let plan = &self.handoff.record.plan;
         let request = &self.request;
         let draft = request.draft(&plan.draft);
@@ -311,9 +325,19 @@ impl Entry {
         if let Some(report) = &self.report {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
-        let code = self.supervise(&process, signals, ends, master)?;
+        let code = self.supervise(&process, signals, ends, master, watched)?;
         self.note("exec_die", Some(code));
         Ok(code)
+    }
+
+    /// Docker's words where the container is what failed: it ended under the steps that lead into it, and each of them then says
+    /// something else.
+    fn explain(&self, error: Error) -> Error {
+        let told = matches!(error.kind, Kind::NotFound | Kind::CannotInvoke | Kind::Verb);
+        match told || !is_ending(self.init.as_fd()) {
+            true => error,
+            false => not_running(&self.handoff.record.id),
+        }
     }
 
     /// Of a command that somebody asked for: health checks would fill the log with themselves.
@@ -332,13 +356,8 @@ impl Entry {
         events::note(&paths, event);
     }
 
-    /// The first process by its number, which is that of the pidfd as long as it lives.
     fn init_pid(&self) -> Result<i32> {
-        let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", self.init.as_raw_fd()))
-            .context(|| "look at the container's first process".into())?;
-        let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse::<i32>().ok());
-        pid.filter(|p| *p > 0)
-            .ok_or_else(|| Error::new(Kind::Verb, format!("Container {} is not running", self.handoff.record.id)))
+        number_of(self.init.as_fd()).ok_or_else(|| not_running(&self.handoff.record.id))
     }
 
     /// First host id of the container's user namespace.
@@ -346,10 +365,17 @@ impl Entry {
         readback::base(init, &self.handoff.record.plan)
     }
 
-    fn supervise(&self, process: &Init, signals: &mut Signals, mut ends: Ends, master: Option<OwnedFd>) -> Result<u8> {
+    fn supervise(
+        &self,
+        process: &Init,
+        signals: &mut Signals,
+        mut ends: Ends,
+        master: Option<OwnedFd>,
+        mut watched: Option<Watched>,
+    ) -> Result<u8> {
         let request = &self.request;
         let mut streams = Streams::default();
-        let _raw = match &master {
+        let mut raw = match &master {
             Some(_) if request.stdin => terminal::Raw::enter()?,
             _ => None,
         };
@@ -376,22 +402,27 @@ impl Entry {
             if ended.is_none() {
                 poller.add(Token::Exit, PollFd::new(process, PollFlags::IN));
             }
+            if let Some(watched) = &watched {
+                poller.add(Token::Watcher, PollFd::new(watched, PollFlags::IN));
+            }
             streams.poll(&mut poller);
             let ready = poller.wait(None)?;
-            if ready.contains(&Token::Signals) {
-                while let Some(number) = signals.take()? {
-                    match number {
-                        libc::SIGWINCH => drop(master.as_ref().map(terminal::copy_size)),
-                        libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
-                        number => process.send(number),
-                    }
-                }
-            }
+            let hung_up =
+                ready.contains(&Token::Signals) && pass_signals(signals, process, master.as_ref(), request.host)?;
             streams.step(&ready);
-            if streams.detached() {
-                crate::ui::note("read escape sequence: the process goes on");
-                self.note("exec_detach", None);
-                return Ok(0);
+            let pressed = streams.detached();
+            if (pressed || hung_up || ready.contains(&Token::Watcher))
+                && let Some(watched) = watched.take()
+            {
+                // The process keeps its terminal: what it writes there is read by nobody from now on.
+                streams.detach(Peer::Caller);
+                streams.set_detach_keys(Vec::new());
+                raw = None;
+                if pressed {
+                    crate::ui::note("read escape sequence: the process goes on");
+                    self.note("exec_detach", None);
+                }
+                watched.let_go()?;
             }
             if ready.contains(&Token::Exit) && ended.is_none() {
                 ended = process.ended(false)?;
@@ -402,8 +433,43 @@ impl Entry {
                 }
             }
         }
+        drop(raw);
         ended.map(Ended::exit_code).ok_or_else(|| Error::runner("the process's end was lost"))
     }
+}
+
+/// Docker's answer to who wants to enter a container that has ended.
+pub fn not_running(id: &str) -> Error {
+    Error::verb(format!("Container {id} is not running"))
+}
+
+/// The process of a pidfd by its number, which is its own for as long as it lives. `None`: it has ended.
+fn number_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse::<i32>().ok());
+    pid.filter(|p| *p > 0)
+}
+
+/// Whether the first process of a container has ended or is about to: it waits for all others of its pid namespace, which the kernel
+/// kills, before its pidfd says so.
+pub fn is_ending(pidfd: BorrowedFd<'_>) -> bool {
+    number_of(pidfd).is_none_or(super::process::is_exiting)
+}
+
+/// Whether the caller's terminal has gone: the process has one of its own, and goes on, as with docker. `check`: whoever started a health
+/// check wants it ended, with everything that it started.
+fn pass_signals(signals: &mut Signals, process: &Init, master: Option<&OwnedFd>, check: bool) -> Result<bool> {
+    let mut hung_up = false;
+    while let Some(number) = signals.take()? {
+        match number {
+            libc::SIGHUP if master.is_some() => hung_up = true,
+            libc::SIGTERM if check => super::tree::end(process)?,
+            libc::SIGWINCH => drop(master.map(terminal::copy_size)),
+            libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
+            number => process.send(number),
+        }
+    }
+    Ok(hung_up)
 }
 
 /// Docker's status for a working folder that is not there: the command cannot be invoked.

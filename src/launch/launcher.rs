@@ -180,6 +180,12 @@ impl Launcher {
             }
         };
         let mut status = folder.status()?;
+        if self.handoff.existing && self.handoff.again.is_none() {
+            // Where this process is killed before the container runs, whoever sweeps knows that there is something to look for. A
+            // container that is new has no status until then.
+            status.supervisor = std::process::id() as i32;
+            folder.write_status(&status)?;
+        }
         let result = self.once(&paths, &folder, &mut status);
         let draft = &self.handoff.record.plan.draft;
         if draft.remove && !matches!(&result, Ok(_) | Err(Error { kind: Kind::NotFound | Kind::CannotInvoke, .. })) {
@@ -276,7 +282,7 @@ impl Launcher {
         let Outcome { ended, mut connections } = outcome;
         let code = ended.exit_code();
         // What `rename` and `update` changed meanwhile.
-        let record = folder.record()?;
+        let mut record = folder.record()?;
         note_end(paths, &record, &status, i32::from(code));
         status.exit_code = i32::from(code);
         status.finished = Stamp::now();
@@ -292,28 +298,35 @@ impl Launcher {
             crate::ui::error(&e);
         }
         // A stop that came just now: the container ended before it was read.
-        status.stopped_by_hand |= connections.settle();
+        let over = format!("Container {} is not running", record.id);
+        status.stopped_by_hand |= connections.settle(&over);
         if let Some(pause) = restart::pause(draft, &status, code) {
             status.state = State::Restarting;
             folder.write_status(&status)?;
-            status.stopped_by_hand |= connections.ended(i32::from(code), "");
+            let between = restart::refusal(&record.id);
+            status.stopped_by_hand |= connections.ended(i32::from(code), "", &between);
+            let mut changing = restart::Between { paths, folder: &folder, record: &mut record };
             if !status.stopped_by_hand
-                && restart::wait(pause, &mut self.signals, &mut connections, &mut status)?
-                && !connections.settle()
+                && restart::wait(pause, &mut self.signals, &mut connections, &mut status, &mut changing)?
             {
-                status.restart_count += 1;
-                folder.write_status(&status)?;
-                return self.again(record, folder, connections);
+                status.stopped_by_hand |= connections.settle(&between);
+                // Who is connected and has not asked yet sees the connection end, and comes again: the next start listens on the same
+                // socket.
+                if !status.stopped_by_hand {
+                    status.restart_count += 1;
+                    folder.write_status(&status)?;
+                    return self.again(record, folder, connections);
+                }
             }
         }
         status.state = State::Exited;
         status.supervisor = 0;
-        let removed = if draft.remove {
+        let removed = if record.plan.draft.remove {
             super::remove::remove(paths, folder, &record, true)
         } else {
             folder.write_status(&status)
         };
-        connections.ended(i32::from(code), &status.error);
+        connections.ended(i32::from(code), &status.error, &over);
         if let Err(e) = removed {
             crate::ui::error(&e);
         }

@@ -20,6 +20,8 @@ pub enum Token {
     Input,
     /// Peer `k` has typed something.
     Source(usize),
+    /// Whoever watches a process that `exec` started has gone.
+    Watcher,
     /// A health check has written something, or ended.
     Health,
     /// Descriptor `n` of the network's (its DNS server).

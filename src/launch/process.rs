@@ -112,6 +112,16 @@ pub fn start_time(pid: i32) -> Option<u64> {
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// Whether a process is gone, or on its way out: a zombie, or PF_EXITING among its flags, field 9 of `/proc/PID/stat`.
+pub fn is_exiting(pid: i32) -> bool {
+    const PF_EXITING: u64 = 0x4;
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    let Some((_, rest)) = stat.rsplit_once(')') else { return true };
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let flags = fields.get(6).and_then(|f| f.parse::<u64>().ok()).unwrap_or_default();
+    matches!(fields.first(), Some(&"Z" | &"X")) || flags & PF_EXITING != 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +131,20 @@ mod tests {
         assert_eq!(Ended::Exited(7).exit_code(), 7);
         assert_eq!(Ended::Signaled(libc::SIGKILL).exit_code(), 137);
         assert_eq!(Ended::Signaled(libc::SIGTERM).exit_code(), 143);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_exiting() {
+        assert!(!is_exiting(std::process::id() as i32));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        let gone = (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            is_exiting(pid)
+        });
+        assert!(gone);
+        child.wait().unwrap();
+        assert!(is_exiting(pid));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use super::cgroup;
 use crate::error::{Error, Result};
 use crate::observe::events::{self, Event};
-use crate::state::{Folder, Paths, Record, folder};
+use crate::state::{Folder, Paths, Record, Status, folder};
 use std::path::Path;
 use std::time::Duration;
 
 /// Remove a container whose lock is held: its name, its files and, with `volumes`, its anonymous volumes that nobody else uses.
 pub fn remove(paths: &Paths, folder: Folder, record: &Record, volumes: bool) -> Result<()> {
+    // Nothing is there, unless its supervisor was killed on its way up.
+    let group = group_of(Some(record), &record.id);
+    cgroup::remove(&cgroup::of_host()?, &group, &record.id)?;
     folder.remove(paths)?;
     events::note(paths, Event::container(record, "destroy"));
     match volumes {
@@ -59,13 +62,15 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     // Looked at before anything is taken: the living, and those that have ended in order, are most of them.
     let status = folder::read_status(path);
     let up = status.as_ref().is_ok_and(|s| s.state.is_up());
+    // Killed on its way up: it never ran, but its cgroups may be there.
+    let begun = !up && (!folder::has_status(path) || status.as_ref().is_ok_and(|s| s.supervisor != 0));
     let whole = folder::is_containers(path);
     let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
     let record = folder::read_record(path);
     let remove = record.as_ref().is_ok_and(|r| r.plan.draft.remove);
     // A container that was to be removed at its end and never got a status was on its way to its first start; one that was
     // created to be started later has one.
-    if whole && !hidden && !up && (!remove || folder::has_status(path)) {
+    if whole && !hidden && !up && !begun {
         return Ok(());
     }
     if hidden && !folder::has_lock(path) {
@@ -76,16 +81,17 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     }
     let Some(folder) = Folder::open_now(path)? else { return Ok(()) };
     let id = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
-    // From the record alone where there is one; a folder without is one that a crash left before it was complete.
-    let group = match &record {
-        Ok(record) => crate::spec::cgroups_path(&record.plan.draft),
-        Err(_) => format!("/{}/{id}", crate::spec::CGROUP_PARENT),
-    };
-    let group = if cgroup::is_own(&group, &id) { group } else { format!("/{}/{id}", crate::spec::CGROUP_PARENT) };
+    let group = group_of(record.as_ref().ok(), &id);
     cgroup::remove(&cgroup::of_host()?, &group, &id)?;
     match record {
         Ok(record) if !remove && !hidden => {
             let mut status = folder.status()?;
+            // As it is now that nobody else can change it.
+            if !status.state.is_up() {
+                status.version = Status::VERSION;
+                status.supervisor = 0;
+                return folder.write_status(&status);
+            }
             status.lost();
             folder.write_status(&status)?;
             events::note(paths, Event::container(&record, "die").with("exitCode", status.exit_code));
@@ -101,6 +107,12 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     Ok(())
 }
 
+/// The cgroup of a container: by the record alone where there is one; a folder without is one that a crash left before it was complete.
+fn group_of(record: Option<&Record>, id: &str) -> String {
+    let planned = record.map(|record| crate::spec::cgroups_path(&record.plan.draft));
+    planned.filter(|group| cgroup::is_own(group, id)).unwrap_or_else(|| format!("/{}/{id}", crate::spec::CGROUP_PARENT))
+}
+
 fn done(removed: Result<()>, path: &Path, id: String, swept: &mut Swept) {
     match removed {
         Ok(()) => swept.cleaned.push(id),
@@ -110,10 +122,14 @@ fn done(removed: Result<()>, path: &Path, id: String, swept: &mut Swept) {
     }
 }
 
+/// Between making a hidden folder and locking it are two system calls: without a lock it is a leftover after this time. Who is slower than
+/// that is told that the folder is gone.
+const MADE: Duration = Duration::from_secs(5);
+
 /// A hidden folder is about to be locked by the one who made it; it is a leftover only after a while. So is the folder of a `--rm`
 /// container whose launcher has not taken its lock yet: none, for that folder is made by the launcher itself.
 fn being_made(folder: &Path) -> bool {
     let hidden = folder.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
     let age = folder.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-    hidden && age.is_none_or(|age| age < Duration::from_secs(60))
+    hidden && age.is_none_or(|age| age < MADE)
 }

@@ -1,13 +1,13 @@
 //! Restart policies, as docker's: whether a container that has ended is started again, and when.
 
-use super::connections::Connections;
+use super::connections::{Connections, ends};
 use super::poll::{Poller, Token};
 use super::process::Signals;
 use crate::control::Ask;
 use crate::error::{Error, Result};
 use crate::plan::Draft;
 use crate::request::RestartPolicy;
-use crate::state::{Stamp, Status};
+use crate::state::{Folder, Paths, Record, Stamp, Status};
 use rustix::event::{PollFd, PollFlags};
 use std::time::{Duration, Instant};
 
@@ -35,12 +35,25 @@ pub fn pause(draft: &Draft, status: &Status, code: u8) -> Option<Duration> {
     again.then(|| (FIRST * 2u32.pow(doublings)).min(LONGEST))
 }
 
+/// Docker's answer to who wants something of a container between two starts.
+pub fn refusal(id: &str) -> String {
+    format!("Container {id} is restarting, wait until the container is running")
+}
+
+/// What can be changed of a container between two starts.
+pub struct Between<'a> {
+    pub paths: &'a Paths,
+    pub folder: &'a Folder,
+    pub record: &'a mut Record,
+}
+
 /// Wait, and answer commands meanwhile. False: the container was stopped while it waited.
 pub fn wait(
     pause: Duration,
     signals: &mut Signals,
     connections: &mut Connections,
     status: &mut Status,
+    between: &mut Between<'_>,
 ) -> Result<bool> {
     let until = Instant::now() + pause;
     while Instant::now() < until {
@@ -58,7 +71,7 @@ pub fn wait(
                     }
                 }
                 Token::Listener => connections.accept()?,
-                Token::Connection(id) if stopped(id, connections) => {
+                Token::Connection(id) if stopped(id, connections, between) => {
                     status.stopped_by_hand = true;
                     return Ok(false);
                 }
@@ -70,7 +83,7 @@ pub fn wait(
 }
 
 /// Answer a connection; whether it wants the container stopped.
-fn stopped(id: u64, connections: &mut Connections) -> bool {
+fn stopped(id: u64, connections: &mut Connections, between: &mut Between<'_>) -> bool {
     let mut stopped = false;
     while let Ok(Some((ask, _))) = connections.question(id) {
         match ask {
@@ -78,12 +91,16 @@ fn stopped(id: u64, connections: &mut Connections) -> bool {
                 connections.wait(id);
                 stopped = true;
             }
-            Ask::Signal { number } if number == libc::SIGKILL || number == libc::SIGTERM => {
+            Ask::Signal { number } if ends(number) => {
                 connections.result(id, Ok(()));
                 stopped = true;
             }
             Ask::Wait => connections.wait(id),
-            _ => connections.fail(id, &Error::verb("the container is restarting, wait until it is running")),
+            Ask::Rename { name } => {
+                let result = super::rename(between.paths, between.folder, between.record, name);
+                connections.result(id, result);
+            }
+            _ => connections.fail(id, &Error::verb(refusal(&between.record.id))),
         }
     }
     stopped

@@ -1,7 +1,7 @@
 //! From the word to go to the container's end: moves bytes, passes signals on, answers commands, checks the health, waits.
 //! No polling, no threads: without work there is no wake-up.
 
-use super::connections::Connections;
+use super::connections::{Connections, Stays};
 use super::freezer::Freezer;
 use super::health::Health;
 use super::network::Network;
@@ -259,10 +259,15 @@ impl Supervisor<'_> {
             };
             match ask {
                 Ask::Attach { stdin, stdout, stderr } => {
-                    let result = self.attach(id, [stdin, stdout, stderr], fds);
-                    self.connections.wait(id);
+                    let result = self
+                        .connections
+                        .stay(id, Stays::Attached)
+                        .and_then(|()| self.attach(id, [stdin, stdout, stderr], fds));
+                    if result.is_ok() {
+                        self.connections.wait(id);
+                        self.note("attach");
+                    }
                     self.connections.result(id, result);
-                    self.note("attach");
                 }
                 Ask::Detach => self.note("detach"),
                 Ask::Resize { rows, columns } => {
@@ -285,8 +290,16 @@ impl Supervisor<'_> {
                     let result = self.unpause();
                     self.connections.result(id, result);
                 }
-                Ask::Wait => self.connections.wait(id),
+                Ask::Wait => match self.connections.stay(id, Stays::Lasting) {
+                    Ok(()) => self.connections.wait(id),
+                    Err(e) => self.connections.fail(id, &e),
+                },
                 Ask::Enter => {
+                    // Whoever enters stays for as long as its command runs.
+                    if let Err(e) = self.connections.stay(id, Stays::Lasting) {
+                        self.connections.fail(id, &e);
+                        continue;
+                    }
                     let answer = Answer::Entrance { pid: self.init.pid };
                     let mut fds = vec![self.entrance.handoff.as_fd(), self.entrance.mounts.as_fd(), self.init.as_fd()];
                     fds.extend(self.entrance.range.as_ref().map(AsFd::as_fd));
@@ -411,21 +424,11 @@ impl Supervisor<'_> {
     }
 
     fn rename(&mut self, name: String) -> Result<()> {
-        crate::state::names::take(self.paths, &name, &self.record.id)?;
-        let old = std::mem::replace(&mut self.record.name, name.clone());
-        self.record.plan.draft.name.clone_from(&name);
-        if let Err(e) = self.write_record() {
-            // A full disk: the container keeps the name that its record has.
-            self.record.name.clone_from(&old);
-            self.record.plan.draft.name = old;
-            crate::state::names::release(self.paths, &name, &self.record.id)?;
-            return Err(e);
+        super::rename(self.paths, self.folder, self.record, name)?;
+        match self.network.get_mut() {
+            Ok(network) => network.rename(&self.record.name),
+            Err(_) => Ok(()),
         }
-        if let Ok(network) = self.network.get_mut() {
-            network.rename(&self.record.name)?;
-        }
-        events::note(self.paths, Event::container(self.record, "rename").with("oldName", format!("/{old}")));
-        crate::state::names::release(self.paths, &old, &self.record.id)
     }
 
     /// `network connect`: now, and at every start to come.

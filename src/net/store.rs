@@ -344,7 +344,25 @@ fn claim(paths: &Paths, network: &Network, file: &Path) -> Result<()> {
     for config in &network.ipam {
         text.push_str(&format!("{}\n", config.subnet));
     }
-    write_whole(&path, text.as_bytes(), false).verb_context(attempt)
+    // Roots share the folder, and a network's file is there before its claim is: with the lock none is taken for one that is gone.
+    let held = std::fs::File::open(&folder).verb_context(attempt)?;
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).verb_context(attempt)?;
+    write_whole(&path, text.as_bytes(), false).verb_context(attempt)?;
+    forget_gone(&folder);
+    Ok(())
+}
+
+/// Remove the claims of networks that went with their root: whoever deleted that told nobody. What cannot be removed claims nothing all
+/// the same.
+fn forget_gone(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+        // Whoever was writing one was killed: the lock is ours.
+        let unfinished = entry.path().extension().is_some_and(|e| e == "new");
+        if unfinished || text.lines().next().is_some_and(|file| !Path::new(file).exists()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Option<Network>> {
@@ -390,6 +408,26 @@ mod tests {
 
     fn paths(dir: &tempfile::TempDir) -> Paths {
         Paths::new(Some(dir.path()))
+    }
+
+    #[test]
+    fn claims_of_a_root_that_is_gone_go_with_the_next_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("subnets");
+        std::fs::create_dir(&folder).unwrap();
+        let there = dir.path().join("there.json");
+        std::fs::write(&there, "").unwrap();
+        let claims = [
+            ("a", format!("{}\n10.0.0.0/24\n", there.display())),
+            ("b", "/nowhere/networks/bridge.json\n10.0.1.0/24\n".into()),
+            ("c.12.new", String::new()),
+        ];
+        for (name, text) in claims {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        forget_gone(&folder);
+        let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["a"]);
     }
 
     fn network(name: &str, id: &str) -> Network {

@@ -57,18 +57,15 @@ impl FromStr for RestartPolicy {
         match (name, count) {
             ("on-failure", count) => match u32::try_from(count.unwrap_or(0)) {
                 Ok(max) => Ok(RestartPolicy::OnFailure { max }),
-                Err(_) => Err("invalid restart policy: maximum retry count cannot be negative".into()),
+                Err(_) => Err("maximum retry count cannot be negative".into()),
             },
             ("" | "no" | "always" | "unless-stopped", Some(_)) => {
-                Err("invalid restart policy: maximum retry count can only be used with 'on-failure'".into())
+                Err(format!("maximum retry count cannot be used with restart policy '{name}'"))
             }
             ("" | "no", None) => Ok(RestartPolicy::No),
             ("always", None) => Ok(RestartPolicy::Always),
             ("unless-stopped", None) => Ok(RestartPolicy::UnlessStopped),
-            _ => Err(format!(
-                "invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or \
-                 'unless-stopped'"
-            )),
+            _ => Err(format!("invalid restart policy '{name}'")),
         }
     }
 }
@@ -99,8 +96,8 @@ mod tests {
             ("on-failure:x", "must be an integer"),
             ("on-failure:5:6", "must be an integer"),
             ("on-failure:-1", "cannot be negative"),
-            ("always:5", "can only be used with 'on-failure'"),
-            ("foo", "unknown policy 'foo'"),
+            ("always:5", "cannot be used with restart policy 'always'"),
+            ("foo", "invalid restart policy 'foo'"),
         ] {
             assert!(text.parse::<RestartPolicy>().unwrap_err().contains(part), "{text}");
         }

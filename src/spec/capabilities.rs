@@ -17,8 +17,19 @@ pub struct Sets {
 /// no_new_privs it could never raise a capability out of the bounding set anyway. Inheritable and ambient stay empty
 /// (CVE-2022-29162: a non-empty inheritable set gives capabilities to programs with file capabilities). Where
 /// no_new_privs was overridden the bounding set is kept, so that setuid programs work as under docker.
+///
+/// `exec --privileged` is asked for to have capabilities: there a user who is not root has them too, which takes the ambient set.
 pub fn sets(draft: &Draft) -> Sets {
     let granted = draft.capabilities.value.clone();
+    if draft.process.user.value.uid != 0 && draft.asked.exec.as_ref().is_some_and(|e| e.privileged) {
+        return Sets {
+            bounding: granted.clone(),
+            effective: granted.clone(),
+            permitted: granted.clone(),
+            inheritable: granted.clone(),
+            ambient: granted,
+        };
+    }
     if draft.process.user.value.uid == 0 {
         Sets { bounding: granted.clone(), effective: granted.clone(), permitted: granted, ..Sets::default() }
     } else if draft.process.no_new_privileges.value {

@@ -17,6 +17,14 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Become the parent of what is left behind by processes below this one, as long as this one lives. Survives execve, and is not
+/// inherited. Linux 3.4.
+pub fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: plain system call with integer arguments.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } as libc::c_long)?;
+    Ok(())
+}
+
 /// Nobody without CAP_SYS_PTRACE over the namespace that this program was started in may trace the process, or look into
 /// its memory and descriptors through /proc. execve takes it back.
 pub fn close_memory() -> io::Result<()> {

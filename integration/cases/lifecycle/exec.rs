@@ -10,7 +10,8 @@ use std::time::Duration;
 
 cases!("lifecycle::exec":
     confined_as_the_first_process, confined_with_other_plans, codes_and_streams, a_terminal_of_its_own,
-    what_is_not_allowed, ends_with_the_container, environment_and_folder,
+    whoever_watches_may_be_killed, what_is_not_allowed, privileged_is_in_effect, ends_with_the_container,
+    says_the_same_in_every_phase_of_the_end, environment_and_folder,
 );
 
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
@@ -138,6 +139,66 @@ fn a_terminal_of_its_own(env: &Env) -> Outcome {
     t.finish(20)?;
     let table = kept.verb(&["top"]).go()?.ok()?.out();
     check!(table.contains("sleep 777"), "the process went with whoever watched it:\n{table}");
+    Ok(())
+}
+
+/// As with docker: the process is the container's, not its watcher's.
+fn whoever_watches_may_be_killed(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let script = "echo $$ ready; trap 'echo hup > /tmp/hup' HUP; for i in 1 2 3 4 5 6 7 8 9; do echo line; sleep 0.1; done; tty > /tmp/end; sleep 778";
+    let words = [s(&env.hardrun), "--root", s(&kept.root), "exec", "-it", &kept.id, "sh", "-c", script];
+    let mut t = Terminal::start(&words, 31, 91)?;
+    t.expect("ready", 20)?;
+    t.kill()?;
+    let end = wait_for(Duration::from_secs(10), || {
+        kept.exec(&[], &["cat", "/tmp/end"]).go().ok().filter(|o| o.code == 0).map(|o| o.out())
+    });
+    check!(end.as_deref().is_some_and(|e| e.contains("/dev/pts/")), "it lost its terminal: {end:?}");
+    kept.exec(&[], &["test", "-e", "/tmp/hup"]).go()?.exits(1)?;
+    // The supervisor knows of it to its end.
+    check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(1));
+    kept.exec(&[], &["pkill", "sleep", "-f", "778"]).go()?;
+    Ok(())
+}
+
+/// A user who is not root too has what it was given.
+fn privileged_is_in_effect(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["--user", "1000:1000"], &["sleep", "1000"])?;
+    let read = ["grep", "-E", "^Cap(Eff|Bnd)|^NoNewPrivs", "/proc/self/status"];
+    let out = kept.exec(&["--privileged", "--allow", "exec-privileged=test"], &read).go()?.ok()?;
+    let fields = out.fields();
+    let all = format!("{:016x}", (1u64 << (caps_last()? + 1)) - 1);
+    for key in ["CapEff", "CapBnd"] {
+        check_eq!(fields.get(key), Some(&all), "{}", out.told());
+    }
+    check_eq!(fields.get("NoNewPrivs").map(String::as_str), Some("1"));
+    let out = out.complains(&["every capability over what the container's user namespace owns"])?;
+    check_eq!(out.err().lines().count(), 1, "{}", out.told());
+    // Over the host none: it is not its own namespace.
+    kept.exec(&["--privileged", "--allow", "exec-privileged=test"], &["hostname", "x"]).go()?;
+    check_eq!(
+        host::namespace(kept.number("pid")? as i32, "user")? == host::namespace(std::process::id() as i32, "user")?,
+        false
+    );
+    Ok(())
+}
+
+fn caps_last() -> Outcome<u64> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")?.trim().parse()?)
+}
+
+/// Whatever the container's end interrupts, docker's words: it does not run; or the command was started, and killed with it.
+fn says_the_same_in_every_phase_of_the_end(env: &Env) -> Outcome {
+    for turn in 0..24u64 {
+        let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+        let kill = kept.verb(&["kill"]).start()?;
+        std::thread::sleep(Duration::from_millis(turn % 12 * 4));
+        let out = kept.exec(&[], &["sleep", "20"]).go()?;
+        let words = format!("Container {} is not running", kept.id);
+        let fine = out.code == 137 || (out.code == 1 && out.err().trim() == format!("hardrun: {words}"));
+        check!(fine, "turn {turn}: {}", out.told());
+        kill.finish()?.ok()?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ pub mod ends;
 pub mod exec;
 pub mod health;
 pub mod idle;
+pub mod kills;
 pub mod verbs;
 
 use crate::check;

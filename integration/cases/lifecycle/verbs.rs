@@ -3,13 +3,14 @@
 use super::Kept;
 use crate::harness::env::{s, wait_for};
 use crate::harness::pty::Terminal;
-use crate::harness::{Env, Outcome};
+use crate::harness::{Env, Outcome, fail};
 use crate::{cases, check, check_eq};
 use std::time::Duration;
 
 cases!("lifecycle::verbs":
     logs_of_both_streams, logs_follow_to_the_end, logs_and_what_is_not_there, events_tell_a_life, top_and_stats,
     attached_twice, an_updates_override_is_kept, detached_by_keys, removed_by_the_rules, renamed, one_of_two_hundred, pruned,
+    many_readers_leave_room_for_questions, an_error_of_any_length_arrives, who_refuses_decides_the_status_of_create,
 );
 
 fn logs_of_both_streams(env: &Env) -> Outcome {
@@ -329,5 +330,71 @@ fn pruned(env: &Env) -> Outcome {
         .go()?
         .exits(1)?
         .complains(&["Invalid filter 'x'"])?;
+    Ok(())
+}
+
+/// More clients than there are places: the last are told so, and the container can still be asked, entered and stopped.
+fn many_readers_leave_room_for_questions(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sh", "-c", "while :; do echo tick; sleep 1; done"])?;
+    let mut readers =
+        (0..150).map(|_| kept.verb(&["attach", "--no-stdin"]).limit(120).start()).collect::<Outcome<Vec<_>>>()?;
+    let refused = wait_for(Duration::from_secs(60), || {
+        let gone = readers.iter_mut().filter_map(|r| (!r.running()).then_some(())).count();
+        (gone >= 22).then_some(gone)
+    });
+    check_eq!(refused, Some(22), "so many of 150 were refused");
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    let supervisor = kept.number("supervisor")?;
+    let fds = std::fs::read_dir(format!("/proc/{supervisor}/fd"))?.count();
+    check!(fds < 1000, "{fds} descriptors are open");
+    kept.verb(&["pause"]).go()?.ok()?;
+    kept.verb(&["unpause"]).go()?.ok()?;
+    kept.verb(&["inspect"]).go()?.ok()?;
+    kept.verb(&["stop", "-t", "0"]).go()?.ok()?;
+    let (mut read, mut told) = (0, 0);
+    for reader in readers {
+        let out = reader.finish()?;
+        match out.code {
+            137 => read += 1,
+            1 => told += usize::from(out.complains(&["takes no more", "attached"]).is_ok()),
+            _ => return fail(out.told()),
+        }
+    }
+    check_eq!((read, told), (128, 22));
+    Ok(())
+}
+
+/// Longer than a message between two processes of hardrun's.
+fn an_error_of_any_length_arrives(env: &Env) -> Outcome {
+    let name = "x".repeat(100_000);
+    let out = env.verb(&["run", "-d", "--rm", "--network", "none", "busybox", &name]).go()?;
+    check!(out.code == 126 || out.code == 127, "{}", out.told());
+    check!(out.err().contains(&format!("exec: \"{}", "x".repeat(1000))), "{}", out.told());
+    check!(out.err().contains(" more bytes]"), "{}", out.told());
+    Ok(())
+}
+
+/// Measured with docker 20.10.24: its client ends with 125, its engine's refusals with 1 here, and with 125 of `run`.
+fn who_refuses_decides_the_status_of_create(env: &Env) -> Outcome {
+    for (flags, code, words) in [
+        (&["--restart", "bad"][..], 1, "invalid restart policy 'bad'"),
+        (&["--restart", "always:3"], 1, "maximum retry count cannot be used with restart policy 'always'"),
+        (&["--restart", "on-failure:-1"], 1, "maximum retry count cannot be negative"),
+        (&["--restart", "on-failure:x"], 125, "maximum retry count must be an integer"),
+        (&["--rm", "--restart", "always"], 125, "conflicting options: cannot specify both --restart and --rm"),
+        (&["--device", "/dev/nosuch"], 1, "error gathering device information while adding custom device"),
+        (&["--device", "bad"], 125, "bad is not an absolute path"),
+        (&["-m", "1k"], 1, "inimum memory limit allowed is 6MB"),
+        (&["-m", "bad"], 125, "invalid size: 'bad'"),
+        (&["--cpus", "1000"], 1, "ange of CPUs is from 0.01"),
+        (&["-w", "rel"], 1, "the working directory 'rel' is invalid, it needs to be an absolute path"),
+        (&["--tmpfs", "rel"], 1, "invalid mount path: 'rel' mount path must be absolute"),
+        (&["--volumes-from", "nosuch"], 1, "No such container: nosuch"),
+    ] {
+        let out = env.verb(&["create"]).args(flags).args(["busybox", "true"]).go()?.exits(code)?;
+        out.complains(&[words])?;
+    }
+    let device = ["run", "--network", "none", "--device", "/dev/nosuch", "busybox", "true"];
+    env.verb(&device).go()?.exits(127)?;
     Ok(())
 }

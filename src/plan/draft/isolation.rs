@@ -302,10 +302,14 @@ pub(super) fn device_number(inputs: &Inputs<'_>, path: &Path) -> Result<(u32, u3
     match inputs.host.look(path)?.map(|f| f.kind) {
         Some(Kind::Device { major, minor, .. }) => Ok((major, minor)),
         Some(_) => Err(Error::runner(format!("{} is not a device node", path.display()))),
-        None => Err(Error::runner(format!(
-            "error gathering device information while adding custom device {:?}: no such file or directory",
-            path.display().to_string()
-        ))),
+        // Docker's exit code too: its client takes the words for those of a command that is not there.
+        None => Err(Error::new(
+            crate::error::Kind::NotFound,
+            format!(
+                "error gathering device information while adding custom device {:?}: no such file or directory",
+                path.display().to_string()
+            ),
+        )),
     }
 }
 

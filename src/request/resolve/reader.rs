@@ -7,8 +7,9 @@ use std::str::FromStr;
 /// docker's sentence: `invalid argument "x" for "-m, --memory" flag: …`.
 pub fn invalid(flag: &str, value: &str, why: impl std::fmt::Display) -> Error {
     let why = why.to_string();
-    let by_engine = ENGINE.contains(&flag) && !why.starts_with("invalid restart policy format");
-    let kind = if by_engine { Kind::Engine } else { Kind::Runner };
+    let by_client = CLIENTS.iter().any(|words| why.starts_with(words));
+    let by_engine = ENGINE.contains(&flag) || ENGINES.iter().any(|words| why.contains(words));
+    let kind = if by_engine && !by_client { Kind::Engine } else { Kind::Runner };
     Error::new(kind, format!("invalid argument {value:?} for {flag:?} flag: {why}")).hint("See 'hardrun run --help'.")
 }
 
@@ -20,13 +21,28 @@ const ENGINE: &[&str] = &[
     "--cpuset-mems",
     "--ip",
     "--ip6",
+    "--ipc",
     "--isolation",
     "--name",
     "--oom-score-adj",
     "--restart",
     "--runtime",
     "--stop-signal",
+    "--tmpfs",
+    "-w, --workdir",
 ];
+/// What its engine finds wrong with values of other flags, which its client has read.
+const ENGINES: &[&str] = &[
+    "invalid mount config",
+    "invalid propagation",
+    "too large",
+    "range of CPUs",
+    "invalid container format",
+    "invalid IPv",
+    "cannot be less than 1ms",
+];
+/// What its client finds wrong with values that its engine judges otherwise.
+const CLIENTS: &[&str] = &["invalid restart policy format", "strconv."];
 
 /// One value through a parser.
 pub fn with<T>(

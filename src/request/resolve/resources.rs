@@ -97,7 +97,7 @@ pub fn resolve(flags: ResourceFlags, request: &mut Request, notes: &mut Notes) -
 fn windows_only<T>(flag: &str, value: Option<T>) -> Result<()> {
     match value {
         None => Ok(()),
-        Some(_) => Err(Error::runner(format!("{flag:?} is only supported on windows, and this is linux"))),
+        Some(_) => Err(Error::new(Kind::Engine, format!("{flag:?} is only supported on windows, and this is linux"))),
     }
 }
 
@@ -153,7 +153,9 @@ fn agree(r: &ResourcesRequest) -> Result<()> {
         ));
     }
     if let Some(n) = r.memory_swappiness.filter(|n| !(0..=100).contains(n)) {
-        return fail(format!("--memory-swappiness: invalid value: {n}. Valid memory swappiness range is 0-100"));
+        return Err(Error::runner(format!(
+            "--memory-swappiness: invalid value: {n}. Valid memory swappiness range is 0-100"
+        )));
     }
     if let Some(cpus) = r.cpus.filter(|c| c.nano > 0) {
         if r.cpu_period.is_some() || r.cpu_quota.is_some() {

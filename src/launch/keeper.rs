@@ -1,0 +1,90 @@
+//! Two processes where `exec` gives a terminal: the caller's own, which only waits, and a child of it that starts the process and keeps
+//! the master of its terminal. When the caller lets go, or is killed, the child stays: with the master closed the kernel would send the
+//! process SIGHUP, and take its terminal away.
+
+use super::process::Signals;
+use crate::error::{Context, Error, Result};
+use crate::sys;
+use rustix::event::{PollFd, PollFlags, poll};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Which of the two this process is.
+pub enum Part {
+    /// The caller's own, when there is nothing left to wait for: its exit status.
+    Watcher(u8),
+    Keeper(Watched),
+}
+
+/// The keeper's line to the process that watches it.
+pub struct Watched {
+    line: OwnedFd,
+}
+
+/// The word that the watcher may go.
+const GO: u8 = b'g';
+
+/// Part in two. The caller has one thread, and its signals blocked.
+pub fn part(signals: &mut Signals) -> Result<Part> {
+    let attempt = || "start the process that keeps the terminal".to_string();
+    let (ours, theirs) = super::launcher::channel()?;
+    match sys::process::fork().context(attempt)? {
+        0 => Ok(Part::Keeper(Watched { line: theirs })),
+        keeper => {
+            drop(theirs);
+            let keeper = super::process::Init::new(keeper)?;
+            watch(&keeper, &ours, signals).map(Part::Watcher)
+        }
+    }
+}
+
+/// Wait until the keeper has ended or says that nobody needs to watch; signals are its own to judge.
+fn watch(keeper: &super::process::Init, line: &OwnedFd, signals: &mut Signals) -> Result<u8> {
+    sys::memory::forget_text();
+    loop {
+        let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(line, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Error::runner("wait for the process that keeps the terminal").because(e)),
+        }
+        let spoke = fds[1].revents() != PollFlags::empty();
+        while let Some(number) = signals.take()? {
+            match number {
+                // The terminal sends this one to both.
+                libc::SIGCHLD | libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE | libc::SIGURG => {}
+                number => keeper.send(number),
+            }
+        }
+        if spoke {
+            let mut word = [0u8; 1];
+            let length = rustix::io::read(line, &mut word).context(|| "hear of the process's end".into())?;
+            if length == 1 && word[0] == GO {
+                return Ok(0);
+            }
+            let ended = keeper.ended(true)?;
+            return ended.map(|e| e.exit_code()).ok_or_else(|| Error::runner("the process's end was lost"));
+        }
+    }
+}
+
+impl Watched {
+    /// Leave the caller's terminal and session, and let the caller go.
+    pub fn let_go(self) -> Result<()> {
+        let attempt = || "let the caller go".to_string();
+        let null = std::fs::File::options().read(true).write(true).open("/dev/null").context(attempt)?;
+        for n in 0..3 {
+            sys::spawn::dup_to(&null, n).context(attempt)?;
+        }
+        // Not the leader of its group, for that is the caller: this cannot fail for another reason. With the session the terminal's
+        // signals are left behind.
+        rustix::process::setsid().context(attempt)?;
+        // A caller that was killed is not told.
+        let _ = rustix::io::write(&self.line, &[GO]);
+        Ok(())
+    }
+}
+
+impl AsFd for Watched {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.line.as_fd()
+    }
+}
