@@ -19,6 +19,7 @@ impl Access {
     pub const LOCK: Access = Access(1 << 3);
     pub const LINK: Access = Access(1 << 4);
     pub const EXECUTE: Access = Access(1 << 5);
+    pub const ALL: Access = Access((1 << 6) - 1);
 
     /// `mrwklx` in any order; `ix` is `x`: what is executed stays under the same policy.
     ///

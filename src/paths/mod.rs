@@ -4,11 +4,14 @@
 //! whatever allows it. A container without a policy has what the other layers leave it.
 
 mod access;
+pub mod base;
+mod enforce;
 mod pattern;
 mod sockets;
 
 pub use access::Access;
-pub use pattern::Pattern;
+pub use enforce::{Gap, covered_by_mounts, gaps};
+pub use pattern::{Cursor, Pattern, VARIABLES};
 pub use sockets::{AppArmorRule, SocketRule};
 
 use crate::plan::Sourced;
@@ -57,6 +60,12 @@ pub struct Ports {
     pub connect: Option<Sourced<BTreeSet<u16>>>,
 }
 
+impl Ports {
+    pub fn is_empty(&self) -> bool {
+        *self == Ports::default()
+    }
+}
+
 /// Families and types of sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -66,7 +75,59 @@ pub struct Sockets {
     pub deny: Vec<Sourced<SocketRule>>,
 }
 
+/// Everything of a plan that is about paths, ports and sockets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PathsPlan {
+    pub policy: Option<Policy>,
+    pub ports: Ports,
+    pub sockets: Sockets,
+    pub apparmor_rules: Vec<Sourced<AppArmorRule>>,
+}
+
+impl PathsPlan {
+    /// Nothing was declared.
+    pub fn is_empty(&self) -> bool {
+        *self == PathsPlan::default()
+    }
+}
+
+impl Rule {
+    /// As one line: `deny /bin/sh mrwklx`.
+    pub fn text(&self) -> String {
+        let verb = match self.verb {
+            Verb::Read | Verb::Write | Verb::Execute | Verb::Allow => "",
+            Verb::Audit => "audit ",
+            Verb::Deny => "deny ",
+        };
+        let access = if self.verb == Verb::Deny { self.access.to_string() } else { self.access.allowing() };
+        format!("{verb}{} {access}", self.pattern)
+    }
+
+    pub fn denies(&self) -> bool {
+        self.verb == Verb::Deny
+    }
+}
+
 impl Policy {
+    /// What is allowed, the base included.
+    pub fn allowed(&self) -> Vec<(Pattern, Access)> {
+        let own = self.rules.iter().map(|r| &r.value).filter(|r| !r.denies());
+        let mut all: Vec<_> = own.map(|r| (r.pattern.clone(), r.access)).collect();
+        if self.base {
+            all.extend(base::rules());
+        }
+        if self.all {
+            all.push((Pattern::parse("/{,**}").expect("a constant"), Access::ALL));
+        }
+        all
+    }
+
+    /// What is denied, whatever allows it.
+    pub fn denied(&self) -> impl Iterator<Item = &Sourced<Rule>> {
+        self.rules.iter().filter(|r| r.value.denies())
+    }
+
     /// A policy that allows nothing but the base.
     pub fn nothing() -> Policy {
         Policy { base: true, all: false, rules: Vec::new() }

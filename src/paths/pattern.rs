@@ -76,6 +76,141 @@ impl Pattern {
     }
 }
 
+/// Where a pattern stands after some of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor<'a> {
+    tokens: &'a [Token],
+    /// Which tokens may come next, ascending; their number: the end is reached.
+    at: Vec<usize>,
+}
+
+impl Pattern {
+    /// One for each choice that the braces leave.
+    pub fn cursors(&self) -> impl Iterator<Item = Cursor<'_>> {
+        self.branches.iter().map(|tokens| Cursor::new(tokens))
+    }
+
+    /// The paths that it stands for, if they are all without wildcards.
+    pub fn literals(&self) -> Option<Vec<String>> {
+        self.branches.iter().map(|tokens| literal(tokens).filter(|(_, all)| *all).map(|(text, _)| text)).collect()
+    }
+
+    /// The same pattern with the literal start of each choice changed; choices that `change` has nothing for are left out.
+    /// The start is the whole of a choice without wildcards, else what comes before the last `/` before the first.
+    pub fn redirected(&self, mut change: impl FnMut(&str, bool) -> Vec<String>) -> Pattern {
+        let mut branches = Vec::new();
+        for tokens in &self.branches {
+            let Some((text, whole)) = literal(tokens) else { continue };
+            let start = if whole { text.len() } else { text.rfind('/').unwrap_or(0) };
+            for new in change(&text[..start], whole) {
+                let mut branch: Vec<Token> = new.bytes().map(Token::Byte).collect();
+                branch.extend_from_slice(&tokens[start..]);
+                branches.push(branch);
+            }
+        }
+        Pattern { text: self.text.clone(), branches }
+    }
+
+    /// Whether it matches all of `path`.
+    pub fn matches(&self, path: &str) -> bool {
+        self.cursors().any(|c| c.step(path.as_bytes()).is_some_and(|c| c.matches()))
+    }
+}
+
+/// The bytes before the first wildcard, and whether there is none.
+fn literal(tokens: &[Token]) -> Option<(String, bool)> {
+    let bytes: Vec<u8> = tokens.iter().map_while(|t| if let Token::Byte(b) = t { Some(*b) } else { None }).collect();
+    let whole = bytes.len() == tokens.len();
+    String::from_utf8(bytes).ok().map(|text| (text, whole))
+}
+
+impl<'a> Cursor<'a> {
+    fn new(tokens: &'a [Token]) -> Self {
+        let mut cursor = Cursor { tokens, at: vec![0] };
+        cursor.pass_stars();
+        cursor
+    }
+
+    /// A star may stand for nothing.
+    fn pass_stars(&mut self) {
+        let mut i = 0;
+        while let Some(&at) = self.at.get(i) {
+            if matches!(self.tokens.get(at), Some(Token::Star | Token::Stars)) && !self.at.contains(&(at + 1)) {
+                self.at.push(at + 1);
+            }
+            i += 1;
+        }
+    }
+
+    /// After `bytes` more; `None` where nothing of the pattern is left that fits.
+    pub fn step(&self, bytes: &[u8]) -> Option<Cursor<'a>> {
+        let mut cursor = self.clone();
+        for byte in bytes {
+            let mut next = Vec::with_capacity(cursor.at.len());
+            for &at in &cursor.at {
+                let (fits, to) = match cursor.tokens.get(at) {
+                    None => (false, at),
+                    Some(Token::Byte(b)) => (b == byte, at + 1),
+                    Some(Token::One { not, ranges }) => {
+                        (*byte != b'/' && ranges.iter().any(|(a, z)| (a..=z).contains(&byte)) != *not, at + 1)
+                    }
+                    Some(Token::Star) => (*byte != b'/', at),
+                    Some(Token::Stars) => (true, at),
+                };
+                if fits && !next.contains(&to) {
+                    next.push(to);
+                }
+            }
+            if next.is_empty() {
+                return None;
+            }
+            cursor.at = next;
+            cursor.pass_stars();
+        }
+        Some(cursor)
+    }
+
+    /// What came so far is matched.
+    pub fn matches(&self) -> bool {
+        self.at.contains(&self.tokens.len())
+    }
+
+    /// Something longer may be matched.
+    pub fn goes_on(&self) -> bool {
+        self.at.iter().any(|at| *at < self.tokens.len())
+    }
+
+    /// Everything that is longer is matched.
+    pub fn takes_all(&self) -> bool {
+        let any = |t: &Token| matches!(t, Token::One { not: true, ranges } if ranges.is_empty());
+        self.at.iter().any(|at| match &self.tokens[*at..] {
+            [Token::Stars] => true,
+            [one, Token::Stars] => any(one),
+            _ => false,
+        })
+    }
+
+    /// It ends in `**`: at some folder everything beneath is matched.
+    pub fn takes_all_below(&self) -> bool {
+        self.tokens.last() == Some(&Token::Stars)
+    }
+
+    /// The text before the first wildcard of the whole pattern.
+    pub fn literal_start(&self) -> String {
+        literal(self.tokens).map(|(text, _)| text).unwrap_or_default()
+    }
+
+    /// It can match folders, whose paths end in `/`.
+    pub fn is_for_folders(&self) -> bool {
+        matches!(self.tokens.last(), Some(Token::Byte(b'/') | Token::Stars))
+    }
+
+    /// It can match what is no folder.
+    pub fn is_for_files(&self) -> bool {
+        self.tokens.last() != Some(&Token::Byte(b'/'))
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

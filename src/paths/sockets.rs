@@ -1,7 +1,10 @@
 //! Rules over sockets, and the further kinds of rules that only AppArmor knows.
 
+use super::Sockets;
 use crate::error::{Error, Result};
+use crate::plan::Sourced;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// `inet tcp`, `inet6 udp`, `raw`: a family, a type or a protocol, or a family and one of the others.
@@ -40,6 +43,36 @@ impl SocketRule {
             None if FAMILIES.contains(&self.0.as_str()) => (Some(&self.0), None),
             None => (None, Some(&self.0)),
         }
+    }
+}
+
+/// Family, protocol, type, and the seccomp group that lets it through.
+const COMBINATIONS: &[(&str, &str, &str, &str)] = &[
+    ("unix", "", "", "unix-sockets"),
+    ("netlink", "", "", "netlink-sockets"),
+    ("inet", "tcp", "stream", "inet-tcp"),
+    ("inet", "udp", "dgram", "inet-udp"),
+    ("inet", "icmp", "dgram", "inet-icmp"),
+    ("inet6", "tcp", "stream", "inet6-tcp"),
+    ("inet6", "udp", "dgram", "inet6-udp"),
+    ("inet6", "icmp", "dgram", "inet6-icmp"),
+];
+
+impl Sockets {
+    /// The groups of the seccomp filter that have to be shut for these rules. What the filter shuts anyway (raw, packet) is not
+    /// among them.
+    pub fn shut(&self) -> BTreeSet<String> {
+        let hit = |rule: &SocketRule, (family, protocol, kind, _): &(&str, &str, &str, &str)| {
+            let (of, what) = rule.parts();
+            of.is_none_or(|f| f == *family) && what.is_none_or(|w| w == *protocol || w == *kind)
+        };
+        let shut = |c: &&(&str, &str, &str, &str)| {
+            let allowed = |list: &Sourced<BTreeSet<SocketRule>>| list.value.iter().any(|rule| hit(rule, c));
+            let optional = c.0.starts_with("inet");
+            optional && self.allow.as_ref().is_some_and(|list| !allowed(list))
+                || self.deny.iter().any(|rule| hit(&rule.value, c))
+        };
+        COMBINATIONS.iter().filter(shut).map(|c| c.3.to_owned()).collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod sourced;
 
 pub use sourced::{Source, Sourced};
 
+use crate::paths::PathsPlan;
 use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,9 @@ pub struct Draft {
     pub apparmor: Sourced<AppArmor>,
     pub selinux: Sourced<SeLinux>,
     pub landlock: Sourced<Landlock>,
+    /// What the preset declares of files, ports and sockets.
+    #[serde(default, skip_serializing_if = "PathsPlan::is_empty")]
+    pub paths: PathsPlan,
     /// In the order in which they are mounted: parents before children.
     pub mounts: Vec<MountPlan>,
     pub masked_paths: Sourced<Vec<String>>,

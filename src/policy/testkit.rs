@@ -81,6 +81,7 @@ pub fn draft() -> Draft {
         apparmor: Sourced::default(AppArmor::Builtin),
         selinux: Sourced::new(SeLinux::Unavailable, Source::Host),
         landlock: Sourced::default(Landlock::Ruleset { abi: 6 }),
+        paths: Default::default(),
         mounts: vec![],
         masked_paths: Sourced::default(strings(super::rules::paths_unmasked::MASKED)),
         readonly_paths: Sourced::default(strings(super::rules::paths_unmasked::READONLY)),

@@ -189,6 +189,7 @@ fn short(names: &[&str]) -> String {
 pub(super) fn seccomp(
     inputs: &Inputs<'_>,
     capabilities: &BTreeSet<String>,
+    sockets: &crate::paths::Sockets,
     writable_bind: Option<String>,
 ) -> Result<SeccompPlan> {
     let mut profile = Sourced::default(SeccompProfile::Builtin);
@@ -222,7 +223,7 @@ pub(super) fn seccomp(
     Ok(SeccompPlan {
         profile,
         opened,
-        shut: preset.seccomp_shut.value.clone(),
+        shut: preset.seccomp_shut.value.union(&sockets.shut()).cloned().collect(),
         no_setid: match writable_bind {
             Some(asked) => Sourced::flag(true, &asked),
             None => Sourced::default(false),

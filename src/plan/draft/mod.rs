@@ -4,6 +4,7 @@
 //! Order of precedence: a flag, then the preset, then the image, then hardrun's own default. A flag may tighten what
 //! the preset has locked; loosening it is an error that names both.
 
+mod declared;
 mod host;
 mod id;
 mod isolation;
@@ -74,8 +75,13 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let covers = crate::policy::sensitive::covers(&mounts);
     notices.extend(covers.notices);
     let writable_bind = mounts::writable_bind(&mounts);
+    let devices = isolation::devices(&inputs)?;
+    let declared = declared::paths(&inputs, &mounts, &devices, &mut notices)?;
+    let (hidden, readonly) = crate::paths::covered_by_mounts(&declared);
+    let mut sysctls = network::sysctls(&inputs, &namespaces)?;
+    sysctls.extend(declared::sysctl(&declared, &namespaces.network.value));
 
-    Ok(Draft {
+    let draft = Draft {
         id: id.to_owned(),
         name: name.to_owned(),
         preset: match &request.own.preset {
@@ -92,20 +98,21 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         process: process::resolve(&inputs, user, &hostname, &mut notices)?,
         domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
         root,
-        seccomp: isolation::seccomp(&inputs, &capabilities.value, writable_bind)?,
+        seccomp: isolation::seccomp(&inputs, &capabilities.value, &declared.sockets, writable_bind)?,
         apparmor: isolation::apparmor(&inputs)?,
         selinux: isolation::selinux(&inputs, &mut notices)?,
         landlock: isolation::landlock(&inputs),
-        masked_paths: paths::masked(request, covers.masked),
-        readonly_paths: paths::readonly(request, covers.readonly),
-        devices: isolation::devices(&inputs)?,
+        masked_paths: paths::masked(request, paths::besides(covers.masked, hidden, paths::MASKED)),
+        readonly_paths: paths::readonly(request, paths::besides(covers.readonly, readonly, paths::READONLY)),
+        paths: declared,
+        devices,
         device_cgroup_rules: request
             .isolation
             .device_cgroup_rules
             .iter()
             .map(|r| Sourced::flag(r.typed.clone(), "--device-cgroup-rule"))
             .collect(),
-        sysctls: network::sysctls(&inputs, &namespaces)?,
+        sysctls,
         stdio: stdio(request),
         labels: labels(&inputs),
         annotations: request.lifecycle.annotations.iter().cloned().collect(),
@@ -124,7 +131,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         network,
         mounts,
         notices,
-    })
+    };
+    declared::check(&draft)?;
+    Ok(draft)
 }
 
 impl Inputs<'_> {
