@@ -32,6 +32,9 @@ fn base() -> Rules {
         device_nodes: false,
         grants: vec![grant("/", Right::Rename), grant("/dev", Right::WriteDevices)],
         own_abstract_sockets: false,
+        files: None,
+        listen: None,
+        connect: None,
     }
 }
 

@@ -102,6 +102,9 @@ pub struct Asked {
     pub seccomp_policy_image: bool,
     pub personality: Option<String>,
     pub writable_cgroups: bool,
+    /// In which mode the kernel has the AppArmor profile that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apparmor_mode: Option<String>,
     pub tls_verify_off: bool,
     pub cpu_rt: bool,
     /// Value of DOCKER_HOST in the caller's environment if it is a plain tcp:// address.
@@ -406,6 +409,9 @@ pub enum MountKind {
         /// The caller said `ro` or `rw` in words.
         mode_asked: bool,
         idmap: BindIdmap,
+        /// The SELinux label that its files get on the host (`:z`, `:Z`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relabel: Option<String>,
         /// What `facts::bind::look(&source, &facts)` said.
         #[serde(default)]
         seen: crate::facts::BindSeen,

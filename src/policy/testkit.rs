@@ -152,6 +152,7 @@ pub fn bind(spec: &str) -> MountPlan {
             recursive: true,
             mode_asked: mode.is_some(),
             idmap: BindIdmap::NoRoot,
+            relabel: None,
             seen: BindSeen::default(),
         },
         readonly: Sourced::default(mode != Some("rw")),

@@ -69,6 +69,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let resources = resources::resolve(&inputs, &mut notices)?;
     let network = network::resolve(&inputs, &namespaces, &mut notices)?;
     let root = RootPlan { readonly: readonly(&inputs)? };
+    let apparmor = isolation::apparmor(&inputs)?;
+    let apparmor_mode = isolation::apparmor_mode(&inputs, &apparmor.value, &mut notices)?;
+    let selinux = isolation::selinux(&inputs, &mut notices)?;
     let mut mounts = mounts::resolve(&inputs, &resources, &user, &mut notices)?;
     network::files(&inputs, &namespaces, &hostname, &network, &root, &mut mounts)?;
     mounts::sort(&mut mounts);
@@ -99,8 +102,8 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
         root,
         seccomp: isolation::seccomp(&inputs, &capabilities.value, &declared.sockets, writable_bind)?,
-        apparmor: isolation::apparmor(&inputs)?,
-        selinux: isolation::selinux(&inputs, &mut notices)?,
+        apparmor,
+        selinux,
         landlock: isolation::landlock(&inputs),
         masked_paths: paths::masked(request, paths::besides(covers.masked, hidden, paths::MASKED)),
         readonly_paths: paths::readonly(request, paths::besides(covers.readonly, readonly, paths::READONLY)),
@@ -123,7 +126,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         timeout: timeout(&inputs)?,
         cidfile: request.lifecycle.cidfile.clone(),
         pidfile: request.lifecycle.pidfile.clone(),
-        asked: asked(request),
+        asked: Asked { apparmor_mode, ..asked(request) },
         capabilities,
         hostname,
         namespaces,
@@ -246,6 +249,8 @@ fn asked(request: &Request) -> Asked {
         seccomp_policy_image: isolation.seccomp_policy_image,
         personality: request.process.personality.clone(),
         writable_cgroups: isolation::writable_cgroups(request),
+        // Asked of the kernel.
+        apparmor_mode: None,
         tls_verify_off: request.source.tls_verify == Some(false),
         cpu_rt: resources.cpu_rt_period.is_some_and(|n| n != 0) || resources.cpu_rt_runtime.is_some_and(|n| n != 0),
         docker_host_plain_tcp: network.docker_host_plain_tcp.clone(),
