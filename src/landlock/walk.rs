@@ -9,8 +9,10 @@ use crate::error::{Context, Error, Result};
 use crate::paths::{Access, Cursor, Pattern};
 use landlock::{AccessFs, BitFlags, make_bitflags};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A policy's files as Landlock sees them.
@@ -99,8 +101,9 @@ impl Files {
             allow: files.allow.iter().flat_map(|(p, a)| p.cursors().map(|c| (c, *a))).collect(),
             deny: files.deny.iter().flat_map(|(p, a)| p.cursors().map(|c| (c, *a))).collect(),
         };
-        let mut walk = Walk { files: &files, looks: 0, found: Looked::default() };
+        let mut walk = Walk { files: &files, looks: 0, found: Looked::default(), denied: HashMap::new() };
         walk.folder(Path::new("/"), &state.step(b"/"), &CLASSES)?;
+        walk.take_back_links();
         Ok(walk.found)
     }
 
@@ -209,6 +212,8 @@ struct Walk<'a> {
     files: &'a Files,
     looks: usize,
     found: Looked,
+    /// Files with several names of which one is denied, by device and inode.
+    denied: HashMap<(u64, u64), BitFlags<AccessFs>>,
 }
 
 impl Walk<'_> {
@@ -271,15 +276,36 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path, state: &State<'_>, rest: &[Class], regular: bool) -> Result<()> {
-        let mut rights = BitFlags::empty();
+        let (mut rights, mut denied) = (BitFlags::empty(), BitFlags::empty());
         for &class in rest.iter().filter(|c| matches!(c, Class::Read | Class::Execute | Class::Write)) {
             if state.allows(class, Cursor::matches) && !state.denies(class, Cursor::matches) {
                 rights |= class.rights();
             } else if regular && class != Class::Execute {
                 self.refuse(path, class == Class::Write);
             }
+            if state.denies(class, Cursor::matches) {
+                denied |= class.rights();
+            }
+        }
+        if !denied.is_empty()
+            && let Some(names) = several_names(path)
+        {
+            *self.denied.entry(names).or_default() |= denied;
         }
         self.grant(path, false, rights)
+    }
+
+    /// A rule over a file is one over all of its names: an allowed one would allow the denied one as well.
+    fn take_back_links(&mut self) {
+        if self.denied.is_empty() {
+            return;
+        }
+        for granted in self.found.grants.iter_mut().filter(|g| !g.folder) {
+            if let Some(denied) = several_names(&granted.path).and_then(|names| self.denied.get(&names)) {
+                granted.rights &= !*denied;
+            }
+        }
+        self.found.grants.retain(|g| !g.rights.is_empty());
     }
 
     /// What is allowed by name below /proc or /sys.
@@ -319,6 +345,12 @@ impl Walk<'_> {
             self.found.refused.push(Refused { path: path.to_owned(), write });
         }
     }
+}
+
+/// Device and inode of a file that has more than one name.
+fn several_names(path: &Path) -> Option<(u64, u64)> {
+    let m = path.symlink_metadata().ok()?;
+    (m.nlink() > 1).then(|| (m.dev(), m.ino()))
 }
 
 /// Of each kind that is tried afterwards.
