@@ -232,7 +232,7 @@ impl Walk<'_> {
             };
             if !denied && (all || kernels && some && self.files.lenient) {
                 rights |= class.rights();
-            } else if some {
+            } else if some && !state.denies(class, Cursor::takes_all) {
                 rest.push(class);
             }
         }

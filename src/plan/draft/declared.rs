@@ -44,7 +44,8 @@ fn mounted(policy: &mut Policy, mounts: &[MountPlan], notices: &mut Vec<String>)
             Some("VOLUME") => Source::Image,
             _ => mount.readonly.source.clone(),
         };
-        if matches!(mount.kind, MountKind::File { .. }) && readonly {
+        // hardrun's own: the base has them, to be read.
+        if matches!(mount.kind, MountKind::File { .. }) {
             continue;
         }
         push(policy, &mount.destination, "{,/,/**}", if readonly { "r" } else { "rwkl" }, &source, notices)?;
