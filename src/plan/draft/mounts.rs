@@ -73,7 +73,9 @@ fn looked_at(inputs: &Inputs<'_>, kind: MountKind) -> MountKind {
     match kind {
         MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, .. } => {
             let seen = inputs.host.seen(&source, inputs.facts);
-            MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, seen }
+            // The other container has labelled its files; labelled anew they would be lost to it.
+            let relabel = None;
+            MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, relabel, seen }
         }
         other => other,
     }
