@@ -11,6 +11,7 @@ pub mod landlock;
 pub mod launch;
 pub mod net;
 pub mod observe;
+pub mod paths;
 pub mod plan;
 pub mod policy;
 pub mod preset;

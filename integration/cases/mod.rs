@@ -12,6 +12,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod net;
+mod paths;
 mod push;
 mod refusals;
 mod registry;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         isolation::CASES,
         doors::CASES,
         guards::CASES,
+        paths::CASES,
         binds::CASES,
         refusals::CASES,
         store::CASES,

@@ -35,6 +35,22 @@ pub fn load(paths: &Paths, profile: &Profile) -> Result<()> {
     Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
 }
 
+/// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile; `None` where it has none of the
+/// name, or no AppArmor.
+pub fn mode(name: &str) -> Result<Option<String>> {
+    match fs::read_to_string(LOADED) {
+        Ok(loaded) => Ok(mode_in(&loaded, name)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).context(|| "list the AppArmor profiles".to_owned()),
+    }
+}
+
+/// Modes stand in parentheses at the end, behind a name that may have blanks.
+fn mode_in(loaded: &str, name: &str) -> Option<String> {
+    let lines = loaded.lines().filter_map(|line| line.strip_suffix(')')?.rsplit_once(" ("));
+    lines.into_iter().find(|(held, _)| *held == name).map(|(_, mode)| mode.to_owned())
+}
+
 fn is_enforced(loaded: &str, name: &str) -> bool {
     loaded.lines().any(|line| line.strip_suffix(" (enforce)") == Some(name))
 }
@@ -85,6 +101,8 @@ mod tests {
         assert!(is_enforced(loaded, "hardrun-1"));
         assert!(!is_enforced(loaded, "hardrun-0123456789ab"));
         assert!(!is_enforced(loaded, "hardrun"));
+        assert_eq!(mode_in(loaded, "hardrun-0123456789ab").as_deref(), Some("complain"));
+        assert_eq!(mode_in(loaded, "docker"), None);
     }
 
     #[test]

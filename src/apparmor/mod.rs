@@ -5,8 +5,11 @@
 //! that may do the same share one profile and a profile is never replaced under a running container.
 
 mod load;
+mod policy;
+mod users;
 
-pub use load::load;
+pub use load::{load, mode};
+pub use users::{Use, release, sweep};
 
 use crate::plan::{Draft, MountKind};
 use sha2::{Digest, Sha256};
@@ -26,8 +29,9 @@ pub fn profile(draft: &Draft) -> Profile {
     let body = body(draft);
     let name = format!("hardrun-{}", &hex::encode(Sha256::digest(&body))[..12]);
     let text = format!(
-        "abi <abi/3.0>,\n\nprofile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}  signal (send, receive) \
+        "abi <abi/3.0>,\n\n{}profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}  signal (send, receive) \
          peer={name},\n  ptrace ({}) peer={name},\n}}\n",
+        policy::variables(&body),
         if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" },
     );
     Profile { name, text }
@@ -48,33 +52,55 @@ fn body(draft: &Draft) -> String {
     for rule in ["unix,", "network unix,", "network netlink raw,", "network netlink dgram,"] {
         line(&mut out, rule);
     }
-    for family in ["inet", "inet6"] {
-        line(&mut out, &format!("network {family} stream,"));
-        line(&mut out, &format!("network {family} dgram,"));
-        if opens(draft, "raw-sockets") {
-            line(&mut out, &format!("network {family} raw,"));
-        }
-        if opens(draft, "sctp") {
-            line(&mut out, &format!("network {family} seqpacket,"));
-        }
+    match &draft.paths.sockets.allow {
+        Some(listed) => listed.value.iter().for_each(|rule| line(&mut out, &format!("network {rule},"))),
+        None => internet(draft, &mut out),
     }
     for (group, family) in [("packet-sockets", "packet"), ("vsock", "vsock")] {
         if opens(draft, group) {
             line(&mut out, &format!("network {family},"));
         }
     }
-    // The mount tree: nothing is allowed that is not listed; refusing in words keeps it out of a profile that is added to.
-    let verb = if opens(draft, "mount") { "" } else { "deny " };
-    for rule in ["mount,", "remount,", "umount,", "pivot_root,"] {
-        line(&mut out, &format!("{verb}{rule}"));
+    for rule in &draft.paths.sockets.deny {
+        line(&mut out, &format!("deny network {},", rule.value));
     }
+    mounts(draft, &mut out);
     // The launcher and the host's tools.
     line(&mut out, "signal (receive) peer=unconfined,");
     out
 }
 
+fn internet(draft: &Draft, out: &mut String) {
+    for family in ["inet", "inet6"] {
+        line(out, &format!("network {family} stream,"));
+        line(out, &format!("network {family} dgram,"));
+        if opens(draft, "raw-sockets") {
+            line(out, &format!("network {family} raw,"));
+        }
+        if opens(draft, "sctp") {
+            line(out, &format!("network {family} seqpacket,"));
+        }
+    }
+}
+
+/// The mount tree: nothing is allowed that is not listed; refusing in words keeps it out of a profile that is added to.
+fn mounts(draft: &Draft, out: &mut String) {
+    let declared = &draft.paths.apparmor_rules;
+    let verb = if opens(draft, "mount") { "" } else { "deny " };
+    for kind in ["mount", "remount", "umount", "pivot_root"] {
+        if !declared.iter().any(|rule| rule.value.kind() == kind) {
+            line(out, &format!("{verb}{kind},"));
+        }
+    }
+    for rule in declared {
+        line(out, &format!("{},", rule.value));
+    }
+}
+
 fn files(draft: &Draft, out: &mut String) {
-    if draft.root.readonly.value {
+    if let Some(declared) = &draft.paths.policy {
+        policy::files(declared, out);
+    } else if draft.root.readonly.value {
         line(out, "/ r,");
         line(out, "/** rmkix,");
         for folder in ["/dev", "/proc"] {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::{MountPlan, Sourced};
 use crate::policy::testkit;
+use std::path::Path;
 
 fn accepted(profile: &Profile) {
     if !std::path::Path::new("/usr/sbin/apparmor_parser").exists() {
@@ -88,4 +89,178 @@ fn a_name_stands_for_a_text() {
     draft.id = "cd".repeat(32);
     assert_eq!(one, profile(&draft), "another container that may do the same");
     assert_eq!(one.name.len(), "hardrun-".len() + 12);
+}
+
+/// The example of Docker's documentation ("AppArmor security profiles for Docker", docker-nginx), in a preset's words.
+const NGINX: &str = r#"
+description = "the documentation's nginx"
+capabilities = ["CHOWN", "DAC_OVERRIDE", "SETUID", "SETGID", "NET_BIND_SERVICE"]
+apparmor-rules = ["umount", "deny mount"]
+
+[sockets]
+allow = ["inet tcp", "inet udp", "inet icmp"]
+deny = ["raw", "packet"]
+
+[paths]
+all = true
+allow = [{ path = "/var/run/nginx.pid", access = "w" }, { path = "/usr/sbin/nginx", access = "ix" }]
+audit = [{ path = "/**", access = "w" }]
+deny = [
+    { path = "/bin/**", access = "wl" },
+    { path = "/boot/**", access = "wl" },
+    { path = "/dev/**", access = "wl" },
+    { path = "/etc/**", access = "wl" },
+    { path = "/home/**", access = "wl" },
+    { path = "/lib/**", access = "wl" },
+    { path = "/lib64/**", access = "wl" },
+    { path = "/media/**", access = "wl" },
+    { path = "/mnt/**", access = "wl" },
+    { path = "/opt/**", access = "wl" },
+    { path = "/proc/**", access = "wl" },
+    { path = "/root/**", access = "wl" },
+    { path = "/sbin/**", access = "wl" },
+    { path = "/srv/**", access = "wl" },
+    { path = "/tmp/**", access = "wl" },
+    { path = "/sys/**", access = "wl" },
+    { path = "/usr/**", access = "wl" },
+    { path = "/bin/dash", access = "mrwklx" },
+    { path = "/bin/sh", access = "mrwklx" },
+    { path = "/usr/bin/top", access = "mrwklx" },
+    { path = "@{PROC}/*", access = "w" },
+    { path = "@{PROC}/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9]*}/**", access = "w" },
+    { path = "@{PROC}/sys/[^k]**", access = "w" },
+    { path = "@{PROC}/sys/kernel/{?,??,[^s][^h][^m]**}", access = "w" },
+    { path = "@{PROC}/sysrq-trigger", access = "rwklx" },
+    { path = "@{PROC}/mem", access = "rwklx" },
+    { path = "@{PROC}/kmem", access = "rwklx" },
+    { path = "@{PROC}/kcore", access = "rwklx" },
+    { path = "/sys/[^f]*/**", access = "wklx" },
+    { path = "/sys/f[^s]*/**", access = "wklx" },
+    { path = "/sys/fs/[^c]*/**", access = "wklx" },
+    { path = "/sys/fs/c[^g]*/**", access = "wklx" },
+    { path = "/sys/fs/cg[^r]*/**", access = "wklx" },
+    { path = "/sys/firmware/**", access = "rwklx" },
+    { path = "/sys/kernel/security/**", access = "rwklx" },
+]
+"#;
+
+/// Its lines, in its order.
+const NGINX_LINES: &str = "network inet tcp,
+network inet udp,
+network inet icmp,
+deny network raw,
+deny network packet,
+file,
+umount,
+deny /bin/** wl,
+deny /boot/** wl,
+deny /dev/** wl,
+deny /etc/** wl,
+deny /home/** wl,
+deny /lib/** wl,
+deny /lib64/** wl,
+deny /media/** wl,
+deny /mnt/** wl,
+deny /opt/** wl,
+deny /proc/** wl,
+deny /root/** wl,
+deny /sbin/** wl,
+deny /srv/** wl,
+deny /tmp/** wl,
+deny /sys/** wl,
+deny /usr/** wl,
+audit /** w,
+/var/run/nginx.pid w,
+/usr/sbin/nginx ix,
+deny /bin/dash mrwklx,
+deny /bin/sh mrwklx,
+deny /usr/bin/top mrwklx,
+capability chown,
+capability dac_override,
+capability setuid,
+capability setgid,
+capability net_bind_service,
+deny @{PROC}/* w,
+deny @{PROC}/{[^1-9],[^1-9][^0-9],[^1-9s][^0-9y][^0-9s],[^1-9][^0-9][^0-9][^0-9]*}/** w,
+deny @{PROC}/sys/[^k]** w,
+deny @{PROC}/sys/kernel/{?,??,[^s][^h][^m]**} w,
+deny @{PROC}/sysrq-trigger rwklx,
+deny @{PROC}/mem rwklx,
+deny @{PROC}/kmem rwklx,
+deny @{PROC}/kcore rwklx,
+deny mount,
+deny /sys/[^f]*/** wklx,
+deny /sys/f[^s]*/** wklx,
+deny /sys/fs/[^c]*/** wklx,
+deny /sys/fs/c[^g]*/** wklx,
+deny /sys/fs/cg[^r]*/** wklx,
+deny /sys/firmware/** rwklx,
+deny /sys/kernel/security/** rwklx,";
+
+fn declared(text: &str, apparmor: bool) -> crate::error::Result<Draft> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("declared.toml");
+    std::fs::write(&file, text).unwrap();
+    crate::plan::draft::tests::draft_of_file(&file, apparmor)
+}
+
+#[test]
+fn the_documentations_nginx_is_said_line_for_line() {
+    let draft = declared(NGINX, true).unwrap();
+    let profile = profile(&draft);
+    accepted(&profile);
+    let lines: Vec<&str> = profile.text.lines().map(str::trim).collect();
+    for line in NGINX_LINES.lines() {
+        assert!(lines.contains(&line), "{line} is missing:\n{}", profile.text);
+    }
+    // What it means on a root where /bin is a link.
+    assert!(lines.contains(&"deny /usr/bin/sh mrwklx,"), "{}", profile.text);
+    assert!(!lines.contains(&"deny umount,") && !lines.contains(&"network inet stream,"), "{}", profile.text);
+}
+
+#[test]
+fn without_apparmor_every_rule_of_it_holds_or_is_named() {
+    let draft = declared(NGINX, false).unwrap();
+    let gaps: Vec<String> =
+        crate::paths::gaps(&draft).into_iter().map(|g| format!("{}: {}", g.rule, g.missing)).collect();
+    assert_eq!(
+        gaps,
+        [
+            "/var/run/nginx.pid w: Landlock allows to write what exists at the start; making it takes its folder",
+            "audit /** w: only AppArmor writes a use into the kernel's log",
+        ]
+    );
+}
+
+#[test]
+fn every_preset_and_the_base_are_accepted() {
+    for (name, _) in crate::preset::BUILTIN {
+        accepted(&profile(&crate::plan::draft::tests::draft_of_file(Path::new(name), true).unwrap()));
+    }
+    let text = "description = \"\"\n[paths]\nread = [\"/srv/**\", \"/a b/x\"]\nwrite = [\"@{run}/x/**\", \"@{HOME}/**\"]\nexecute = [\"/usr/bin/{a,b}*\"]\n";
+    let profile = profile(&declared(text, true).unwrap());
+    accepted(&profile);
+    for line in
+        ["/srv/{,**} r,", "\"/a b/x\" r,", "@{run}/x/{,**} rwkl,", "/usr/bin/{a,b}* mrix,", "@{run} = /run /var/run"]
+    {
+        assert!(profile.text.lines().any(|l| l.trim() == line), "{line} is missing:\n{}", profile.text);
+    }
+    assert!(!profile.text.lines().any(|l| l.trim() == "file,"));
+}
+
+#[test]
+fn what_nothing_would_refuse_does_not_start() {
+    let with = |deny: &str| {
+        format!("description = \"\"\n[paths]\nall = true\ndeny = [{{ path = \"{deny}\", access = \"rw\" }}]\n")
+    };
+    for deny in ["/proc/*/environ", "/proc/self/environ", "/sys/class/*/address", "/proc/[1-9]*/**"] {
+        let e = declared(&with(deny), false).unwrap_err();
+        assert!(e.to_string().contains(deny) && e.hint.is_some(), "{e}");
+        declared(&with(deny), true).unwrap();
+    }
+    for deny in ["/proc/cpuinfo", "/proc/**", "/sys/**", "/etc/*.key", "/proc/kcore", "/sys/firmware/**"] {
+        declared(&with(deny), false).unwrap();
+    }
+    let draft = declared(&with("/proc/cpuinfo"), false).unwrap();
+    assert!(draft.masked_paths.value.contains(&"/proc/cpuinfo".to_owned()));
 }

@@ -1,5 +1,6 @@
 //! One file a verb: the clap struct, whose doc comments are the help, and what the verb does with it.
 
+mod apparmor;
 mod attach;
 mod audit_log;
 mod commit;
@@ -180,6 +181,9 @@ enum Verb {
     Rules(Deferred<rules::Args>),
     /// List and show presets
     Preset(Deferred<preset::Args>),
+    /// Show the AppArmor profile of a preset or a container, or write it to a file
+    #[command(name = "apparmor")]
+    AppArmor(Deferred<apparmor::Args>),
     /// Say what this host offers and what is missing
     Doctor(Deferred<doctor::Args>),
     /// Show every decision about a container, where it came from and what docker would have done
@@ -327,6 +331,7 @@ impl Verb {
             Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),
+            Verb::AppArmor(args) => apparmor::run(args.0, ctx),
             Verb::Doctor(args) => doctor::run(args.0, ctx),
             Verb::Explain(args) => explain::run(args.0, ctx),
             Verb::Spec(args) => spec::run(args.0, ctx),

@@ -13,9 +13,10 @@ use crate::plan::{AppArmor, Draft, Plan};
 use crate::policy::{self, Verdict};
 use crate::preset::{self, Preset};
 use crate::request::{PullPolicy, Request};
-use crate::state::{Record, Stamp};
+use crate::state::{Paths, Record, Stamp};
 use crate::{seccomp, ui};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// A request with everything that was decided about it.
 pub struct Prepared {
@@ -139,6 +140,10 @@ pub fn sweep(ctx: &Context) -> Result<()> {
         ui::note(&format!("removed what was left of container {}, whose launcher was killed", short(&id)));
     }
     crate::net::sweep(&ctx.paths, &crate::launch::alive(&ctx.paths))?;
+    // What is left costs memory of the kernel and nothing else.
+    if let Err(e) = crate::apparmor::sweep(Path::new(Paths::RUN)) {
+        ui::error(&e);
+    }
     for id in swept.lost {
         ui::note(&format!("container {} has ended: its supervisor was killed, and the container with it", short(&id)));
     }
@@ -150,15 +155,19 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
     let plan = &record.plan;
     let host = seccomp::Host::new(&facts.kernel, &plan.draft.capabilities.value);
     let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
+    let mut used = None;
     if plan.draft.apparmor.value == AppArmor::Builtin {
-        crate::apparmor::load(&ctx.paths, &crate::apparmor::profile(&plan.draft))?;
+        let profile = crate::apparmor::profile(&plan.draft);
+        used = Some(crate::apparmor::Use::new(Path::new(Paths::RUN), &profile)?.into_fd());
+        crate::apparmor::load(&ctx.paths, &profile)?;
     }
     let apparmor = crate::spec::apparmor_profile(&plan.draft, facts.apparmor);
-    let held = if plan.draft.asked.rootfs.is_some() {
+    let mut held = if plan.draft.asked.rootfs.is_some() {
         Vec::new()
     } else {
         Store::open(&ctx.paths)?.hold(&plan.draft.image.manifest_digest, &plan.draft.image.layers)?.into_fds()
     };
+    held.extend(used);
     audit::record_launch(&ctx.paths, plan, &record.digest)?;
     let mut handoff = Handoff::new(record, &ctx.paths);
     handoff.filter = filter;

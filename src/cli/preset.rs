@@ -132,6 +132,28 @@ fn text(p: &Preset) -> String {
         let exec = if t.value.exec { "exec" } else { "noexec" };
         put("tmpfs", format!("{} {size} {:04o} {exec}", t.value.path, t.value.mode), &t.source);
     }
+    if let Some(paths) = &p.paths {
+        put("paths.base", paths.value.base.to_string(), &paths.source);
+        put("paths.all", paths.value.all.to_string(), &paths.source);
+        for rule in &paths.value.rules {
+            let key =
+                format!("paths.{}", serde_json::to_value(rule.value.verb).unwrap_or_default().as_str().unwrap_or(""));
+            put(&key, format!("{} {}", rule.value.pattern, rule.value.access), &rule.source);
+        }
+    }
+    for (key, ports) in [("ports.listen", &p.ports.listen), ("ports.connect", &p.ports.connect)] {
+        if let Some(ports) = ports {
+            let list: Vec<String> = ports.value.iter().map(ToString::to_string).collect();
+            put(key, list.join(" "), &ports.source);
+        }
+    }
+    if let Some(allow) = &p.sockets.allow {
+        allow.value.iter().for_each(|rule| put("sockets.allow", rule.to_string(), &allow.source));
+    }
+    p.sockets.deny.iter().for_each(|rule| put("sockets.deny", rule.value.to_string(), &rule.source));
+    if let Some(rules) = &p.apparmor_rules {
+        rules.value.iter().for_each(|rule| put("apparmor-rules", rule.to_string(), &rules.source));
+    }
     for (key, by) in &p.lock {
         put("lock", key.name().to_owned(), &crate::plan::Source::Preset(by.clone()));
     }

@@ -1,13 +1,16 @@
 //! From rules to the kernel.
 
-use super::{Right, Rules};
+use super::{Files, Right, Rules};
 use crate::error::{Context, Error, Result};
 use landlock::{
-    AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, PathFdError, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
+    AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, PathFd, PathFdError, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 impl Rules {
     /// Restrict the calling thread and everything that it starts, for good.
@@ -24,7 +27,29 @@ impl Rules {
         if self.own_abstract_sockets {
             ruleset = ruleset.scope(Scope::AbstractUnixSocket).context(attempt)?;
         }
+        for (listed, access) in [(&self.listen, AccessNet::BindTcp), (&self.connect, AccessNet::ConnectTcp)] {
+            if listed.is_some() {
+                ruleset = ruleset.handle_access(access).context(attempt)?;
+            }
+        }
+        let looked = self.files.as_ref().map(Files::look).transpose()?;
+        let trial = super::verify::Trial::prepare(self, looked.as_ref());
         let mut created = ruleset.create().context(attempt)?;
+        for (listed, access) in [(&self.listen, AccessNet::BindTcp), (&self.connect, AccessNet::ConnectTcp)] {
+            for port in listed.iter().flatten() {
+                created = created.add_rule(NetPort::new(*port, access)).context(attempt)?;
+            }
+        }
+        for granted in looked.iter().flat_map(|l| &l.grants) {
+            let attempt = || format!("allow {} with Landlock", granted.path.display());
+            // Looked at without following links, and opened so: what `exec` finds may have been changed meanwhile.
+            let Some((path, folder)) = open_plain(&granted.path).context(attempt)? else { continue };
+            let rights = granted.rights & handled;
+            let rights = if folder { rights } else { rights & FILE_RIGHTS };
+            if folder == granted.folder && !rights.is_empty() {
+                created = created.add_rule(PathBeneath::new(path, rights)).context(attempt)?;
+            }
+        }
         for grant in &self.grants {
             let attempt = || format!("allow {} with Landlock", grant.path);
             let Some((path, folder)) = open(&grant.path).context(attempt)? else { continue };
@@ -43,7 +68,7 @@ impl Rules {
         if status.ruleset != RulesetStatus::FullyEnforced {
             return Err(Error::runner(attempt()).because(format!("the kernel enforces it {:?}", status.ruleset)));
         }
-        Ok(())
+        trial.hold()
     }
 
     /// The accesses that are refused where no grant allows them. What would be granted everywhere is not handled, and
@@ -60,6 +85,12 @@ impl Rules {
         if self.writes_by_list && self.abi >= 3 {
             handled |= AccessFs::Truncate;
         }
+        if self.files.is_some() {
+            handled |= Files::handled();
+            if self.abi < 3 {
+                handled.remove(AccessFs::Truncate);
+            }
+        }
         if self.abi >= 5 {
             handled |= AccessFs::IoctlDev;
         }
@@ -72,7 +103,8 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
 });
 
 /// What the kernel takes on a file that is not a folder.
-const FILE_RIGHTS: BitFlags<AccessFs> = make_bitflags!(AccessFs::{WriteFile | Truncate | IoctlDev});
+const FILE_RIGHTS: BitFlags<AccessFs> =
+    make_bitflags!(AccessFs::{ReadFile | Execute | WriteFile | Truncate | IoctlDev});
 
 impl Right {
     fn rights(self) -> BitFlags<AccessFs> {
@@ -80,6 +112,7 @@ impl Right {
             Right::Rename => AccessFs::Refer.into(),
             Right::WriteFiles => make_bitflags!(AccessFs::{WriteFile | Truncate}),
             Right::Write => WRITE | make_bitflags!(AccessFs::{Truncate | Refer}),
+            Right::Devices => AccessFs::IoctlDev.into(),
             Right::WriteDevices => WRITE | make_bitflags!(AccessFs::{Truncate | Refer | IoctlDev}),
         }
     }
@@ -96,5 +129,17 @@ fn open(path: &str) -> io::Result<Option<(PathFd, bool)>> {
         Err(e) => return Err(io::Error::other(e)),
     };
     let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(fd.as_fd())?.st_mode);
+    Ok(Some((fd, kind.is_dir())))
+}
+
+/// The same without following any link. `None` also where it is gone.
+fn open_plain(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
+    let how = OFlags::PATH | OFlags::CLOEXEC;
+    let fd = match openat2(CWD, path, how, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(fd) => fd,
+        Err(Errno::ACCESS | Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode);
     Ok(Some((fd, kind.is_dir())))
 }

@@ -11,13 +11,21 @@
 //! - with a read-only root: writing, making and removing only where a writable mount is,
 //! - on the host's network: no abstract unix socket of the host (CVE-2020-15257).
 //!
+//! Where a preset declares paths and ports ([`crate::paths`]), also: reading, listing, executing and writing by list, and
+//! TCP ports to listen on and to connect to.
+//!
 //! Not used: signal scoping (a pid namespace does that, and `exec`, which has a domain of its own, could not signal
-//! the container's first process) and TCP ports (they are rules over a network namespace that is the container's own).
+//! the container's first process).
 
 mod apply;
+mod verify;
+mod walk;
 
-use crate::plan::{Draft, Landlock, MountKind, NetworkMode};
+pub use walk::Files;
+
+use crate::plan::{AppArmor, Draft, Landlock, MountKind, NetworkMode, Sourced};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// What one version of the kernel's Landlock lets hardrun enforce.
 pub struct Coverage {
@@ -35,6 +43,7 @@ pub static COVERAGE: &[Coverage] = &[
         enforced: "no device nodes, no mounts, no tracing outwards; writes by list under a read-only root",
     },
     Coverage { abi: 3, kernel: "6.2", enforced: "truncating counts as writing" },
+    Coverage { abi: 4, kernel: "6.7", enforced: "TCP ports by list, where a preset declares them" },
     Coverage { abi: 5, kernel: "6.10", enforced: "device requests (ioctl) under /dev only" },
     Coverage { abi: 6, kernel: "6.12", enforced: "no abstract unix sockets of the host on the host's network" },
     Coverage { abi: 7, kernel: "6.15", enforced: "denials are written to the kernel's audit log" },
@@ -65,6 +74,14 @@ pub struct Rules {
     pub grants: Vec<Grant>,
     /// Abstract unix sockets reach processes of the container only.
     pub own_abstract_sockets: bool,
+    /// Reading, executing and writing are by this list, and `grants` has only what is beside it.
+    #[serde(default)]
+    pub files: Option<Files>,
+    /// The TCP ports that may be listened on, and connected to; `None`: any.
+    #[serde(default)]
+    pub listen: Option<BTreeSet<u16>>,
+    #[serde(default)]
+    pub connect: Option<BTreeSet<u16>>,
 }
 
 /// Rights on a folder and everything beneath it, or on a file.
@@ -85,6 +102,8 @@ pub enum Right {
     Write,
     /// The same and requests to devices.
     WriteDevices,
+    /// Requests to devices.
+    Devices,
 }
 
 /// The ruleset of a container, or why it has none.
@@ -98,9 +117,18 @@ pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
     if !draft.process.no_new_privileges.value {
         return Err("the container may gain privileges, and the kernel takes a ruleset only from one that may not");
     }
-    let writes_by_list = draft.root.readonly.value;
+    let files = draft.paths.policy.as_ref().map(|policy| Files {
+        allow: policy.allowed(),
+        deny: policy.denied().map(|r| (r.value.pattern.clone(), r.value.access)).collect(),
+        lenient: draft.apparmor.value == AppArmor::Builtin,
+    });
+    // What is mounted read-only is so besides; and two lists would be one: Landlock allows what any rule of a ruleset does.
+    let writes_by_list = draft.root.readonly.value && files.is_none();
     let grant = |path: &str, right| Grant { path: path.to_owned(), right };
-    let mut grants = vec![grant("/", Right::Rename), grant("/dev", Right::WriteDevices)];
+    let mut grants = vec![
+        grant("/", Right::Rename),
+        grant("/dev", if files.is_some() { Right::Devices } else { Right::WriteDevices }),
+    ];
     if writes_by_list {
         // Programs write to their own /proc/self/oom_score_adj and comm, and a rule cannot say "their own"; what is
         // beside it is mounted read-only or masked.
@@ -113,11 +141,15 @@ pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
     }
     let elsewhere = draft.devices.iter().filter(|d| !std::path::Path::new(&d.value.container).starts_with("/dev"));
     grants.extend(elsewhere.map(|d| grant(&d.value.container, Right::WriteDevices)));
+    let ports = |list: &Option<Sourced<BTreeSet<u16>>>| list.as_ref().filter(|_| abi >= 4).map(|l| l.value.clone());
     Ok(Rules {
         abi,
         writes_by_list,
         device_nodes: draft.capabilities.value.contains("CAP_MKNOD"),
         grants,
+        listen: ports(&draft.paths.ports.listen),
+        connect: ports(&draft.paths.ports.connect),
+        files,
         own_abstract_sockets: abi >= 6 && draft.namespaces.network.value == NetworkMode::Host,
     })
 }

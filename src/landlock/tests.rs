@@ -32,6 +32,9 @@ fn base() -> Rules {
         device_nodes: false,
         grants: vec![grant("/", Right::Rename), grant("/dev", Right::WriteDevices)],
         own_abstract_sockets: false,
+        files: None,
+        listen: None,
+        connect: None,
     }
 }
 
@@ -189,4 +192,86 @@ fn rules_follow_the_plan() {
     draft.process.no_new_privileges.value = true;
     draft.landlock.value = Landlock::Unavailable;
     assert!(rules(&draft).unwrap_err().contains("has no Landlock"));
+}
+
+fn declared(allow: &[(&str, &str)], deny: &[(String, &str)]) -> Rules {
+    let rule = |pattern: &str, access: &str| {
+        (crate::paths::Pattern::parse(pattern).unwrap(), crate::paths::Access::parse(access).unwrap())
+    };
+    let files = Files {
+        allow: allow.iter().map(|(p, a)| rule(p, a)).collect(),
+        deny: deny.iter().map(|(p, a)| rule(p, a)).collect(),
+        lenient: false,
+    };
+    let grants =
+        vec![Grant { path: "/".into(), right: Right::Rename }, Grant { path: "/dev".into(), right: Right::Devices }];
+    Rules { files: Some(files), grants, ..base() }
+}
+
+#[test]
+fn what_is_denied_below_what_is_allowed_is_refused_by_every_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::create_dir(at("d")).unwrap();
+    fs::create_dir(at("free")).unwrap();
+    fs::write(at("d/secret"), "secret").unwrap();
+    fs::write(at("d/other"), "other").unwrap();
+    std::os::unix::fs::symlink("secret", at("d/link")).unwrap();
+    let rules = declared(&[("/{,**}", "mrwklx")], &[(at("d/secret").display().to_string(), "r")]);
+    confined(&rules, || {
+        let refused = |r: io::Result<()>, what: &str| {
+            let kind = r.expect_err(what).kind();
+            assert!(matches!(kind, ErrorKind::PermissionDenied | ErrorKind::CrossesDevices), "{what}: {kind:?}");
+        };
+        let read = |name: &str| fs::read(at(name)).map(drop);
+        assert_eq!(fs::read_to_string(at("d/other")).unwrap(), "other");
+        fs::write(at("free/new"), "new").unwrap();
+        assert_eq!(fs::read_to_string(at("free/new")).unwrap(), "new");
+        refused(read("d/secret"), "reading");
+        refused(read("d/link"), "through a link");
+        refused(fs::hard_link(at("d/secret"), at("free/hard")), "linking it to where all is allowed");
+        refused(fs::rename(at("d/secret"), at("free/moved")), "moving it there");
+        refused(fs::rename(at("d/secret"), at("d/renamed")), "another name in its folder");
+        refused(fs::rename(at("d"), at("free/d")), "moving its folder");
+        refused(fs::rename(at("d"), at("e")), "renaming its folder");
+    });
+}
+
+#[test]
+fn ports_that_are_not_listed_are_refused() {
+    use std::net::{TcpListener, TcpStream};
+    if crate::sys::landlock::abi() < 4 {
+        eprintln!("skipped: ports came with Linux 6.7");
+        return;
+    }
+    let (listed, other) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |l: &TcpListener| l.local_addr().unwrap().port();
+    let rules = Rules { listen: Some([].into()), connect: Some([port(&listed)].into()), ..base() };
+    confined(&rules, || {
+        TcpStream::connect(listed.local_addr().unwrap()).unwrap();
+        let refused = |r: io::Result<()>| assert_eq!(r.unwrap_err().kind(), ErrorKind::PermissionDenied);
+        refused(TcpStream::connect(other.local_addr().unwrap()).map(drop));
+        refused(TcpListener::bind(("127.0.0.1", 0)).map(drop));
+    });
+}
+
+#[test]
+fn a_ruleset_that_does_not_hold_is_an_error() {
+    // A grant beside the policy that opens what the policy does not: what a mistake of ours would look like.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let mut rules = declared(&[("/{,**}", "mrwklx")], &[(dir.path().join("file").display().to_string(), "w")]);
+    rules.grants.push(Grant { path: dir.path().display().to_string(), right: Right::WriteFiles });
+    if crate::sys::landlock::abi() < FIRST {
+        return;
+    }
+    let error = std::thread::scope(|s| {
+        s.spawn(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            Rules { abi: crate::sys::landlock::abi().min(7), ..rules }.apply().unwrap_err()
+        })
+        .join()
+        .unwrap()
+    });
+    assert!(error.chain().join(": ").contains("can be written although nothing allows it"), "{error}");
 }

@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::{LogWriter, Stream, attributes};
 use crate::plan::{
-    DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
+    AppArmor, DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
 };
 use crate::spec::{self, Staged};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
@@ -327,10 +327,22 @@ impl Launcher {
             folder.write_status(&status)
         };
         connections.ended(i32::from(code), &status.error, &over);
-        if let Err(e) = removed {
-            crate::ui::error(&e);
+        for cleaned in [removed, self.release_profile()] {
+            if let Err(e) = cleaned {
+                crate::ui::error(&e);
+            }
         }
         Ok(code)
+    }
+
+    /// The AppArmor profile goes with its last user.
+    fn release_profile(&self) -> Result<()> {
+        match &self.handoff.apparmor {
+            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
+                crate::apparmor::release(Path::new(Paths::RUN), name, self.held.iter().map(AsFd::as_fd))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replace this process by a fresh launcher that starts the container once more.
@@ -744,9 +756,12 @@ fn stage_mounts(
         let staged: Option<PathBuf> = match &mount.kind {
             MountKind::Tmpfs { .. } => None,
             MountKind::File { content, mode } => Some(stage.owned_file(&name, content.as_bytes(), *mode, owner)?),
-            MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, .. } => {
+            MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, relabel, .. } => {
                 if *create {
                     make_missing(source, *uid, *gid)?;
+                }
+                if let Some(label) = relabel {
+                    crate::selinux::relabel(source, label)?;
                 }
                 let bind = Bind {
                     source,

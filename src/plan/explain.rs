@@ -207,6 +207,7 @@ fn confinement(t: &mut Table, plan: &Plan, kernel: &str) {
         Err(why) => format!("none: {why}"),
     };
     t.put("landlock", landlock, &d.landlock.source, "never");
+    declared(t, d);
     let (masked, readonly) = (&d.masked_paths, &d.readonly_paths);
     t.put("hidden paths", format!("{}", masked.value.len()), &masked.source, "12");
     t.put("read-only paths", format!("{}", readonly.value.len()), &readonly.source, "5");
@@ -216,6 +217,43 @@ fn confinement(t: &mut Table, plan: &Plan, kernel: &str) {
     }
     for rule in &d.device_cgroup_rules {
         t.asked("device rule", rule, &rule.value, "the same");
+    }
+}
+
+/// What the preset says of files, ports and sockets, rule by rule.
+fn declared(t: &mut Table, d: &super::Draft) {
+    let listed = |numbers: &std::collections::BTreeSet<u16>| match numbers.is_empty() {
+        true => "none".to_owned(),
+        false => numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
+    let preset = Source::Preset(d.preset.value.clone());
+    if let Some(policy) = &d.paths.policy {
+        let rest = match (policy.all, policy.base) {
+            (true, _) => "everything that is not denied",
+            (false, true) => "what every program needs, and what follows",
+            (false, false) => "what follows and nothing else",
+        };
+        t.put("files", rest, &preset, "everything that their modes allow");
+        for rule in &policy.rules {
+            t.put("files", rule.value.text(), &rule.source, "-");
+        }
+    }
+    for (name, ports) in
+        [("TCP ports to listen on", &d.paths.ports.listen), ("TCP ports to connect to", &d.paths.ports.connect)]
+    {
+        if let Some(ports) = ports {
+            t.put(name, listed(&ports.value), &ports.source, "any");
+        }
+    }
+    if let Some(allow) = &d.paths.sockets.allow {
+        let all: Vec<String> = allow.value.iter().map(ToString::to_string).collect();
+        t.put("sockets", format!("unix, {}", all.join(", ")), &allow.source, "any family but AF_VSOCK and AF_ALG");
+    }
+    for rule in &d.paths.sockets.deny {
+        t.put("sockets", format!("deny {}", rule.value), &rule.source, "-");
+    }
+    for rule in &d.paths.apparmor_rules {
+        t.put("apparmor, besides", rule.value.to_string(), &rule.source, "-");
     }
 }
 

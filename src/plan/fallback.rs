@@ -50,6 +50,9 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         };
         add("apparmor", "the kernel has no AppArmor".into(), instead);
     }
+    for gap in crate::paths::gaps(draft) {
+        add(&format!("paths: {}", gap.rule), gap.missing, &gap.instead);
+    }
     if !facts.seccomp {
         add("seccomp", "the kernel has no seccomp filters".into(), "nothing: the container is not started");
     }

@@ -12,6 +12,7 @@ mod sourced;
 
 pub use sourced::{Source, Sourced};
 
+use crate::paths::PathsPlan;
 use crate::request::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,9 @@ pub struct Draft {
     pub apparmor: Sourced<AppArmor>,
     pub selinux: Sourced<SeLinux>,
     pub landlock: Sourced<Landlock>,
+    /// What the preset declares of files, ports and sockets.
+    #[serde(default, skip_serializing_if = "PathsPlan::is_empty")]
+    pub paths: PathsPlan,
     /// In the order in which they are mounted: parents before children.
     pub mounts: Vec<MountPlan>,
     pub masked_paths: Sourced<Vec<String>>,
@@ -98,6 +102,9 @@ pub struct Asked {
     pub seccomp_policy_image: bool,
     pub personality: Option<String>,
     pub writable_cgroups: bool,
+    /// In which mode the kernel has the AppArmor profile that was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apparmor_mode: Option<String>,
     pub tls_verify_off: bool,
     pub cpu_rt: bool,
     /// Value of DOCKER_HOST in the caller's environment if it is a plain tcp:// address.
@@ -402,6 +409,9 @@ pub enum MountKind {
         /// The caller said `ro` or `rw` in words.
         mode_asked: bool,
         idmap: BindIdmap,
+        /// The SELinux label that its files get on the host (`:z`, `:Z`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        relabel: Option<String>,
         /// What `facts::bind::look(&source, &facts)` said.
         #[serde(default)]
         seen: crate::facts::BindSeen,

@@ -35,6 +35,7 @@ pub static RULES: &[Rule] = &[
     seccomp_weaker::RULE,
     seccomp_policy_image::RULE,
     apparmor_unconfined::RULE,
+    apparmor_weaker::RULE,
     selinux_disabled::RULE,
     paths_unmasked::RULE,
     writable_cgroups::RULE,

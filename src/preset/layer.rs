@@ -2,6 +2,7 @@
 
 use super::schema::{Amount, Key, PresetFile, PresetNetwork, TmpfsFile, octal};
 use crate::error::{Error, Result};
+use crate::paths;
 use crate::plan::{Source, Sourced};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,11 @@ pub struct Preset {
     pub shm_size: Sourced<u64>,
     pub tmpfs_size: Sourced<Amount>,
     pub tmpfs: Vec<Sourced<PresetTmpfs>>,
+    /// `None`: files are what the other layers leave.
+    pub paths: Option<Sourced<paths::Policy>>,
+    pub ports: paths::Ports,
+    pub sockets: paths::Sockets,
+    pub apparmor_rules: Option<Sourced<BTreeSet<paths::AppArmorRule>>>,
 }
 
 /// A folder in memory that a preset adds.
@@ -81,6 +87,10 @@ impl Preset {
             shm_size: Sourced::default(64 << 20),
             tmpfs_size: Sourced::default(Amount::Bytes(64 << 20)),
             tmpfs: Vec::new(),
+            paths: None,
+            ports: paths::Ports::default(),
+            sockets: paths::Sockets::default(),
+            apparmor_rules: None,
         }
     }
 
@@ -115,6 +125,10 @@ impl Preset {
             seccomp_shut,
             limits,
             tmpfs,
+            paths,
+            ports,
+            sockets,
+            apparmor_rules,
         } = file;
         let super::schema::LimitsFile { memory, pids, cpus, nofile, core, stack, shm_size, tmpfs_size } = limits;
 
@@ -150,6 +164,24 @@ impl Preset {
             .set_some(&mut self.shm_size, shm_size.as_deref().map(bytes).transpose()?, |new, old| new <= old)?;
         let tmpfs_size = tmpfs_size.as_deref().map(Amount::parse).transpose()?;
         l(Key::TmpfsSize).set_some(&mut self.tmpfs_size, tmpfs_size, no_more)?;
+
+        if let Some(file) = paths {
+            let new = super::paths::policy(self.paths.as_ref().map(|p| &p.value), file, &source)?;
+            l(Key::Paths).set_limit(&mut self.paths, Some(new), paths::Policy::is_as_tight_as)?;
+        }
+        let super::schema::PortsFile { listen, connect } = ports;
+        l(Key::Ports).set_limit(&mut self.ports.listen, listen.clone(), BTreeSet::is_subset)?;
+        l(Key::Ports).set_limit(&mut self.ports.connect, connect.clone(), BTreeSet::is_subset)?;
+        let super::schema::SocketsFile { allow, deny } = sockets;
+        let allow = allow.as_ref().map(super::paths::sockets).transpose()?;
+        l(Key::Sockets).set_limit(&mut self.sockets.allow, allow, BTreeSet::is_subset)?;
+        for rule in super::paths::sockets(deny)? {
+            if !self.sockets.deny.iter().any(|held| held.value == rule) {
+                self.sockets.deny.push(Sourced::new(rule, source.clone()));
+            }
+        }
+        let rules = apparmor_rules.as_ref().map(super::paths::apparmor_rules).transpose()?;
+        l(Key::ApparmorRules).set_limit(&mut self.apparmor_rules, rules, super::paths::as_tight)?;
 
         if let Some(user) = user {
             self.user = Some(Sourced::new(numeric_user(user)?.to_owned(), source.clone()));

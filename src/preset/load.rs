@@ -159,6 +159,38 @@ mod tests {
     }
 
     #[test]
+    fn paths_and_ports_that_are_locked_are_only_tightened() {
+        let below = "description = \"\"\nlock = [\"paths\", \"ports\", \"sockets\", \"apparmor-rules\"]\n\
+                     apparmor-rules = [\"deny mount\"]\n\
+                     [paths]\nread = [\"/etc/**\"]\nexecute = [\"/usr/bin/**\"]\ndeny = [{ path = \"/bin/sh\", access = \"rx\" }]\n\
+                     [ports]\nlisten = [80, 443]\n[sockets]\nallow = [\"inet tcp\"]\ndeny = [\"raw\"]\n";
+        let with = |more: &str| {
+            let text = format!("description = \"\"\nextends = \"below\"\n{more}\n");
+            preset(&[("below", below), ("above", &text)], "above")
+        };
+        let p = with("[paths]\nread = [\"/etc/nginx/**\"]\nexecute = [\"/usr/bin/nginx\"]\n[ports]\nlisten = [80]")
+            .unwrap();
+        let paths = p.paths.unwrap();
+        let lines: Vec<String> =
+            paths.value.rules.iter().map(|r| format!("{} {}", r.value.pattern, r.source)).collect();
+        assert_eq!(lines, ["/bin/sh preset below", "/etc/nginx/** preset above", "/usr/bin/nginx preset above"]);
+        assert_eq!(p.ports.listen.unwrap().value, [80].into());
+        assert_eq!(p.sockets.deny[0].source.to_string(), "preset below");
+        for (looser, key) in [
+            ("[paths]\nall = true", "paths"),
+            ("[paths]\nread = [\"/var/**\"]", "paths"),
+            ("[paths]\nwrite = [\"/etc/x\"]", "paths"),
+            ("[ports]\nlisten = [8080]", "ports"),
+            ("[sockets]\nallow = [\"inet udp\"]", "sockets"),
+            ("apparmor-rules = [\"umount\"]", "apparmor-rules"),
+            ("apparmor-rules = []", "apparmor-rules"),
+        ] {
+            let e = with(looser).unwrap_err().to_string();
+            assert!(e.contains("above") && e.contains("below") && e.contains(key), "{looser}: {e}");
+        }
+    }
+
+    #[test]
     fn a_lock_holds_through_a_preset_that_does_not_mention_it() {
         let middle = "description = \"\"\nextends = \"strict\"\n";
         let end = "description = \"\"\nextends = \"middle\"\nread-only = false\n";
@@ -182,6 +214,10 @@ mod tests {
             "[[tmpfs]]\npath = \"tmp\"",
             "[limits]\npids = 0",
             "oom-score-adj = -5",
+            "[paths]\nread = [\"etc\"]",
+            "[paths]\ndeny = [{ path = \"/a\", access = \"q\" }]",
+            "[sockets]\nallow = [\"tcp inet\"]",
+            "apparmor-rules = [\"file\"]",
         ] {
             let text = format!("description = \"\"\n{bad}\n");
             let e = preset(&[("bad", &text)], "bad").unwrap_err().chain().join(": ");

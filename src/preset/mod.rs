@@ -2,6 +2,7 @@
 
 mod layer;
 mod load;
+mod paths;
 mod schema;
 
 pub use layer::{Preset, PresetTmpfs};

@@ -46,6 +46,74 @@ pub struct PresetFile {
     /// Folders in memory that the container gets besides
     #[serde(default)]
     pub tmpfs: Vec<TmpfsFile>,
+    /// What may be done to files; where it is left out, what the other layers leave
+    pub paths: Option<PathsFile>,
+    /// TCP ports
+    #[serde(default)]
+    pub ports: PortsFile,
+    /// Families and types of sockets
+    #[serde(default)]
+    pub sockets: SocketsFile,
+    /// Further lines of the AppArmor profile: `mount`, `umount`, `remount` or `pivot_root`, each with `deny` or `audit`
+    /// before it or not. The seccomp filter and Landlock shut all four whatever is said here
+    pub apparmor_rules: Option<BTreeSet<String>>,
+}
+
+/// What may be done to files. Patterns are AppArmor's: `*` is anything but `/`, `**` is anything, and there are `?`,
+/// `[a-z]`, `[^a-z]`, `{a,b}` and the variables `@{PROC}`, `@{sys}`, `@{run}`, `@{HOME}` and `@{pid}`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PathsFile {
+    /// Allow besides what every program needs: libraries, /dev/null, its own part of /proc, names and time zones. On
+    /// where it is left out
+    pub base: Option<bool>,
+    /// Allow everything that `deny` does not name (AppArmor's `file,`)
+    pub all: Option<bool>,
+    /// Patterns of what may be read; `dir/**` is `dir` itself too
+    pub read: Option<Vec<String>>,
+    /// Patterns of what may be read, written, made, removed, linked and locked
+    pub write: Option<Vec<String>>,
+    /// Patterns of programs and libraries: read, mapped and executed
+    pub execute: Option<Vec<String>>,
+    /// What may be done in single letters
+    pub allow: Option<Vec<PathFile>>,
+    /// What may be done, with a line in the kernel's log each time (by AppArmor only)
+    pub audit: Option<Vec<PathFile>>,
+    /// What may not be done, whatever allows it. A preset that extends this one adds to it
+    #[serde(default)]
+    pub deny: Vec<PathFile>,
+}
+
+/// Access to a path
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PathFile {
+    /// Pattern
+    pub path: String,
+    /// Letters of `mrwklx`: map as code, read, write (and make, and remove), lock, link, execute (`ix` is the same)
+    pub access: String,
+}
+
+/// TCP ports. Enforced by Landlock from Linux 6.7 on
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PortsFile {
+    /// Ports inside the container that it may listen on; any where it is left out
+    pub listen: Option<BTreeSet<u16>>,
+    /// Ports that it may connect to; any where it is left out
+    pub connect: Option<BTreeSet<u16>>,
+}
+
+/// Families and types of sockets, as `inet tcp`, `inet6`, `raw`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SocketsFile {
+    /// Only these besides unix sockets and the netlink of name look-ups; where it is left out, what the seccomp filter
+    /// leaves
+    pub allow: Option<BTreeSet<String>>,
+    /// None of these, whatever allows it. A preset that extends this one adds to it
+    #[serde(default)]
+    pub deny: BTreeSet<String>,
 }
 
 /// Limits
@@ -114,6 +182,10 @@ pub enum Key {
     Core,
     ShmSize,
     TmpfsSize,
+    Paths,
+    Ports,
+    Sockets,
+    ApparmorRules,
 }
 
 impl Key {
@@ -135,6 +207,10 @@ impl Key {
             Key::Core => "core",
             Key::ShmSize => "shm-size",
             Key::TmpfsSize => "tmpfs-size",
+            Key::Paths => "paths",
+            Key::Ports => "ports",
+            Key::Sockets => "sockets",
+            Key::ApparmorRules => "apparmor-rules",
         }
     }
 }

@@ -402,6 +402,18 @@ pub static WIDER: &[(&str, &str)] = &[
     ("vsock", "AF_VSOCK: services of the hypervisor, past every network rule"),
 ];
 
+/// Groups without calls of their own that are open: shutting one narrows what `socket` lets through.
+pub static SOCKETS: &[(&str, &str)] = &[
+    ("unix-sockets", "AF_UNIX by address; pairs stay"),
+    ("netlink-sockets", "every netlink: getaddrinfo then goes without a list of addresses"),
+    ("inet-tcp", "TCP over IPv4"),
+    ("inet-udp", "UDP over IPv4, name look-ups included"),
+    ("inet-icmp", "ICMP echo over IPv4: ping"),
+    ("inet6-tcp", "TCP over IPv6"),
+    ("inet6-udp", "UDP over IPv6"),
+    ("inet6-icmp", "ICMP echo over IPv6"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,7 +439,7 @@ mod tests {
 
     #[test]
     fn group_names_are_unique_and_documented() {
-        let all = GROUPS.iter().map(|g| (g.name, g.doc)).chain(WIDER.iter().copied());
+        let all = GROUPS.iter().map(|g| (g.name, g.doc)).chain(WIDER.iter().copied()).chain(SOCKETS.iter().copied());
         let mut seen = BTreeSet::new();
         for (name, doc) in all {
             assert!(seen.insert(name), "{name} twice");

@@ -122,8 +122,12 @@ fn socket(options: Options<'_>) -> Body {
     let protocol = |protocols: &[i32]| Cond::any(2, &protocols.iter().map(|&p| p as u32).collect::<Vec<_>>());
     let allow = |all| Clause { all, action: Action::Allow };
     let inet = [AF_INET, AF_INET6];
+    let left = |group: &str| !options.shut.contains(group);
 
-    let mut clauses = vec![allow(vec![family(&[AF_UNIX])])];
+    let mut clauses = Vec::new();
+    if left("unix-sockets") {
+        clauses.push(allow(vec![family(&[AF_UNIX])]));
+    }
     let mut stream = vec![IPPROTO_IP, IPPROTO_TCP];
     if options.opens("mptcp") {
         stream.push(IPPROTO_MPTCP);
@@ -132,10 +136,18 @@ fn socket(options: Options<'_>) -> Body {
         stream.push(IPPROTO_SCTP);
         clauses.push(allow(vec![family(&inet), kind(SOCK_SEQPACKET), protocol(&[IPPROTO_IP, IPPROTO_SCTP])]));
     }
-    clauses.push(allow(vec![family(&inet), kind(SOCK_STREAM), protocol(&stream)]));
     // ICMP echo sockets: what ping uses first.
-    let datagram = [IPPROTO_IP, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6];
-    clauses.push(allow(vec![family(&inet), kind(SOCK_DGRAM), protocol(&datagram)]));
+    for (type_, protocols, four, six) in [
+        (SOCK_STREAM, stream.as_slice(), "inet-tcp", "inet6-tcp"),
+        (SOCK_DGRAM, &[IPPROTO_IP, IPPROTO_UDP], "inet-udp", "inet6-udp"),
+        (SOCK_DGRAM, &[IPPROTO_ICMP, IPPROTO_ICMPV6], "inet-icmp", "inet6-icmp"),
+    ] {
+        let families: Vec<i32> =
+            [(AF_INET, four), (AF_INET6, six)].iter().filter(|(_, g)| left(g)).map(|(f, _)| *f).collect();
+        if !families.is_empty() {
+            clauses.push(allow(vec![family(&families), kind(type_), protocol(protocols)]));
+        }
+    }
     if options.opens("raw-sockets") {
         clauses.push(allow(vec![family(&inet), kind(SOCK_RAW)]));
     }
@@ -147,7 +159,9 @@ fn socket(options: Options<'_>) -> Body {
     if options.opens("netlink-events") {
         netlink.extend([NETLINK_KOBJECT_UEVENT, NETLINK_GENERIC]);
     }
-    clauses.push(allow(vec![family(&[AF_NETLINK]), protocol(&netlink)]));
+    if left("netlink-sockets") {
+        clauses.push(allow(vec![family(&[AF_NETLINK]), protocol(&netlink)]));
+    }
     if options.opens("packet-sockets") {
         clauses.push(allow(vec![family(&[AF_PACKET])]));
     }

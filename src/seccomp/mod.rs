@@ -135,7 +135,7 @@ pub fn check_shut(name: &str) -> Result<()> {
         return Err(Error::runner(format!("the seccomp group {name:?} cannot be shut: no program starts without it")));
     }
     let open = builtin::GROUPS.iter().filter(|g| g.open && !ESSENTIAL.contains(&g.name)).map(|g| g.name);
-    let mut known: Vec<&str> = open.collect();
+    let mut known: Vec<&str> = open.chain(builtin::SOCKETS.iter().map(|(name, _)| *name)).collect();
     if known.contains(&name) || check_group(name).is_ok() {
         return Ok(());
     }

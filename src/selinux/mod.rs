@@ -2,6 +2,10 @@
 //!
 //! The type keeps a container from the host's files, the two categories keep containers from one another's.
 
+mod relabel;
+
+pub use relabel::relabel;
+
 use crate::error::{Error, Result};
 use crate::plan::SeLinux;
 use sha2::{Digest, Sha256};
@@ -47,6 +51,13 @@ pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
         process: format!("{user}:{role}:{kind}:{level}"),
         mount: format!("{user}:object_r:{filetype}:{level}"),
     })
+}
+
+/// A file label without the categories that keep other containers out: what `:z` gives.
+pub fn shared(label: &str) -> String {
+    // user:role:type:level, and the level has colons of its own.
+    let level = label.splitn(4, ':').nth(3).unwrap_or_default();
+    format!("{}{}", &label[..label.len() - level.len()], level.split(':').next().unwrap_or_default())
 }
 
 /// The mount option that labels everything on a file system (overlay, tmpfs, mqueue). The quotes keep the comma of the
@@ -141,6 +152,12 @@ mod tests {
             let wanted = Wanted { level: some(bad), ..Wanted::default() };
             assert!(labels("ab", &wanted).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_shared_label_has_no_categories() {
+        assert_eq!(shared("system_u:object_r:container_file_t:s0:c1,c2"), "system_u:object_r:container_file_t:s0");
+        assert_eq!(shared("system_u:object_r:container_file_t:s0"), "system_u:object_r:container_file_t:s0");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub fn own(container: &Container) -> Value {
         "SeccompOpened": draft.seccomp.opened,
         "Landlock": draft.landlock.value,
         "AppArmor": draft.apparmor.value,
+        "Paths": (!draft.paths.is_empty()).then_some(&draft.paths),
         "Ulimits": limits,
         "HostAccess": draft.network.host_access,
         "Egress": egress,

@@ -43,6 +43,10 @@ pub trait Host {
     /// A text file of the host that a container may see (`/etc/resolv.conf`); empty where it does not exist.
     fn read(&self, path: &Path) -> Result<String>;
     fn hostname(&self) -> String;
+    /// In which mode the kernel has an AppArmor profile; `None` where it has none of the name.
+    fn apparmor_mode(&self, _name: &str) -> Result<Option<String>> {
+        Ok(Some("enforce".into()))
+    }
     /// A container of hardrun's own, by name, id or the beginning of an id; `None` where there is none.
     fn container(&self, _paths: &Paths, _reference: &str) -> Result<Option<Other>> {
         Ok(None)
@@ -117,6 +121,10 @@ impl Host for ThisHost {
 
     fn hostname(&self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    fn apparmor_mode(&self, name: &str) -> Result<Option<String>> {
+        crate::apparmor::mode(name)
     }
 
     fn container(&self, paths: &Paths, reference: &str) -> Result<Option<Other>> {

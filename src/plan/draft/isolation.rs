@@ -189,6 +189,7 @@ fn short(names: &[&str]) -> String {
 pub(super) fn seccomp(
     inputs: &Inputs<'_>,
     capabilities: &BTreeSet<String>,
+    sockets: &crate::paths::Sockets,
     writable_bind: Option<String>,
 ) -> Result<SeccompPlan> {
     let mut profile = Sourced::default(SeccompProfile::Builtin);
@@ -222,7 +223,7 @@ pub(super) fn seccomp(
     Ok(SeccompPlan {
         profile,
         opened,
-        shut: preset.seccomp_shut.value.clone(),
+        shut: preset.seccomp_shut.value.union(&sockets.shut()).cloned().collect(),
         no_setid: match writable_bind {
             Some(asked) => Sourced::flag(true, &asked),
             None => Sourced::default(false),
@@ -253,6 +254,29 @@ pub(super) fn apparmor(inputs: &Inputs<'_>) -> Result<Sourced<AppArmor>> {
         None if inputs.facts.apparmor => Sourced::default(AppArmor::Builtin),
         None => Sourced::new(AppArmor::Unavailable, Source::Host),
     })
+}
+
+/// The mode of a profile that was named; a profile that the kernel does not have cannot be entered.
+pub(super) fn apparmor_mode(
+    inputs: &Inputs<'_>,
+    apparmor: &AppArmor,
+    notices: &mut Vec<String>,
+) -> Result<Option<String>> {
+    let AppArmor::Named(name) = apparmor else { return Ok(None) };
+    // Judged by a rule: it is no profile.
+    if name.contains("unconfined") {
+        return Ok(None);
+    }
+    let mode = inputs.host.apparmor_mode(name)?.ok_or_else(|| {
+        Error::runner(format!("the kernel has no AppArmor profile named {name:?}")).hint(format!(
+            "load it: apparmor_parser -r FILE; `hardrun apparmor show {}` prints the built-in one",
+            inputs.preset.name
+        ))
+    })?;
+    notices.push(format!(
+        "apparmor={name} takes the place of the built-in profile; the kernel keeps its rules compiled, so they cannot be compared"
+    ));
+    Ok(Some(mode))
 }
 
 pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Result<Sourced<SeLinux>> {

@@ -4,6 +4,7 @@
 //! Order of precedence: a flag, then the preset, then the image, then hardrun's own default. A flag may tighten what
 //! the preset has locked; loosening it is an error that names both.
 
+mod declared;
 mod host;
 mod id;
 mod isolation;
@@ -68,14 +69,22 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let resources = resources::resolve(&inputs, &mut notices)?;
     let network = network::resolve(&inputs, &namespaces, &mut notices)?;
     let root = RootPlan { readonly: readonly(&inputs)? };
+    let apparmor = isolation::apparmor(&inputs)?;
+    let apparmor_mode = isolation::apparmor_mode(&inputs, &apparmor.value, &mut notices)?;
+    let selinux = isolation::selinux(&inputs, &mut notices)?;
     let mut mounts = mounts::resolve(&inputs, &resources, &user, &mut notices)?;
     network::files(&inputs, &namespaces, &hostname, &network, &root, &mut mounts)?;
     mounts::sort(&mut mounts);
     let covers = crate::policy::sensitive::covers(&mounts);
     notices.extend(covers.notices);
     let writable_bind = mounts::writable_bind(&mounts);
+    let devices = isolation::devices(&inputs)?;
+    let declared = declared::paths(&inputs, &mounts, &devices, &mut notices)?;
+    let (hidden, readonly) = crate::paths::covered_by_mounts(&declared);
+    let mut sysctls = network::sysctls(&inputs, &namespaces)?;
+    sysctls.extend(declared::sysctl(&declared, &namespaces.network.value));
 
-    Ok(Draft {
+    let draft = Draft {
         id: id.to_owned(),
         name: name.to_owned(),
         preset: match &request.own.preset {
@@ -92,20 +101,21 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         process: process::resolve(&inputs, user, &hostname, &mut notices)?,
         domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
         root,
-        seccomp: isolation::seccomp(&inputs, &capabilities.value, writable_bind)?,
-        apparmor: isolation::apparmor(&inputs)?,
-        selinux: isolation::selinux(&inputs, &mut notices)?,
+        seccomp: isolation::seccomp(&inputs, &capabilities.value, &declared.sockets, writable_bind)?,
+        apparmor,
+        selinux,
         landlock: isolation::landlock(&inputs),
-        masked_paths: paths::masked(request, covers.masked),
-        readonly_paths: paths::readonly(request, covers.readonly),
-        devices: isolation::devices(&inputs)?,
+        masked_paths: paths::masked(request, paths::besides(covers.masked, hidden, paths::MASKED)),
+        readonly_paths: paths::readonly(request, paths::besides(covers.readonly, readonly, paths::READONLY)),
+        paths: declared,
+        devices,
         device_cgroup_rules: request
             .isolation
             .device_cgroup_rules
             .iter()
             .map(|r| Sourced::flag(r.typed.clone(), "--device-cgroup-rule"))
             .collect(),
-        sysctls: network::sysctls(&inputs, &namespaces)?,
+        sysctls,
         stdio: stdio(request),
         labels: labels(&inputs),
         annotations: request.lifecycle.annotations.iter().cloned().collect(),
@@ -116,7 +126,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         timeout: timeout(&inputs)?,
         cidfile: request.lifecycle.cidfile.clone(),
         pidfile: request.lifecycle.pidfile.clone(),
-        asked: asked(request),
+        asked: Asked { apparmor_mode, ..asked(request) },
         capabilities,
         hostname,
         namespaces,
@@ -124,7 +134,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         network,
         mounts,
         notices,
-    })
+    };
+    declared::check(&draft)?;
+    Ok(draft)
 }
 
 impl Inputs<'_> {
@@ -237,6 +249,8 @@ fn asked(request: &Request) -> Asked {
         seccomp_policy_image: isolation.seccomp_policy_image,
         personality: request.process.personality.clone(),
         writable_cgroups: isolation::writable_cgroups(request),
+        // Asked of the kernel.
+        apparmor_mode: None,
         tls_verify_off: request.source.tls_verify == Some(false),
         cpu_rt: resources.cpu_rt_period.is_some_and(|n| n != 0) || resources.cpu_rt_runtime.is_some_and(|n| n != 0),
         docker_host_plain_tcp: network.docker_host_plain_tcp.clone(),

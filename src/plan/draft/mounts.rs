@@ -2,7 +2,7 @@
 
 use super::{Found, Inputs, Kind, lock, of_preset, resources};
 use crate::error::{Error, Result};
-use crate::plan::{BindIdmap, MountKind, MountPlan, ResourcesPlan, Source, Sourced, UserPlan};
+use crate::plan::{BindIdmap, MountKind, MountPlan, ResourcesPlan, SeLinux, Source, Sourced, UserPlan};
 use crate::policy::sensitive;
 use crate::preset::{Key, PresetTmpfs};
 use crate::request::clean_path;
@@ -73,7 +73,9 @@ fn looked_at(inputs: &Inputs<'_>, kind: MountKind) -> MountKind {
     match kind {
         MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, .. } => {
             let seen = inputs.host.seen(&source, inputs.facts);
-            MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, seen }
+            // The other container has labelled its files; labelled anew they would be lost to it.
+            let relabel = None;
+            MountKind::Bind { source, typed, uid, gid, directory, create, recursive, mode_asked, idmap, relabel, seen }
         }
         other => other,
     }
@@ -136,6 +138,31 @@ fn missing(inputs: &Inputs<'_>, path: &Path) -> Result<Found> {
     Err(Error::runner(format!("{} does not exist", path.display())))
 }
 
+/// The label for `:z` (every container may use the files) and `:Z` (this container alone).
+fn relabel(
+    inputs: &Inputs<'_>,
+    asked: &BindRequest,
+    source: &Path,
+    is_sensitive: bool,
+    notices: &mut Vec<String>,
+) -> Result<Option<String>> {
+    let (Some(how), typed) = (asked.relabel, &asked.typed) else { return Ok(None) };
+    if !inputs.facts.selinux {
+        notices.push(format!("{typed}: SELinux is not on here: {how} has no effect"));
+        return Ok(None);
+    }
+    // A host whose own programs may not read their files any more does not come up again.
+    if is_sensitive {
+        return Err(Error::runner(format!("{typed}: {} is the host's own: it is not relabelled", source.display()))
+            .hint("leave z and Z out, and let the container's type read it: --security-opt label=type:TYPE"));
+    }
+    Ok(match super::isolation::selinux(inputs, &mut Vec::new())?.value {
+        SeLinux::Labels { mount, .. } if how == 'Z' => Some(mount),
+        SeLinux::Labels { mount, .. } => Some(crate::selinux::shared(&mount)),
+        SeLinux::Disabled | SeLinux::Unavailable => None,
+    })
+}
+
 fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: &mut Vec<String>) -> Result<MountPlan> {
     let typed = &asked.typed;
     let (found, create) = match inputs.host.look(&asked.source)? {
@@ -163,10 +190,7 @@ fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: 
     if create {
         notices.push(format!("{typed}: made the missing folder {}", found.path.display()));
     }
-    if asked.relabel.is_some() && inputs.facts.selinux {
-        return Err(Error::runner(format!("{typed}: hardrun does not relabel files of the host"))
-            .hint(format!("label it once by hand: chcon -Rt container_file_t {}", found.path.display())));
-    }
+    let relabel = relabel(inputs, asked, &found.path, is_sensitive, notices)?;
     let idmap = match found.uid {
         _ if is_sensitive => BindIdmap::NoRoot,
         0 => BindIdmap::Identity,
@@ -184,6 +208,7 @@ fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: 
             recursive: asked.recursive,
             mode_asked: asked.readonly.is_some(),
             idmap,
+            relabel,
             seen,
         },
         readonly,

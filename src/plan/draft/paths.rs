@@ -2,6 +2,7 @@
 
 use crate::plan::Sourced;
 use crate::request::{Request, SecurityOpt};
+use std::path::Path;
 
 /// Hidden. Docker's list, and what else describes the host's memory, hardware, keys or kernel to whoever reads it.
 pub const MASKED: &[&str] = &[
@@ -100,6 +101,13 @@ fn list(request: &Request, base: &[&str], besides: Vec<String>, mask: bool) -> S
     // Secrets inside bound folders: no flag uncovers these, only asking for the path by name.
     paths.extend(besides);
     if touched { Sourced::flag(paths, "--security-opt") } else { Sourced::default(paths) }
+}
+
+/// What is covered for the mounts' and for the preset's sake, without what is on the list anyway.
+pub(super) fn besides(mut of_mounts: Vec<String>, of_preset: Vec<String>, list: &[&str]) -> Vec<String> {
+    let listed = |path: &str| list.iter().any(|held| Path::new(path).starts_with(held));
+    of_mounts.extend(of_preset.into_iter().filter(|path| !listed(path)));
+    of_mounts
 }
 
 pub(super) fn masked(request: &Request, besides: Vec<String>) -> Sourced<Vec<String>> {

@@ -70,6 +70,22 @@ pub(crate) fn plan(preset: &'static str, change: impl FnOnce(&mut Request)) -> (
     (crate::plan::Plan::new(case.draft().unwrap(), vec![], &case.facts), case.facts)
 }
 
+/// The draft that a preset's file (or name) comes to.
+pub(crate) fn draft_of_file(preset: &Path, apparmor: bool) -> Result<Draft> {
+    let mut case = Case::new(&["true"]);
+    case.facts.apparmor = apparmor;
+    resolve(Inputs {
+        request: &case.request,
+        image: &case.image,
+        preset: &crate::preset::load(&preset.display().to_string())?,
+        facts: &case.facts,
+        paths: &Paths::new(None),
+        host: &case.host,
+        id: ID,
+        name: "quiet_otter",
+    })
+}
+
 pub(crate) fn binds(pairs: &[(&str, &str)]) -> Vec<MountRequest> {
     pairs.iter().map(|(source, destination)| bind(source, destination)).collect()
 }
@@ -160,6 +176,48 @@ fn bind(source: &str, destination: &str) -> MountRequest {
 
 fn cap(name: &str) -> CapName {
     CapName { name: name.into(), typed: format!("--cap-add {name}") }
+}
+
+#[test]
+fn declared_paths_are_the_presets_and_what_flags_mount() {
+    let mut case = Case::new(&["true"]).ask(|r| r.mounts.mounts = binds(&[("/home/u", "/data"), ("/usr", "/u")]));
+    case.host = FakeHost::default().with("/home/u", 1000, Kind::Directory).with("/usr", 0, Kind::Directory);
+    let text = "description = \"\"\n[paths]\nread = [\"/srv/**\"]\n[ports]\nlisten = [80]\nconnect = []\n[sockets]\nallow = [\"inet tcp\"]\n";
+    let draft = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("p.toml");
+        std::fs::write(&file, text).unwrap();
+        let preset = crate::preset::load(&file.display().to_string()).unwrap();
+        resolve(Inputs {
+            request: &case.request,
+            image: &case.image,
+            preset: &preset,
+            facts: &case.facts,
+            paths: &Paths::new(None),
+            host: &case.host,
+            id: ID,
+            name: "quiet_otter",
+        })
+        .unwrap()
+    };
+    let said = |d: &Draft| -> Vec<String> {
+        d.paths
+            .policy
+            .iter()
+            .flat_map(|p| &p.rules)
+            .map(|r| r.value.text())
+            .filter(|t| !t.starts_with("/etc/"))
+            .collect()
+    };
+    let open = draft(text);
+    assert_eq!(said(&open), ["/srv/** r", "/data{,/,/**} rwkl", "/u{,/,/**} r"]);
+    let rules = &open.paths.policy.as_ref().unwrap().rules;
+    assert!(rules.iter().any(|r| r.source.to_string() == "flag --volume"), "{rules:?}");
+    assert_eq!(open.sysctls["net.ipv4.tcp_fastopen"].value, "0");
+    let shut: Vec<&str> = open.seccomp.shut.iter().map(String::as_str).collect();
+    assert_eq!(shut, ["inet-icmp", "inet-udp", "inet6-icmp", "inet6-tcp", "inet6-udp"]);
+    // What is locked is not loosened by a mount.
+    assert_eq!(said(&draft(&format!("lock = [\"paths\"]\n{text}"))), ["/srv/** r"]);
 }
 
 #[test]

@@ -2,6 +2,11 @@ use super::*;
 
 pub(super) fn cases() -> Vec<Cases> {
     let apparmor = |value: AppArmor| d(|d| d.apparmor = Sourced::flag(value, "--security-opt apparmor"));
+    let mode = |mode: &str| {
+        let mut draft = apparmor(AppArmor::Named("own".into()));
+        draft.asked.apparmor_mode = Some(mode.into());
+        draft
+    };
     let label = |kind: &str| {
         let process = format!("system_u:system_r:{kind}:s0:c1,c2");
         d(|d| d.selinux = Sourced::flag(SeLinux::Labels { process, mount: "x".into() }, "--security-opt label"))
@@ -47,6 +52,11 @@ pub(super) fn cases() -> Vec<Cases> {
                 apparmor(AppArmor::Builtin),
                 apparmor(AppArmor::Unavailable),
             ],
+        },
+        Cases {
+            rule: "apparmor-weaker",
+            refused: ["complain", "unconfined", "mixed"].map(mode).to_vec(),
+            passes: ["enforce", "kill"].map(mode).to_vec(),
         },
         Cases {
             rule: "selinux-disabled",

@@ -2,6 +2,7 @@
 
 pub mod api_socket;
 pub mod apparmor_unconfined;
+pub mod apparmor_weaker;
 pub mod cgroup_conf;
 pub mod cgroup_parent;
 pub mod cgroups_disabled;
