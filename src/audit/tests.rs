@@ -176,7 +176,12 @@ fn a_log_that_others_can_write_or_that_is_a_link_is_refused() {
 #[test]
 fn launches_overrides_and_refusals_say_what_and_why() {
     let (_dir, paths) = store();
-    let over = |asked: &str| Override { rule: "host-network".into(), asked: asked.into(), reason: Some("vpn".into()) };
+    let over = |asked: &str| Override {
+        rule: "host-network".into(),
+        asked: asked.into(),
+        reason: Some("vpn".into()),
+        permitted: None,
+    };
     let draft = testkit::draft();
     let overrides = vec![over("--network host"), over("again")];
     let plan = Plan { version: 1, draft, overrides, fallbacks: vec![] };

@@ -54,7 +54,7 @@ enum Format {
 
 /// A moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct When(Timestamp);
+pub(super) struct When(pub(super) Timestamp);
 
 impl FromStr for When {
     type Err = String;

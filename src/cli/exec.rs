@@ -61,6 +61,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if args.tty && args.interactive && !args.detach && !std::io::stdin().is_terminal() {
         return Err(Error::new(Kind::UsageClient, "the input device is not a TTY"));
     }
+    let facts = Facts::gather(&ctx.paths)?;
     let container = lookup::find(&ctx.paths, name)?;
     match container.status.state {
         State::Running if container.alive => {}
@@ -82,7 +83,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     };
     let mut draft = container.record.plan.draft.clone();
     let request = request(&args, &container, pid, &mut draft)?;
-    if let Some(status) = judge(ctx, &args, &container, &draft)? {
+    let image = &draft.image;
+    draft.image.signatures =
+        super::prepare::signatures(&facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    if let Some(status) = judge(ctx, &facts, &args, &container, &draft)? {
         return Ok(status);
     }
     let control = client.into_socket();
@@ -177,12 +181,11 @@ fn environment(args: &Args, draft: &Draft, user: &UserPlan) -> Result<Vec<String
 }
 
 /// The container with this process in it meets the same rules; what was overridden for the container stays so.
-fn judge(ctx: &Context, args: &Args, container: &Container, draft: &Draft) -> Result<Option<u8>> {
+fn judge(ctx: &Context, facts: &Facts, args: &Args, container: &Container, draft: &Draft) -> Result<Option<u8>> {
     let given = args.allow.iter().map(|text| Allow::from_str(text)).collect::<Result<Vec<_>>>()?;
     let mut allow = container.record.allow.clone();
     allow.extend(given.iter().cloned());
-    let facts = Facts::gather(&ctx.paths)?;
-    let verdict = policy::judge(draft, &facts, &allow)?;
+    let verdict = policy::judge(draft, facts, &allow)?;
     if !verdict.passed() {
         policy::render::print(&verdict);
         audit::record_refusal(&ctx.paths, draft, &verdict)?;

@@ -31,11 +31,13 @@ mod import;
 mod info;
 mod inspect;
 mod load;
+mod lock;
 mod login;
 mod logout;
 mod logs;
 mod man;
 mod network;
+mod policy;
 mod port;
 mod prepare;
 mod preset;
@@ -180,6 +182,10 @@ enum Verb {
     Rules(Deferred<rules::Args>),
     /// List and show presets
     Preset(Deferred<preset::Args>),
+    /// Check, show and try out the site's policy
+    Policy(Deferred<policy::Args>),
+    /// Write down which digests names stand for, for --locked
+    Lock(Deferred<lock::Args>),
     /// Say what this host offers and what is missing
     Doctor(Deferred<doctor::Args>),
     /// Show every decision about a container, where it came from and what docker would have done
@@ -327,6 +333,8 @@ impl Verb {
             Verb::Volume(args) => volume::run(args.0, ctx),
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),
+            Verb::Policy(args) => policy::run(args.0, ctx),
+            Verb::Lock(args) => lock::run(args.0, ctx),
             Verb::Doctor(args) => doctor::run(args.0, ctx),
             Verb::Explain(args) => explain::run(args.0, ctx),
             Verb::Spec(args) => spec::run(args.0, ctx),

@@ -25,6 +25,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    // Where the policy cannot be used nothing starts, whatever the containers are.
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     if !args.attach && !args.interactive {
         let mut failed = Vec::new();
@@ -84,13 +86,16 @@ pub fn start(ctx: &Context, container: &Container, streams: control::Streams) ->
 
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.
 fn judge(ctx: &Context, record: &Record, facts: &Facts) -> Result<()> {
-    let draft = &record.plan.draft;
-    let verdict = policy::judge(draft, facts, &record.allow)?;
+    let mut draft = record.plan.draft.clone();
+    // The image may have been signed, and pulled again, since.
+    let image = &draft.image;
+    draft.image.signatures = prepare::signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    let verdict = policy::judge(&draft, facts, &record.allow)?;
     if verdict.passed() {
         return Ok(());
     }
     policy::render::print(&verdict);
-    crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;
+    crate::audit::record_refusal(&ctx.paths, &draft, &verdict)?;
     Err(Error::verb(format!("container {} is not started: rules refuse it", record.name))
         .hint("create it anew, with the overrides that are named above"))
 }

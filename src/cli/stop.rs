@@ -93,6 +93,8 @@ fn answer(client: &Client) -> Result<Option<i32>> {
 }
 
 pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
+    // Before anything is stopped: it could not be started again.
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     let signal = args.signal.as_deref().map(signal).transpose()?;
     each::print(&args.containers, |name| {

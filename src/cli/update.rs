@@ -33,6 +33,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     let request = Request::limits(args.resources).map_err(Error::engine_as_verb)?;
     let restart = args.restart.as_deref().map(RestartPolicy::from_str).transpose().map_err(Error::verb)?;

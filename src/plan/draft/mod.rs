@@ -75,12 +75,13 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     notices.extend(covers.notices);
     let writable_bind = mounts::writable_bind(&mounts);
 
-    Ok(Draft {
+    let mut draft = Draft {
         id: id.to_owned(),
         name: name.to_owned(),
-        preset: match &request.own.preset {
-            Some(_) => Sourced::flag(preset.name.clone(), "--preset"),
-            None => Sourced::default(preset.name.clone()),
+        preset: match (&request.own.preset, &inputs.facts.site.law.preset) {
+            (Some(_), _) => Sourced::flag(preset.name.clone(), "--preset"),
+            (None, Some(_)) => Sourced::new(preset.name.clone(), Source::Site),
+            (None, None) => Sourced::default(preset.name.clone()),
         },
         image: ImagePlan {
             reference: request.image.clone(),
@@ -88,6 +89,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
             manifest_digest: image.manifest_digest.clone(),
             config_digest: image.config_digest.clone(),
             layers: image.layers.clone(),
+            index_digest: image.index_digest.clone(),
+            repositories: image.repositories.clone(),
+            signatures: image.signatures.clone(),
         },
         process: process::resolve(&inputs, user, &hostname, &mut notices)?,
         domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
@@ -124,7 +128,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         network,
         mounts,
         notices,
-    })
+    };
+    crate::site::limits::lower(&mut draft, inputs.facts);
+    Ok(draft)
 }
 
 impl Inputs<'_> {
