@@ -14,7 +14,7 @@ fn store() -> (tempfile::TempDir, Paths) {
 fn launch(name: &str) -> Entry {
     let mut draft = testkit::draft();
     draft.image.reference = name.into();
-    let plan = Plan { version: 1, draft, overrides: vec![], fallbacks: vec![] };
+    let plan = Plan { version: 1, draft, overrides: vec![], fallbacks: vec![], site_policy: None };
     Entry::launch(&plan, &plan.digest()).remove(0)
 }
 
@@ -184,7 +184,7 @@ fn launches_overrides_and_refusals_say_what_and_why() {
     };
     let draft = testkit::draft();
     let overrides = vec![over("--network host"), over("again")];
-    let plan = Plan { version: 1, draft, overrides, fallbacks: vec![] };
+    let plan = Plan { version: 1, draft, overrides, fallbacks: vec![], site_policy: None };
     record_launch(&paths, &plan, &plan.digest()).unwrap();
     let draft = testkit::binds(&["/run/docker.sock:/s", "/:/host"]);
     let verdict = policy::judge(&draft, &testkit::facts(), &[]).unwrap();
