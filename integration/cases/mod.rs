@@ -12,6 +12,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod net;
+mod policy;
 mod push;
 mod refusals;
 mod registry;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Case> {
         store::CASES,
         registry::CASES,
         push::CASES,
+        policy::CASES,
         volumes::CASES,
         cp::CASES,
         debian::CASES,
