@@ -154,7 +154,10 @@ fn overrides_need_permission(env: &Env) -> Outcome {
     out.complains(&["permitted to nobody only"])?;
     let explained = site.run(&["explain", "--uts", "host", "--allow", "host-uts=x", "busybox"]).go()?.ok()?;
     check!(
-        explained.out().lines().any(|l| l.contains("host-uts until 2999-12-31: a test of it") && l.contains("site policy")),
+        explained
+            .out()
+            .lines()
+            .any(|l| l.contains("host-uts until 2999-12-31: a test of it") && l.contains("site policy")),
         "{}",
         explained.told()
     );
@@ -188,9 +191,8 @@ fn ceilings_hold_inside(env: &Env) -> Outcome {
         out.complains(&["site-limit", "the ceiling is", instead, "the site's policy decides this"])?;
     }
     site.run(&["run", "--rm", "--memory", "32m", "--pids-limit", "20", "busybox", "true"]).go()?.ok()?;
-    let plan: Value = serde_json::from_slice(
-        &site.run(&["run", "--dry-run", "--format", "json", "busybox"]).go()?.ok()?.stdout,
-    )?;
+    let plan: Value =
+        serde_json::from_slice(&site.run(&["run", "--dry-run", "--format", "json", "busybox"]).go()?.ok()?.stdout)?;
     check_eq!(plan["draft"]["process"]["rlimits"]["nofile"]["source"], "site");
     Ok(())
 }
@@ -373,7 +375,8 @@ fn signatures(env: &Env) -> Outcome {
     let image = server.push(env, "team/app:1")?;
     let repository = format!("{}/team/app", server.host);
     let (ours, theirs) = (key_pair(&keys, "ours")?, key_pair(&keys, "theirs")?);
-    let site = Site::new(env, &root, &format!("[[signature]]\nimages = [\"{}/\"]\nkeys = [\"ours.pub\"]\n", server.host))?;
+    let site =
+        Site::new(env, &root, &format!("[[signature]]\nimages = [\"{}/\"]\nkeys = [\"ours.pub\"]\n", server.host))?;
     let out = site.run(&["run", "--rm", &image, "true"]).go()?.exits(125)?;
     out.complains(&["the site's policy cannot be used", "signature[0].keys[0]", "there is no file"])?;
     std::fs::copy(ours.with_extension("pub"), site.folder.join("hardrun/ours.pub"))?;
@@ -395,7 +398,10 @@ fn signatures(env: &Env) -> Outcome {
     let known: Value = serde_json::from_slice(&env.at(&root, &["inspect", &image]).go()?.ok()?.stdout)?;
     let known = known[0]["RepoDigests"][0].as_str().unwrap_or_default().to_owned();
     let Some((_, digest)) = known.split_once('@') else { return fail(format!("no digest in {known}")) };
-    site.run(&["run", "--rm", &image, "true"]).go()?.exits(125)?.complains(&["site-signature", "no signature of it is here"])?;
+    site.run(&["run", "--rm", &image, "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["site-signature", "no signature of it is here"])?;
     sign(&server, &theirs, "team/app", &repository, digest)?;
     site.run(&["pull", &image]).go()?.exits(125)?.complains(&["none of the policy's keys made it"])?;
     sign(&server, &ours, "team/app", "registry.example.org/other", digest)?;
@@ -408,7 +414,10 @@ fn signatures(env: &Env) -> Outcome {
     site.run(&["run", "--rm", &image, "echo", "ran"]).go()?.ok()?.says("ran")?;
     site.run(&["create", "--name", "kept", &image, "echo", "kept"]).go()?.ok()?;
     env.at(&root, &["import", s(&env.fixtures.busybox()?), &format!("{host}/team/app:2")]).limit(120).go()?.ok()?;
-    site.run(&["run", "--rm", &format!("{host}/team/app:2"), "true"]).go()?.exits(125)?.complains(&["site-signature"])?;
+    site.run(&["run", "--rm", &format!("{host}/team/app:2"), "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["site-signature"])?;
 
     // A key that is taken out counts no longer, for what exists too.
     std::fs::copy(theirs.with_extension("pub"), site.folder.join("hardrun/ours.pub"))?;
@@ -430,9 +439,15 @@ fn a_lock_file_pins(env: &Env) -> Outcome {
     check!(text.contains(&format!("\"{image}\" = \"sha256:")), "{text}");
     at(&["run", "--rm", "--locked", &image, "echo", "ran"]).go()?.ok()?.says("ran")?;
     at(&["pull", "-q", "--locked=hardrun.lock", &image]).go()?.ok()?;
-    at(&["run", "--rm", "--locked", "busybox", "true"]).go()?.exits(125)?.complains(&["is not in hardrun.lock", "hardrun lock"])?;
+    at(&["run", "--rm", "--locked", "busybox", "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["is not in hardrun.lock", "hardrun lock"])?;
     let other = format!("{image}@sha256:{}", "0".repeat(64));
-    at(&["run", "--rm", "--locked", &other, "true"]).go()?.exits(125)?.complains(&["in hardrun.lock, not sha256:000"])?;
+    at(&["run", "--rm", "--locked", &other, "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["in hardrun.lock, not sha256:000"])?;
     at(&["run", "--rm", "--locked=none.lock", &image, "true"]).go()?.exits(125)?.complains(&["none.lock"])?;
     // The tag moves on; what is locked does not.
     env.at(&root, &["import", s(&env.fixtures.probe()?), &image]).limit(120).go()?.ok()?;
@@ -448,7 +463,10 @@ fn a_change_is_tried_before_it_counts(env: &Env) -> Outcome {
     let (root, work) = (env.own_root()?, env.dir("work")?);
     let at = |args: &[&str]| env.at(&root, args).dir(&work);
     let write = |name: &str, text: &str| -> Outcome { Ok(std::fs::write(work.join(name), text)?) };
-    write("new.toml", "unlisted-overrides = \"deny\"\n[limits]\nmemory = \"64m\"\n[images]\nregistries = [\"docker.io/\"]\nlocal = true\n")?;
+    write(
+        "new.toml",
+        "unlisted-overrides = \"deny\"\n[limits]\nmemory = \"64m\"\n[images]\nregistries = [\"docker.io/\"]\nlocal = true\n",
+    )?;
     write("bad.toml", "\n\nlimit = 1\n")?;
     at(&["policy", "check", "new.toml"]).go()?.ok()?.says("new.toml: sound")?;
     let out = at(&["policy", "check", "bad.toml"]).go()?.exits(1)?;
@@ -468,7 +486,10 @@ fn a_change_is_tried_before_it_counts(env: &Env) -> Outcome {
     check!(out.out().contains("4 cases, 3 not as they should be"), "{}", out.told());
 
     std::fs::create_dir(work.join("scripts"))?;
-    write("scripts/a.sh", "docker run --rm --memory \\\n  1g busybox true\ndocker run busybox\ndocker run \"$IMAGE\"\ndocker run --privileged busybox\n")?;
+    write(
+        "scripts/a.sh",
+        "docker run --rm --memory \\\n  1g busybox true\ndocker run busybox\ndocker run \"$IMAGE\"\ndocker run --privileged busybox\n",
+    )?;
     let out = at(&["policy", "test", "--policy", "new.toml", "scripts"]).go()?.exits(1)?;
     for line in [
         "scripts/a.sh:1: would be refused by site-limit, passes now",

@@ -37,10 +37,11 @@ impl Pattern {
         }
         if let Some(folder) = text.strip_suffix('/') {
             // A path that cannot be one would never fit, and so forbid what nobody meant to forbid.
-            let probe = format!("{folder}/x");
+            // Two components, for docker.io/x alone would be docker.io/library/x.
+            let probe = format!("{folder}/x/x");
             return match Reference::parse_bare(&probe) {
                 Ok(r) if r.name() == probe => Ok(Pattern::Below(text.to_owned())),
-                Ok(r) => Err(format!("{text:?} is written {:?}", r.name().trim_end_matches('x'))),
+                Ok(r) => Err(format!("{text:?} is written {:?}", r.name().trim_end_matches("x/x"))),
                 Err(e) => Err(format!("{text:?}: {}", e.message)),
             };
         }

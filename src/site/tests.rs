@@ -138,9 +138,7 @@ fn registries() {
             s.law.registries = Some(patterns(&["reg.lan/team/", "docker.io/library/busybox"]));
             change(&mut s.law);
         });
-        let rules = judged(draft, &facts, &[]).refused_rules();
-        assert!(rules.is_empty() || rules == ["site-registry"], "{rules:?}");
-        !rules.is_empty()
+        judged(draft, &facts, &[]).refused_rules().contains(&"site-registry")
     };
     let no = &|_: &mut Law| {};
     let unknown = |name: &str| draft_with(|d| (d.image.manifest_digest, d.image.name) = (String::new(), name.into()));
@@ -172,7 +170,8 @@ fn digests() {
     for fine in [format!("busybox@sha256:{hex}"), format!("sha256:{hex}"), hex.clone()] {
         assert!(rules(&fine).is_empty(), "{fine}");
     }
-    assert_eq!(judged(&draft_with(|d| d.asked.rootfs = Some("/x".into())), &law, &[]).refused_rules(), ["site-digest"]);
+    let folder = draft_with(|d| d.asked.rootfs = Some("/x".into()));
+    assert!(judged(&folder, &law, &[]).refused_rules().contains(&"site-digest"));
 }
 
 fn ceilings(change: impl FnOnce(&mut Ceilings)) -> Facts {
@@ -243,7 +242,7 @@ fn what_the_kernel_cannot_limit_is_not_asked_of_it() {
     let mut d = draft_with(|d| d.resources = Default::default());
     limits::lower(&mut d, &law);
     assert_eq!(d.resources, Default::default());
-    assert!(judged(&d, &law, &[]).passed());
+    assert_eq!(limits::check(&d, &law), []);
 }
 
 #[test]
