@@ -81,11 +81,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     else {
         return Err(Error::verb("the container's supervisor did not say how to enter"));
     };
-    let mut draft = container.record.plan.draft.clone();
+    let mut draft = super::prepare::as_of_today(&container.record.plan.draft, &facts, ctx)?;
     let request = request(&args, &container, pid, &mut draft)?;
-    let image = &draft.image;
-    draft.image.signatures =
-        super::prepare::signatures(&facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
     if let Some(status) = judge(ctx, &facts, &args, &container, &draft)? {
         return Ok(status);
     }

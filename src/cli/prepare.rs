@@ -10,7 +10,7 @@ use crate::image::registry;
 use crate::image::store::{Image, Store};
 use crate::launch::Handoff;
 use crate::plan::draft::{self, Inputs, ThisHost};
-use crate::plan::{AppArmor, Draft, Plan};
+use crate::plan::{AppArmor, Draft, MountKind, Plan};
 use crate::policy::{self, Verdict};
 use crate::preset::{self, Preset};
 use crate::request::{PullPolicy, Request};
@@ -158,6 +158,22 @@ pub fn signatures(facts: &Facts, ctx: &Context, manifest: &str, index: Option<&s
     }
     let digests: Vec<&str> = [Some(manifest), index].into_iter().flatten().collect();
     signature::of(&ctx.paths, &digests)
+}
+
+/// The draft of a container that exists, with what the host and the store have of it now: its image may have been signed
+/// since, and the site's policy may name a path that lies in what it binds.
+pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft> {
+    let mut draft = draft.clone();
+    let image = &draft.image;
+    draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    if !facts.site.law.paths.is_empty() {
+        for mount in &mut draft.mounts {
+            if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
+                *seen = crate::facts::bind::look(source, facts);
+            }
+        }
+    }
+    Ok(draft)
 }
 
 /// Put in order what killed launchers left behind, and say so.

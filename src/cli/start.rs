@@ -84,12 +84,17 @@ pub fn start(ctx: &Context, container: &Container, streams: control::Streams) ->
     started.map(Some).map_err(|e| e.of_kind(Kind::Verb))
 }
 
+/// Whether the container may be started: what `restart` asks before it stops anything.
+///
+/// # Errors
+/// As those of [`start`].
+pub fn may(ctx: &Context, container: &Container) -> Result<()> {
+    judge(ctx, &container.record, &Facts::gather(&ctx.paths)?)
+}
+
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.
 fn judge(ctx: &Context, record: &Record, facts: &Facts) -> Result<()> {
-    let mut draft = record.plan.draft.clone();
-    // The image may have been signed, and pulled again, since.
-    let image = &draft.image;
-    draft.image.signatures = prepare::signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    let draft = prepare::as_of_today(&record.plan.draft, facts, ctx)?;
     let verdict = policy::judge(&draft, facts, &record.allow)?;
     if verdict.passed() {
         return Ok(());

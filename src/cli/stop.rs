@@ -99,6 +99,7 @@ pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
     let signal = args.signal.as_deref().map(signal).transpose()?;
     each::print(&args.containers, |name| {
         let container = lookup::find(&ctx.paths, name)?;
+        start::may(ctx, &container)?;
         if let Some(client) = ask_to_stop(&container, signal, args.timeout)? {
             stopped(ctx, &client, &container)?;
         }

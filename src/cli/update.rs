@@ -92,7 +92,8 @@ fn apply(
         )));
     }
     let all = [record.allow.as_slice(), allow].concat();
-    let verdict = policy::judge(draft, &Facts::gather(&ctx.paths)?, &all)?;
+    let facts = Facts::gather(&ctx.paths)?;
+    let verdict = policy::judge(&prepare::as_of_today(draft, &facts, ctx)?, &facts, &all)?;
     if !verdict.passed() {
         policy::render::print(&verdict);
         crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;

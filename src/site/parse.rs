@@ -12,6 +12,9 @@ use std::fmt;
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 
+/// Docker's smallest memory limit.
+const LEAST_MEMORY: u64 = 6 << 20;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
@@ -215,7 +218,13 @@ impl Reader<'_> {
             let nano = Cpus::from_str(&text).ok().map(|c| c.nano).filter(|n| *n >= 10_000_000);
             self.take("limits.cpus", nano.ok_or_else(|| format!("{text:?} is no number of CPUs of at least 0.01")))
         });
-        // Swap on top of a limit is memory all the same.
+        for (key, size) in [("memory", memory), ("memory-swap", memory_swap)] {
+            if size.is_some_and(|n| n < LEAST_MEMORY) {
+                self.wrong(&format!("limits.{key}"), "a container does not start with less than 6m");
+            }
+        }
+        // Swap on top of a limit is memory all the same, and both together are no less than memory alone.
+        let memory = memory.into_iter().chain(memory_swap).min();
         let memory_swap = memory_swap.or(memory);
         Ceilings { memory, memory_swap, pids, nano_cpus, shm_size, tmpfs_size, timeout, ulimits }
     }
@@ -306,6 +315,7 @@ mod tests {
             ("[images]\nregistries = [\"docker.io/library/busybox:1\"]", "2: images.registries[0]: a repository"),
             ("[limits]\nmemory = \"lots\"", "2: limits.memory: \"lots\" is no size"),
             ("[limits]\nmemory = \"50%\"", "2: limits.memory"),
+            ("[limits]\nmemory = \"5m\"", "2: limits.memory: a container does not start"),
             ("[limits]\npids = 0", "2: limits.pids: at least 1"),
             ("[limits]\ncpus = \"0\"", "2: limits.cpus"),
             ("[limits.ulimits]\nnofiles = 1", "2: limits.ulimits.nofiles: \"nofiles\" is no limit"),

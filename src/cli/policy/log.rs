@@ -48,7 +48,7 @@ fn one(paths: &Paths, trial: &Trial, site: &Site, record: &Record) -> Option<Ref
     let (mut rules, mut why): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     let kept = kept(paths, &record.container);
     if let Some(kept) = &kept {
-        let verdict = policy::judge(&kept.plan.draft, &trial.facts(&site), &kept.allow).ok()?;
+        let verdict = trial.judge_kept(kept, &site).ok()?;
         rules.extend(verdict.refused_rules().into_iter().map(str::to_owned));
         why.extend(verdict.refused.iter().map(|f| format!("{}: {}", f.rule, f.asked)));
         why.extend(verdict.closed.iter().map(|(rule, text)| format!("{rule}: {text}")));

@@ -59,17 +59,21 @@ fn json(value: &impl serde::Serialize) -> Result<()> {
 
 fn check(file: Option<&Path>, format: &str) -> Result<u8> {
     let path = file.unwrap_or(Path::new(site::PATH));
-    let problems = match file {
-        None if !path.exists() && site::load().is_ok() => {
+    let problems = match (file, site::load()) {
+        (None, Ok(site)) if site.digest.is_none() => {
             let said = format!("{}: there is none: the built-in defaults are in force\n", path.display());
-            if format == "json" {
-                json(&serde_json::json!({ "file": null, "problems": [] }))?
-            } else {
-                ui::stdout(&said)?
+            match format {
+                "json" => json(&serde_json::json!({ "file": null, "problems": [] }))?,
+                _ => ui::stdout(&said)?,
             }
             return Ok(0);
         }
-        _ => problems(path, file.is_none())?,
+        // Who owns it, and what is above it, is told where the text itself is sound or cannot be read.
+        (None, Err(e)) => match problems(path) {
+            Ok(problems) if !problems.is_empty() => problems,
+            _ => vec![whole(&e)],
+        },
+        _ => problems(path)?,
     };
     if format == "json" {
         json(&serde_json::json!({ "file": path.display().to_string(), "problems": problems }))?;
@@ -83,20 +87,18 @@ fn check(file: Option<&Path>, format: &str) -> Result<u8> {
     Ok(u8::from(!problems.is_empty()))
 }
 
-/// What is wrong with the text, and, where it is the policy that is in force, with where it lies.
-fn problems(path: &Path, in_force: bool) -> Result<Vec<Problem>> {
-    let mut problems = match site::try_out(path)? {
+/// What is wrong with the text.
+fn problems(path: &Path) -> Result<Vec<Problem>> {
+    Ok(match site::try_out(path)? {
         Err(problems) => problems,
         Ok(law) => preset_problem(&law).into_iter().collect(),
-    };
-    if in_force
-        && problems.is_empty()
-        && let Err(e) = site::load()
-    {
-        let hint = e.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
-        problems.push(Problem { line: 1, key: String::new(), what: format!("{}{hint}", e.chain().join(": ")) });
-    }
-    Ok(problems)
+    })
+}
+
+/// An error that is about the file as a whole.
+fn whole(e: &Error) -> Problem {
+    let hint = e.hint.as_ref().map(|h| format!(" ({h})")).unwrap_or_default();
+    Problem { line: 1, key: String::new(), what: format!("{}{hint}", e.chain().join(": ")) }
 }
 
 fn preset_problem(law: &Law) -> Option<Problem> {

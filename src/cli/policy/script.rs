@@ -234,6 +234,10 @@ impl<'a> Scanner<'a> {
                 self.now.unknown = Some("it holds shell variables");
                 self.now.text.push('$');
             }
+            Some('\'' | '"') if self.quote == Quote::None => {
+                self.now.unknown = Some("it holds a string with escapes");
+                self.now.text.push('$');
+            }
             _ => self.now.text.push('$'),
         }
     }

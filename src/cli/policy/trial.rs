@@ -9,6 +9,7 @@ use crate::plan::draft::{self, Inputs, ThisHost};
 use crate::policy::{self, Verdict};
 use crate::request::{Env, Request};
 use crate::site::Site;
+use crate::state::Record;
 use clap::FromArgMatches;
 use std::ffi::OsString;
 use std::path::Path;
@@ -60,7 +61,7 @@ impl Trial<'_> {
     }
 
     /// The host as it is, under this policy.
-    pub fn facts(&self, site: &Site) -> Facts {
+    fn facts(&self, site: &Site) -> Facts {
         Facts { site: site.clone(), ..self.facts.clone() }
     }
 
@@ -71,6 +72,13 @@ impl Trial<'_> {
             Some(folder) => prepare::bare_image(request, vec![folder.clone()]),
             None => here().unwrap_or_else(|| prepare::bare_image(request, Vec::new())),
         }
+    }
+
+    /// Judge a container that exists.
+    pub fn judge_kept(&self, record: &Record, site: &Site) -> Result<Verdict> {
+        let facts = self.facts(site);
+        let draft = prepare::as_of_today(&record.plan.draft, &facts, self.ctx)?;
+        policy::judge(&draft, &facts, &record.allow)
     }
 
     /// Judge what is asked for. Nothing is pulled: an image that is not here is judged by its name.
