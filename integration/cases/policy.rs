@@ -87,7 +87,7 @@ fn nothing_starts_under_a_policy_that_cannot_be_trusted(env: &Env) -> Outcome {
         &["exec", "up", "true"],
         &["update", "--memory", "64m", "up"],
         &["system", "start-all"],
-        &["explain", "busybox"],
+        &["explain", "busybox", "true"],
     ];
     let refused = |why: &str| -> Outcome {
         for args in all {
@@ -152,7 +152,7 @@ fn overrides_need_permission(env: &Env) -> Outcome {
     let words = ["run", "--rm", "--pid", "host", "--allow", "host-pid", "busybox", "true"];
     let out = other.after("export HARDRUN_POLICY=/dev/null SUDO_UID=65534", &words).go()?.exits(125)?;
     out.complains(&["permitted to nobody only"])?;
-    let explained = site.run(&["explain", "--uts", "host", "--allow", "host-uts=x", "busybox"]).go()?.ok()?;
+    let explained = site.run(&["explain", "--uts", "host", "--allow", "host-uts=x", "busybox", "true"]).go()?.ok()?;
     check!(
         explained
             .out()
@@ -191,8 +191,9 @@ fn ceilings_hold_inside(env: &Env) -> Outcome {
         out.complains(&["site-limit", "the ceiling is", instead, "the site's policy decides this"])?;
     }
     site.run(&["run", "--rm", "--memory", "32m", "--pids-limit", "20", "busybox", "true"]).go()?.ok()?;
-    let plan: Value =
-        serde_json::from_slice(&site.run(&["run", "--dry-run", "--format", "json", "busybox"]).go()?.ok()?.stdout)?;
+    let plan: Value = serde_json::from_slice(
+        &site.run(&["run", "--dry-run", "--format", "json", "busybox", "true"]).go()?.ok()?.stdout,
+    )?;
     check_eq!(plan["draft"]["process"]["rlimits"]["nofile"]["source"], "site");
     Ok(())
 }

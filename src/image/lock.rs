@@ -75,7 +75,9 @@ impl Lock {
             // Neither a reference nor a digest has anything that TOML would want escaped.
             let _ = writeln!(text, "\"{name}\" = \"{digest}\"");
         }
-        fsutil::write_atomic(path, text.as_bytes())
+        // The folder is synced, and a bare name has none.
+        let path = std::path::absolute(path).context(|| format!("find the folder of {}", path.display()))?;
+        fsutil::write_atomic(&path, text.as_bytes())
     }
 
     /// What `typed` stands for by this lock file: its name with the digest.

@@ -55,6 +55,14 @@ pub fn image_of(found: &Found) -> Result<String, String> {
     request(words, folder).map(|r| r.image).map_err(|e| e.chain().join(": "))
 }
 
+fn has_command(image: &Image) -> bool {
+    let config = image.config.config().as_ref();
+    config.is_some_and(|c| {
+        let some = |words: &Option<Vec<String>>| words.as_ref().is_some_and(|w| !w.is_empty());
+        some(c.entrypoint()) || some(c.cmd())
+    })
+}
+
 impl Trial<'_> {
     pub fn new(ctx: &cli::Context) -> Result<Trial<'_>> {
         Ok(Trial { ctx, facts: Facts::of_host(&ctx.paths)? })
@@ -86,11 +94,16 @@ impl Trial<'_> {
         let facts = self.facts(site);
         let preset = prepare::preset(request, &facts)?;
         let id = "0".repeat(64);
+        // What an image that is not here would run is its own business.
+        let mut request = request.clone();
+        if request.args.is_empty() && !has_command(image) {
+            request.args.push("true".into());
+        }
         let mut image = image.clone();
         image.signatures =
             prepare::signatures(&facts, self.ctx, &image.manifest_digest, image.index_digest.as_deref())?;
         let draft = draft::resolve(Inputs {
-            request,
+            request: &request,
             image: &image,
             preset: &preset,
             facts: &facts,
