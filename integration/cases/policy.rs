@@ -451,7 +451,8 @@ fn a_lock_file_pins(env: &Env) -> Outcome {
         .complains(&["in hardrun.lock, not sha256:000"])?;
     at(&["run", "--rm", "--locked=none.lock", &image, "true"]).go()?.exits(125)?.complains(&["none.lock"])?;
     // The tag moves on; what is locked does not.
-    let moved = ["import", "--change", "ENV MARK=moved", s(&env.fixtures.busybox()?), &image];
+    let tar = env.fixtures.busybox()?;
+    let moved = ["import", "--change", "ENV MARK=moved", s(&tar), &image];
     env.at(&root, &moved).limit(120).go()?.ok()?;
     let mark = ["sh", "-c", "echo is ${MARK:-not}"];
     at(&["run", "--rm", &image]).args(mark).go()?.ok()?.says("is moved")?;
