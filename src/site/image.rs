@@ -3,7 +3,7 @@
 
 use super::pattern::{Named, Pattern};
 use crate::image::reference::Reference;
-use crate::plan::ImagePlan;
+use crate::plan::{Draft, ImagePlan};
 
 /// Repositories that gave or have the image, the one that was typed with its tag.
 pub fn origins(image: &ImagePlan) -> Vec<Reference> {
@@ -22,6 +22,11 @@ pub fn typed(image: &ImagePlan) -> Option<Reference> {
     let id = image.config_digest.strip_prefix("sha256:").unwrap_or_default();
     let is_id = !id.is_empty() && id.starts_with(image.name.as_str());
     if is_id { None } else { image.name.parse().ok() }
+}
+
+/// Whether there is an image at all: a volume that is a folder of the host is judged without one.
+pub fn is_any(draft: &Draft) -> bool {
+    draft.asked.rootfs.is_some() || !draft.image.reference.is_empty()
 }
 
 /// Whether nothing is known of it but its name.

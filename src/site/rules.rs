@@ -82,7 +82,7 @@ pub fn may_pull(registries: Option<&[Pattern]>, repository: &crate::image::refer
 
 fn registry(draft: &Draft, facts: &Facts) -> Vec<Finding> {
     let law = &facts.site.law;
-    let Some(registries) = &law.registries else { return Vec::new() };
+    let Some(registries) = law.registries.as_ref().filter(|_| image::is_any(draft)) else { return Vec::new() };
     let finding = |detail: &str| vec![Finding::new(REGISTRY.id, draft.image.reference.clone()).detail(detail)];
     if draft.asked.rootfs.is_some() {
         return if law.local_images { Vec::new() } else { finding("a folder, which no registry gave") };
@@ -102,7 +102,7 @@ fn registry(draft: &Draft, facts: &Facts) -> Vec<Finding> {
 }
 
 fn digest(draft: &Draft, facts: &Facts) -> Vec<Finding> {
-    if !facts.site.law.require_digest {
+    if !facts.site.law.require_digest || !image::is_any(draft) {
         return Vec::new();
     }
     let typed = &draft.image.reference;

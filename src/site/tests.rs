@@ -152,6 +152,8 @@ fn registries() {
     assert!(refuses(&local, no) && refuses(&folder, no));
     let with_local = &|law: &mut Law| law.local_images = true;
     assert!(!refuses(&local, with_local) && !refuses(&folder, with_local));
+    let none = draft_with(|d| (d.image.manifest_digest, d.image.reference) = (String::new(), String::new()));
+    assert!(!refuses(&none, no), "a volume has no image");
     assert!(rules::may_pull(None, &"x".parse().unwrap()));
     let listed = patterns(&["reg.lan/team/"]);
     assert!(rules::may_pull(Some(&listed), &"reg.lan/team/a:1".parse().unwrap()));
