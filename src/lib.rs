@@ -18,6 +18,7 @@ pub mod preset;
 pub mod request;
 pub mod seccomp;
 pub mod selinux;
+pub mod site;
 pub mod spec;
 pub mod state;
 pub mod storage;

@@ -98,6 +98,9 @@ fn decide(folder: &Path, argv: &str, given: &Given) -> Result<Outcome> {
         healthcheck: None,
         // The folder with the image's passwd and group, relative so that plans do not depend on where the tests run.
         layers: vec![Path::new("tests/golden/layer").to_owned()],
+        index_digest: None,
+        repositories: vec![],
+        signatures: vec![],
     };
     assert!(folder.is_dir());
     let draft = draft::resolve(Inputs {

@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod net;
 mod paths;
+mod policy;
 mod push;
 mod refusals;
 mod registry;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         store::CASES,
         registry::CASES,
         push::CASES,
+        policy::CASES,
         volumes::CASES,
         cp::CASES,
         debian::CASES,

@@ -3,6 +3,7 @@
 use super::entry::Entry;
 use super::head::Head;
 use super::line::{self, Record, Who, ZERO};
+use super::rotate;
 use crate::error::{Context as _, Error, Result};
 use crate::state::Paths;
 use rustix::fs::{FlockOperation, flock};
@@ -33,12 +34,16 @@ pub fn append_all(paths: &Paths, entries: &[Entry]) -> Result<()> {
 }
 
 fn write(path: &Path, entries: &[Entry]) -> Result<()> {
-    let log = open(path, true)?;
-    lock(&log)?;
+    let log = open_locked(path)?;
     let head_file = open(&head_path(path), false)?;
     let size = log.metadata().context(|| "fstat failed".into())?.len();
     let head = Head::read(&head_file).context(|| "cannot read its head".into())?;
-    let state = resume(&log, size, head)?;
+    let state = match head {
+        Some(head) if size == 0 && head.bytes > 0 && rotate::newest_size(path) == Some(head.bytes) => {
+            State::after(head)
+        }
+        head => resume(&log, size, head)?,
+    };
 
     let who = Who::me();
     let time = format!("{:.6}", jiff::Timestamp::now());
@@ -61,9 +66,24 @@ fn write(path: &Path, entries: &[Entry]) -> Result<()> {
     head.write(&head_file).context(|| "cannot write its head".into())
 }
 
+/// The log under its lock. One that was put aside while we waited is not the log any more.
+fn open_locked(path: &Path) -> Result<File> {
+    loop {
+        let log = open(path, true)?;
+        lock(&log)?;
+        let ours = log.metadata().context(|| "fstat failed".into())?;
+        match path.symlink_metadata() {
+            Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => return Ok(log),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).context(|| format!("cannot look at {}", path.display())),
+        }
+    }
+}
+
 /// Open for appending, making it and its folder if missing. A file that others can write or read, or that is a link, is
 /// not the log that was kept here. The head is not appended to but written in place.
-fn open(path: &Path, append: bool) -> Result<File> {
+pub(super) fn open(path: &Path, append: bool) -> Result<File> {
     let open = || {
         OpenOptions::new()
             .read(true)
@@ -99,7 +119,7 @@ fn open(path: &Path, append: bool) -> Result<File> {
     Ok(file)
 }
 
-fn lock(log: &File) -> Result<()> {
+pub(super) fn lock(log: &File) -> Result<()> {
     let since = Instant::now();
     loop {
         match flock(log, FlockOperation::NonBlockingLockExclusive) {
@@ -139,6 +159,13 @@ struct State {
     /// The last line has no newline.
     torn: bool,
     note: Option<String>,
+}
+
+impl State {
+    /// Right behind what the head says.
+    fn after(head: Head) -> State {
+        State { lines: head.lines, hash: head.hash, torn: false, note: None }
+    }
 }
 
 fn resume(log: &File, size: u64, head: Option<Head>) -> Result<State> {

@@ -93,12 +93,14 @@ impl Entry {
                     rules: vec![over.rule.clone()],
                     asked: vec![over.asked.clone()],
                     reason: over.reason.clone(),
+                    note: over.permitted.as_ref().map(|p| format!("permitted by the site's policy {p}")),
                     ..Entry::of(Event::Override, &plan.draft)
                 }),
             }
         }
         let rules = out.iter().map(|e| e.rules[0].clone()).collect();
-        out.push(Entry { plan: digest.to_owned(), rules, ..Entry::of(Event::Launch, &plan.draft) });
+        let note = plan.site_policy.as_ref().map(|policy| format!("site policy {policy}"));
+        out.push(Entry { plan: digest.to_owned(), rules, note, ..Entry::of(Event::Launch, &plan.draft) });
         out
     }
 
@@ -125,6 +127,7 @@ impl Entry {
             rules: vec![o.rule.clone()],
             asked: vec![o.asked.clone()],
             reason: o.reason.clone(),
+            note: o.permitted.as_ref().map(|p| format!("permitted by the site's policy {p}")),
             ..Entry::of(Event::Override, draft)
         };
         overrides.iter().map(over).collect()
@@ -135,6 +138,7 @@ impl Entry {
         Entry {
             rules: verdict.refused_rules().into_iter().map(str::to_owned).collect(),
             asked: verdict.refused.iter().map(|f| f.asked.clone()).collect(),
+            note: closed(verdict),
             ..Entry::of(Event::Refusal, draft)
         }
     }
@@ -182,6 +186,12 @@ impl Entry {
             note: self.note.as_deref().map(cut),
         }
     }
+}
+
+/// Which overrides the site's policy did not permit, and why.
+fn closed(verdict: &Verdict) -> Option<String> {
+    let all: Vec<String> = verdict.closed.iter().map(|(rule, why)| format!("{rule}: {why}")).collect();
+    (!all.is_empty()).then(|| format!("not permitted by the site's policy: {}", all.join("; ")))
 }
 
 fn cut(text: &str) -> String {

@@ -10,11 +10,13 @@ mod entry;
 mod head;
 mod line;
 mod read;
+mod rotate;
 
 pub use append::append_all;
 pub use entry::{Entry, Event};
 pub use line::{Record, Who};
-pub use read::{Line, Problem, Report, records, verify};
+pub use read::{Line, Problem, Report, records, verify, verify_after};
+pub use rotate::rotate;
 
 use crate::error::Result;
 use crate::plan::{Draft, Plan};

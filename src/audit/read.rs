@@ -4,11 +4,12 @@ use super::append::head_path;
 use super::entry::Event;
 use super::head::Head;
 use super::line::{self, Record, ZERO};
+use super::rotate;
 use crate::error::{Context as _, Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A line of the log as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,21 +22,30 @@ pub struct Line {
     pub record: Option<Record>,
 }
 
-/// Call `each` for every line, in order. A log that does not exist has none.
+/// Call `each` for every line, in order, those of files that were put aside first. A log that does not exist has none.
 pub fn records(path: &Path, mut each: impl FnMut(Line) -> Result<()>) -> Result<()> {
+    let mut number = 0;
+    for path in rotate::archives(path)?.iter().map(PathBuf::as_path).chain([path]) {
+        of_file(path, &mut number, &mut each)?;
+    }
+    Ok(())
+}
+
+/// The same for one file; `number` goes on.
+fn of_file(path: &Path, number: &mut u64, each: &mut impl FnMut(Line) -> Result<()>) -> Result<()> {
     let Some(file) = open(path)? else { return Ok(()) };
     let mut reader = BufReader::with_capacity(1 << 16, file);
     let mut bytes = Vec::new();
-    for number in 1.. {
+    loop {
         bytes.clear();
         if reader.read_until(b'\n', &mut bytes).verb_context(|| format!("cannot read {}", path.display()))? == 0 {
-            break;
+            return Ok(());
         }
+        *number += 1;
         let text = String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes)).into_owned();
         let record = line::parse(&text).map(|p| p.record);
-        each(Line { number, text, record })?;
+        each(Line { number: *number, text, record })?;
     }
-    Ok(())
 }
 
 /// Not followed, and nothing but a file: a FIFO or a device in its place would hold the reader for ever.
@@ -80,7 +90,12 @@ impl Report {
 /// Check every line's hash, every link to the line before, and the end against the head. A shared lock keeps writers
 /// out while the end is looked at.
 pub fn verify(path: &Path) -> Result<Report> {
-    let mut report = Report { last_hash: ZERO.into(), ..Report::default() };
+    verify_after(path, None)
+}
+
+/// The same where older files were moved away: `after` is the hash of the last line of what was moved.
+pub fn verify_after(path: &Path, after: Option<&str>) -> Result<Report> {
+    let mut report = Report { last_hash: after.unwrap_or(ZERO).into(), ..Report::default() };
     let lock = open(path)?;
     if let Some(log) = &lock {
         rustix::fs::flock(log, rustix::fs::FlockOperation::LockShared)
@@ -97,6 +112,9 @@ pub fn verify(path: &Path) -> Result<Report> {
             return Ok(());
         };
         let record = &parsed.record;
+        if l.number == 1 && after.is_some() {
+            seq = record.seq;
+        }
         if !parsed.intact {
             problem("was changed: its text does not fit its hash".into());
         }

@@ -14,7 +14,7 @@ fn store() -> (tempfile::TempDir, Paths) {
 fn launch(name: &str) -> Entry {
     let mut draft = testkit::draft();
     draft.image.reference = name.into();
-    let plan = Plan { version: 1, draft, overrides: vec![], fallbacks: vec![] };
+    let plan = Plan { version: 1, draft, overrides: vec![], fallbacks: vec![], site_policy: None };
     Entry::launch(&plan, &plan.digest()).remove(0)
 }
 
@@ -176,10 +176,15 @@ fn a_log_that_others_can_write_or_that_is_a_link_is_refused() {
 #[test]
 fn launches_overrides_and_refusals_say_what_and_why() {
     let (_dir, paths) = store();
-    let over = |asked: &str| Override { rule: "host-network".into(), asked: asked.into(), reason: Some("vpn".into()) };
+    let over = |asked: &str| Override {
+        rule: "host-network".into(),
+        asked: asked.into(),
+        reason: Some("vpn".into()),
+        permitted: None,
+    };
     let draft = testkit::draft();
     let overrides = vec![over("--network host"), over("again")];
-    let plan = Plan { version: 1, draft, overrides, fallbacks: vec![] };
+    let plan = Plan { version: 1, draft, overrides, fallbacks: vec![], site_policy: None };
     record_launch(&paths, &plan, &plan.digest()).unwrap();
     let draft = testkit::binds(&["/run/docker.sock:/s", "/:/host"]);
     let verdict = policy::judge(&draft, &testkit::facts(), &[]).unwrap();
@@ -210,4 +215,54 @@ fn what_is_not_a_file_is_not_read() {
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
     assert!(verify(&path).is_err());
+}
+
+#[test]
+fn files_that_were_put_aside_are_one_chain() {
+    let (_dir, paths) = store();
+    assert_eq!(rotate(&paths.audit_log()).unwrap(), None, "there is no log yet");
+    let log = filled(&paths, 3);
+    let (first, moved) = rotate(&log).unwrap().unwrap();
+    assert!(first.ends_with("audit.log.1") && std::fs::metadata(&log).unwrap().len() == 0);
+    assert_eq!(rotate(&log).unwrap(), None, "nothing is in it");
+    assert_eq!(verify(&log).unwrap().last_hash, moved);
+    filled(&paths, 2);
+    let (second, _) = rotate(&log).unwrap().unwrap();
+    assert!(second.ends_with("audit.log.2"));
+    filled(&paths, 1);
+    let report = verify(&log).unwrap();
+    assert!(report.intact(), "{report:?}");
+    assert_eq!(report.lines, 6);
+    for file in [&first, &second] {
+        let before = std::fs::read(file).unwrap();
+        edit(file, |lines| lines[0] = lines[0].replace("image", "other"));
+        assert!(!verify(&log).unwrap().intact());
+        std::fs::remove_file(file).unwrap();
+        assert!(!verify(&log).unwrap().intact(), "a file is gone");
+        std::fs::write(file, before).unwrap();
+    }
+    // Moved away on purpose.
+    std::fs::remove_file(&first).unwrap();
+    assert!(verify_after(&log, Some(&moved)).unwrap().intact());
+    assert!(!verify_after(&log, Some(&"0".repeat(64))).unwrap().intact());
+}
+
+#[test]
+fn a_rotation_that_was_cut_short_goes_on() {
+    let (_dir, paths) = store();
+    let log = filled(&paths, 3);
+    // The file is put aside, but the head was not written.
+    std::fs::rename(&log, log.with_extension("log.1")).unwrap();
+    filled(&paths, 2);
+    let report = verify(&log).unwrap();
+    assert!(report.intact(), "{report:?}");
+    assert_eq!(report.lines, 5);
+}
+
+#[test]
+fn a_log_that_does_not_fit_its_head_is_not_put_aside() {
+    let (_dir, paths) = store();
+    let log = filled(&paths, 3);
+    edit(&log, |lines| drop(lines.pop()));
+    assert!(rotate(&log).unwrap_err().chain().join(": ").contains("its head does not fit"));
 }

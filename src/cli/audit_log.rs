@@ -27,7 +27,13 @@ enum What {
         /// How to print
         #[arg(long, value_enum, default_value = "table", value_name = "FORMAT")]
         format: Format,
+        /// Where older files were moved away: the hash of the last line of what was moved, as `rotate` printed it
+        #[arg(long, value_name = "HASH")]
+        after: Option<String>,
     },
+    /// Put the log aside under a number (audit.log.1, …) and go on in a new file; the chain goes on. Print the file and the
+    /// hash of its last line, from which the rest can be verified once it is moved away
+    Rotate,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,7 +60,7 @@ enum Format {
 
 /// A moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct When(Timestamp);
+pub(super) struct When(pub(super) Timestamp);
 
 impl FromStr for When {
     type Err = String;
@@ -82,7 +88,8 @@ impl FromStr for When {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     match args.what {
         What::Show(show) => self::show(&show, ctx),
-        What::Verify { format } => verify(format, ctx),
+        What::Verify { format, after } => verify(format, after.as_deref(), ctx),
+        What::Rotate => rotate(ctx),
     }
 }
 
@@ -158,9 +165,17 @@ fn row(record: &Record) -> [String; 7] {
     .map(|cell| clean(if cell.is_empty() { "-" } else { &cell }))
 }
 
-fn verify(format: Format, ctx: &Context) -> Result<u8> {
+fn rotate(ctx: &Context) -> Result<u8> {
+    match audit::rotate(&ctx.paths.audit_log())? {
+        Some((aside, hash)) => ui::stdout(&format!("{} {hash}\n", aside.display()))?,
+        None => ui::note("the audit log is empty: there is nothing to put aside"),
+    }
+    Ok(0)
+}
+
+fn verify(format: Format, after: Option<&str>, ctx: &Context) -> Result<u8> {
     let path = ctx.paths.audit_log();
-    let report = audit::verify(&path)?;
+    let report = audit::verify_after(&path, after)?;
     if format == Format::Json {
         let text =
             serde_json::to_string_pretty(&report).map_err(|e| Error::verb("cannot print the report").because(e))?;

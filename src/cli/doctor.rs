@@ -30,7 +30,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         let probe = Probe::named(name).ok_or_else(|| Error::verb(format!("there is no probe {name:?}")))?;
         return probe.run_here(&ctx.paths).map(|()| 0);
     }
-    let facts = Facts::gather(&ctx.paths)?;
+    let facts = Facts::of_host(&ctx.paths)?;
     let checks = report(&facts, &look(ctx)?);
     let text = match args.format.as_str() {
         "json" => {

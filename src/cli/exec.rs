@@ -62,10 +62,11 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if args.tty && args.interactive && !args.detach && !std::io::stdin().is_terminal() {
         return Err(Error::new(Kind::UsageClient, "the input device is not a TTY"));
     }
+    let facts = Facts::gather(&ctx.paths)?;
     let container = lookup::find(&ctx.paths, name)?;
     up(name, &container)?;
     // It may end at any moment from here on.
-    enter(&args, ctx, &container).map_err(|e| match lookup::find(&ctx.paths, container.id()) {
+    enter(&args, ctx, &facts, &container).map_err(|e| match lookup::find(&ctx.paths, container.id()) {
         Ok(now) => up(name, &now).err().unwrap_or(e),
         Err(gone) => gone,
     })
@@ -85,7 +86,7 @@ fn up(name: &str, container: &Container) -> Result<()> {
     }
 }
 
-fn enter(args: &Args, ctx: &Context, container: &Container) -> Result<u8> {
+fn enter(args: &Args, ctx: &Context, facts: &Facts, container: &Container) -> Result<u8> {
     let client = Client::to(container)?;
     let (answer, fds) = client.ask(&Ask::Enter)?;
     let mut fds = fds.into_iter();
@@ -94,13 +95,13 @@ fn enter(args: &Args, ctx: &Context, container: &Container) -> Result<u8> {
     else {
         return Err(Error::verb("the container's supervisor did not say how to enter"));
     };
-    let mut draft = container.record.plan.draft.clone();
+    let mut draft = super::prepare::as_of_today(&container.record.plan.draft, facts, ctx)?;
     let asked = request(args, container, pid, &mut draft);
     let request = asked.map_err(|e| match exec::is_ending(init.as_fd()) {
         true => exec::not_running(container.id()),
         false => e,
     })?;
-    if let Some(status) = judge(ctx, args, container, &draft)? {
+    if let Some(status) = judge(ctx, facts, args, container, &draft)? {
         return Ok(status);
     }
     if args.privileged {
@@ -205,12 +206,11 @@ fn environment(args: &Args, draft: &Draft, user: &UserPlan) -> Result<Vec<String
 }
 
 /// The container with this process in it meets the same rules; what was overridden for the container stays so.
-fn judge(ctx: &Context, args: &Args, container: &Container, draft: &Draft) -> Result<Option<u8>> {
+fn judge(ctx: &Context, facts: &Facts, args: &Args, container: &Container, draft: &Draft) -> Result<Option<u8>> {
     let given = args.allow.iter().map(|text| Allow::from_str(text)).collect::<Result<Vec<_>>>()?;
     let mut allow = container.record.allow.clone();
     allow.extend(given.iter().cloned());
-    let facts = Facts::gather(&ctx.paths)?;
-    let verdict = policy::judge(draft, &facts, &allow)?;
+    let verdict = policy::judge(draft, facts, &allow)?;
     if !verdict.passed() {
         policy::render::print(&verdict);
         audit::record_refusal(&ctx.paths, draft, &verdict)?;

@@ -32,11 +32,13 @@ mod import;
 mod info;
 mod inspect;
 mod load;
+mod lock;
 mod login;
 mod logout;
 mod logs;
 mod man;
 mod network;
+mod policy;
 mod port;
 mod prepare;
 mod preset;
@@ -184,6 +186,10 @@ enum Verb {
     /// Show the AppArmor profile of a preset or a container, or write it to a file
     #[command(name = "apparmor")]
     AppArmor(Deferred<apparmor::Args>),
+    /// Check, show and try out the site's policy
+    Policy(Deferred<policy::Args>),
+    /// Write down which digests names stand for, for --locked
+    Lock(Deferred<lock::Args>),
     /// Say what this host offers and what is missing
     Doctor(Deferred<doctor::Args>),
     /// Show every decision about a container, where it came from and what docker would have done
@@ -332,6 +338,8 @@ impl Verb {
             Verb::Rules(args) => rules::run(args.0, ctx),
             Verb::Preset(args) => preset::run(args.0, ctx),
             Verb::AppArmor(args) => apparmor::run(args.0, ctx),
+            Verb::Policy(args) => policy::run(args.0, ctx),
+            Verb::Lock(args) => lock::run(args.0, ctx),
             Verb::Doctor(args) => doctor::run(args.0, ctx),
             Verb::Explain(args) => explain::run(args.0, ctx),
             Verb::Spec(args) => spec::run(args.0, ctx),

@@ -5,14 +5,16 @@ use super::Context;
 use crate::audit;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::facts::Facts;
+use crate::image::lock::Lock;
 use crate::image::registry;
 use crate::image::store::{Image, Store};
 use crate::launch::Handoff;
 use crate::plan::draft::{self, Inputs, ThisHost};
-use crate::plan::{AppArmor, Draft, Plan};
+use crate::plan::{AppArmor, Draft, MountKind, Plan};
 use crate::policy::{self, Verdict};
 use crate::preset::{self, Preset};
 use crate::request::{PullPolicy, Request};
+use crate::site::signature::{self, Signature};
 use crate::state::{Paths, Record, Stamp};
 use crate::{seccomp, ui};
 use std::os::fd::OwnedFd;
@@ -30,11 +32,12 @@ pub struct Prepared {
 
 impl Prepared {
     /// Look everything up and decide. Nothing is started or written, but an image may be pulled.
-    pub fn new(request: Request, ctx: &Context) -> Result<Prepared> {
+    pub fn new(mut request: Request, ctx: &Context) -> Result<Prepared> {
         // The command line has been parsed: nothing of that is needed again.
         crate::sys::memory::forget_text();
         let facts = Facts::for_request(&request, &ctx.paths)?;
-        let preset = preset::load(request.own.preset.as_deref().unwrap_or("default"))?;
+        pin(&mut request)?;
+        let preset = preset(&request, &facts)?;
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
@@ -55,7 +58,7 @@ impl Prepared {
             let verdict = policy::judge(&draft, &facts, &request.own.allow)?;
             Ok((draft, verdict))
         };
-        let image = match local_image(&request, ctx)? {
+        let mut image = match local_image(&request, ctx)? {
             Some(image) => image,
             None => {
                 // What is refused whatever the image says is refused before anything is downloaded. An error here may
@@ -69,6 +72,7 @@ impl Prepared {
                 pull(&request, ctx)?
             }
         };
+        image.signatures = signatures(&facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
         let (draft, verdict) = decide(&image)?;
         Ok(Prepared { request, facts, image, preset, draft, verdict })
     }
@@ -128,6 +132,49 @@ impl Prepared {
             allow: self.request.own.allow.clone(),
         }
     }
+}
+
+/// With `--locked` the lock file says which digest is meant.
+fn pin(request: &mut Request) -> Result<()> {
+    let Some(file) = &request.own.locked else { return Ok(()) };
+    if request.source.rootfs.is_some() {
+        return Err(Error::runner("--locked: a folder (--rootfs) has no digest"));
+    }
+    request.image = Lock::read(file)?.pin(&request.image, file)?.familiar();
+    Ok(())
+}
+
+/// The preset that was asked for, else the site's, else `default`.
+pub fn preset(request: &Request, facts: &Facts) -> Result<Preset> {
+    let asked = request.own.preset.as_ref().or(facts.site.law.preset.as_ref());
+    let mut preset = preset::load(asked.map_or("default", String::as_str))?;
+    crate::site::limits::lower_preset(&mut preset, facts);
+    Ok(preset)
+}
+
+/// What is kept of an image's signatures, where the site's policy asks for one.
+pub fn signatures(facts: &Facts, ctx: &Context, manifest: &str, index: Option<&str>) -> Result<Vec<Signature>> {
+    if facts.site.law.signatures.is_empty() || manifest.is_empty() {
+        return Ok(Vec::new());
+    }
+    let digests: Vec<&str> = [Some(manifest), index].into_iter().flatten().collect();
+    signature::of(&ctx.paths, &digests)
+}
+
+/// The draft of a container that exists, with what the host and the store have of it now: its image may have been signed
+/// since, and the site's policy may name a path that lies in what it binds.
+pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft> {
+    let mut draft = draft.clone();
+    let image = &draft.image;
+    draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    if !facts.site.law.paths.is_empty() {
+        for mount in &mut draft.mounts {
+            if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
+                *seen = crate::facts::bind::look(source, facts);
+            }
+        }
+    }
+    Ok(draft)
 }
 
 /// Put in order what killed launchers left behind, and say so.
@@ -207,6 +254,9 @@ pub fn bare_image(request: &Request, layers: Vec<std::path::PathBuf>) -> Image {
         config: oci_spec::image::ImageConfiguration::default(),
         healthcheck: None,
         layers,
+        index_digest: None,
+        repositories: Vec::new(),
+        signatures: Vec::new(),
     }
 }
 

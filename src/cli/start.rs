@@ -29,6 +29,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    // Where the policy cannot be used nothing starts, whatever the containers are.
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     if !args.attach && !args.interactive {
         let mut failed = Vec::new();
@@ -106,15 +108,23 @@ fn settled(ctx: &Context, id: &str) -> Result<bool> {
     }
 }
 
+/// Whether the container may be started: what `restart` asks before it stops anything.
+///
+/// # Errors
+/// As those of [`start`].
+pub fn may(ctx: &Context, container: &Container) -> Result<()> {
+    judge(ctx, &container.record, &Facts::gather(&ctx.paths)?)
+}
+
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.
 fn judge(ctx: &Context, record: &Record, facts: &Facts) -> Result<()> {
-    let draft = &record.plan.draft;
-    let verdict = policy::judge(draft, facts, &record.allow)?;
+    let draft = prepare::as_of_today(&record.plan.draft, facts, ctx)?;
+    let verdict = policy::judge(&draft, facts, &record.allow)?;
     if verdict.passed() {
         return Ok(());
     }
     policy::render::print(&verdict);
-    crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;
+    crate::audit::record_refusal(&ctx.paths, &draft, &verdict)?;
     Err(Error::verb(format!("container {} is not started: rules refuse it", record.name))
         .hint("create it anew, with the overrides that are named above"))
 }

@@ -36,6 +36,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         let own = std::env::current_exe().verb_context(|| "find hardrun's own file".into())?;
         return crate::ui::stdout(&UNIT.replace("@hardrun@", &own.display().to_string())).map(|()| 0);
     }
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     let (containers, damaged) = lookup::all(&ctx.paths)?;
     damaged.iter().for_each(crate::ui::error);

@@ -114,10 +114,13 @@ fn answer(client: &Client) -> Result<Option<i32>> {
 }
 
 pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
+    // Before anything is stopped: it could not be started again.
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     let signal = args.signal.as_deref().map(signal).transpose()?;
     each::print(&args.containers, |name| {
         let container = lookup::find(&ctx.paths, name)?;
+        start::may(ctx, &container)?;
         let wish = Ask::Stop { signal, seconds: args.timeout };
         if let Some(client) = ask_to_stop(ctx, &container, &wish)? {
             stopped(ctx, client, &container, &wish)?;

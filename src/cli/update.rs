@@ -33,6 +33,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
+    crate::site::load()?;
     prepare::sweep(ctx)?;
     let request = Request::limits(args.resources).map_err(Error::engine_as_verb)?;
     let restart = args.restart.as_deref().map(RestartPolicy::from_str).transpose().map_err(Error::verb)?;
@@ -92,7 +93,8 @@ fn apply(
         )));
     }
     let all = [record.allow.as_slice(), allow].concat();
-    let verdict = policy::judge(draft, &Facts::gather(&ctx.paths)?, &all)?;
+    let facts = Facts::gather(&ctx.paths)?;
+    let verdict = policy::judge(&prepare::as_of_today(draft, &facts, ctx)?, &facts, &all)?;
     if !verdict.passed() {
         policy::render::print(&verdict);
         crate::audit::record_refusal(&ctx.paths, draft, &verdict)?;

@@ -57,6 +57,9 @@ pub struct Facts {
     /// hardrun's own folders under their canonical names, besides the default ones: `Paths::root` and `Paths::run`.
     #[serde(default)]
     pub own_paths: Vec<PathBuf>,
+    /// What the site has laid down.
+    #[serde(default, skip_serializing_if = "crate::site::Site::is_none")]
+    pub site: crate::site::Site,
 }
 
 /// Why a host path is not an ordinary one.
@@ -79,6 +82,8 @@ pub enum PathClass {
     EngineSocket,
     /// hardrun's own state, configuration and audit log.
     Own,
+    /// Kept from all containers by the site's policy.
+    Barred,
     /// The whole file system.
     Root,
 }
@@ -118,6 +123,11 @@ impl Facts {
     /// Everything that can be known cheaply; `paths` say where the layers are. What only trying can tell is left to
     /// [`probe`] and to the launch itself.
     pub fn gather(paths: &Paths) -> Result<Facts> {
+        Ok(Facts { site: crate::site::load()?, ..Self::of_host(paths)? })
+    }
+
+    /// The same without the site's policy: for verbs that tell what the host is and judge nothing.
+    pub fn of_host(paths: &Paths) -> Result<Facts> {
         Ok(Facts { engine_sockets: bind::engine_sockets(), ..Self::without_sockets(paths)? })
     }
 
@@ -128,7 +138,11 @@ impl Facts {
             || !request.mounts.volumes_from.is_empty()
             || request.source.rootfs.is_some()
             || request.isolation.use_api_socket;
-        if binds { Self::gather(paths) } else { Self::without_sockets(paths) }
+        if binds {
+            Self::gather(paths)
+        } else {
+            Ok(Facts { site: crate::site::load()?, ..Self::without_sockets(paths)? })
+        }
     }
 
     fn without_sockets(paths: &Paths) -> Result<Facts> {
@@ -157,6 +171,7 @@ impl Facts {
             oom_score_adj: kernel::oom_score_adj()?,
             engine_sockets: Vec::new(),
             own_paths: own_paths(paths),
+            site: crate::site::Site::default(),
             kernel,
         })
     }

@@ -85,6 +85,12 @@ impl Store {
                 remove_file(&path)?;
             }
         }
+        let signatures = crate::site::signature::folder(&self.paths);
+        for name in fsutil::list(&signatures)? {
+            if !needed.blobs.contains(&name) && older(&signatures.join(&name), BLOB_AGE) {
+                remove_file(&signatures.join(&name))?;
+            }
+        }
         for name in fsutil::list(&self.paths.images())? {
             // The index is written under the lock that is held here: this one's writer was killed.
             if name.starts_with(TMP_PREFIX) {

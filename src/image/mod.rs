@@ -15,6 +15,7 @@ pub mod inspect;
 pub mod layers;
 pub mod layout;
 pub mod list;
+pub mod lock;
 mod pax;
 pub mod prune;
 pub mod reference;
@@ -33,4 +34,4 @@ pub mod users;
 pub mod view;
 mod work;
 
-pub use fsutil::{list as list_folder, remove_path};
+pub use fsutil::{list as list_folder, private_dir, remove_path, write_atomic};

@@ -28,6 +28,12 @@ pub struct Image {
     pub healthcheck: Option<Healthcheck>,
     /// Unpacked layer folders, lowest first; never empty.
     pub layers: Vec<PathBuf>,
+    /// Of the index that it was chosen from.
+    pub index_digest: Option<String>,
+    /// Canonical repositories that gave it, or were given it by a push.
+    pub repositories: Vec<String>,
+    /// Filled by who needs them: see [`crate::site::signature::of`].
+    pub signatures: Vec<crate::site::signature::Signature>,
 }
 
 /// `HEALTHCHECK` of an image; durations in nanoseconds, 0 where it does not say.
@@ -299,6 +305,9 @@ impl Store {
             config,
             healthcheck: healthcheck(&bytes)?,
             layers: folders,
+            index_digest: entry.is_index().then(|| entry.digest.to_string()),
+            repositories: repositories(entry),
+            signatures: Vec::new(),
         }))
     }
 
@@ -310,6 +319,14 @@ impl Store {
         let image = self.image(&entry, name.to_owned(), None)?;
         image.ok_or_else(|| Error::verb(format!("image {manifest_digest} vanished while it was unpacked")))
     }
+}
+
+/// Repositories that an entry is known to be from.
+fn repositories(entry: &Descriptor) -> Vec<String> {
+    let mut all: Vec<String> =
+        entry.repo_digests().iter().filter_map(|one| Some(one.rsplit_once('@')?.0.to_owned())).collect();
+    all.dedup();
+    all
 }
 
 /// The entry that a reference names. A digest counts alone: it says more than any tag next to it.

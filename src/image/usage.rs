@@ -104,6 +104,9 @@ mod tests {
             manifest_digest: image.manifest_digest.clone(),
             config_digest: image.config_digest.clone(),
             layers: image.layers.clone(),
+            index_digest: None,
+            repositories: vec![],
+            signatures: vec![],
         };
         let folder = Folder::create(&store.paths, &mut record).unwrap();
         (dir, store, image, folder)

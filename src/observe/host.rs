@@ -18,7 +18,7 @@ pub const API: &str = "1.41";
 
 /// `info`'s fields, in docker's order.
 pub fn info(paths: &Paths) -> Result<Vec<(&'static str, Json)>> {
-    let facts = Facts::gather(paths)?;
+    let facts = Facts::of_host(paths)?;
     let uname = rustix::system::uname();
     let (containers, _) = lookup::all(paths)?;
     let count = |fits: fn(State) -> bool| containers.iter().filter(|c| fits(c.status.state)).count();

@@ -57,6 +57,12 @@ pub fn rows(plan: &Plan, kernel: &str) -> Vec<Row> {
     for o in &plan.overrides {
         let reason = o.reason.as_ref().map(|r| format!(", because: {r}")).unwrap_or_default();
         t.put("override", format!("{} for {}{reason}", o.rule, o.asked), &Source::Flag("--allow".into()), "no rule");
+        if let Some(permitted) = &o.permitted {
+            t.put("override permitted", format!("{} {permitted}", o.rule), &Source::Site, "no rule");
+        }
+    }
+    if let Some(digest) = &plan.site_policy {
+        t.put("judged by", format!("{} {}", crate::site::PATH, digest.get(..19).unwrap_or(digest)), &Source::Site, "-");
     }
     for f in &plan.fallbacks {
         t.put(
@@ -138,6 +144,9 @@ fn namespaces(t: &mut Table, plan: &Plan) {
     if p.host_access {
         let source = Source::Flag("--allow-host-access".into());
         t.put("services of the host", "can be reached", &source, "can be reached");
+    }
+    if let Some(address) = &p.publish_address {
+        t.put("publish address", &address.value, &address.source, "every address of the host");
     }
     for port in &p.publish {
         let source = Source::Flag("--publish".into());

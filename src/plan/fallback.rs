@@ -22,7 +22,7 @@ impl Plan {
                 instead: format!("the caller's own score, {}", facts.oom_score_adj),
             });
         }
-        Plan { version: Self::VERSION, draft, overrides, fallbacks }
+        Plan { version: Self::VERSION, draft, overrides, fallbacks, site_policy: facts.site.digest.clone() }
     }
 }
 

@@ -185,6 +185,15 @@ pub struct ImagePlan {
     pub config_digest: String,
     /// Unpacked layer folders on the host, lowest first. For `--rootfs` the one folder.
     pub layers: Vec<PathBuf>,
+    /// `sha256:…` of the index that the manifest was chosen from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_digest: Option<String>,
+    /// Canonical repositories that gave the image or were given it; empty for one that was loaded or made here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repositories: Vec<String>,
+    /// What is kept of the image's signatures, where the site's policy asks for one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<crate::site::signature::Signature>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -517,6 +526,9 @@ pub struct NetworkPlan {
     pub dns: Vec<String>,
     pub dns_search: Vec<String>,
     pub dns_options: Vec<String>,
+    /// Host address of the ports for which none was typed, where it is not 127.0.0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_address: Option<Sourced<String>>,
 }
 
 /// One network that the container joins, and as what.
@@ -573,6 +585,9 @@ pub struct Plan {
     pub overrides: Vec<Override>,
     /// Layers that this host cannot give and what takes their place.
     pub fallbacks: Vec<Fallback>,
+    /// `sha256:…` of the site's policy that it was judged by; `None`: there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_policy: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -581,6 +596,9 @@ pub struct Override {
     /// What was asked, as in the finding.
     pub asked: String,
     pub reason: Option<String>,
+    /// The entry of the site's policy that permits it: its last day and its reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permitted: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -74,7 +74,7 @@ pub static RULES: &[Rule] = &[
     publish_any_address::RULE,
 ];
 
-/// The rule with this id.
+/// The rule with this id, those that only a site's policy brings included.
 pub fn find(id: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.id == id)
+    RULES.iter().chain(crate::site::rules::RULES).find(|rule| rule.id == id)
 }

@@ -26,17 +26,25 @@ pub fn text(verdict: &Verdict) -> String {
         for instead in safer(rule, findings) {
             line(&mut out, "safer", instead);
         }
-        match rule.overriding {
-            Override::Loosens(_) => line(&mut out, "override", &format!("--allow {}", rule.id)),
-            Override::Never(why) => line(&mut out, "override", &format!("no override: {why}")),
+        match (rule.overriding, verdict.closed.get(rule.id)) {
+            (Override::Loosens(_), Some(why)) => {
+                line(&mut out, "override", &format!("not here, by the site's policy: {why}"));
+            }
+            (Override::Loosens(_), None) => line(&mut out, "override", &format!("--allow {}", rule.id)),
+            (Override::Never(why), _) => line(&mut out, "override", &format!("no override: {why}")),
+        }
+        if let Some(text) = verdict.messages.get(rule.id) {
+            for text in text.lines().filter(|l| !l.trim().is_empty()) {
+                line(&mut out, "site", text);
+            }
         }
         if !rule.references.is_empty() {
             line(&mut out, "see", &rule.references.join(", "));
         }
     }
     if groups.len() > 1 {
-        let all: Vec<String> = groups.iter().filter_map(|(rule, _)| allow(rule)).collect();
-        let never = groups.iter().filter(|(rule, _)| matches!(rule.overriding, Override::Never(_))).count();
+        let all: Vec<String> = groups.iter().filter_map(|(rule, _)| allow(verdict, rule)).collect();
+        let never = groups.len() - all.len();
         match never {
             0 => {
                 let _ = writeln!(out, "\n  all of it, with the risk: {}", all.join(" "));
@@ -55,8 +63,10 @@ pub fn print(verdict: &Verdict) {
     let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), text(verdict).as_bytes());
 }
 
-fn allow(rule: &Rule) -> Option<String> {
-    matches!(rule.overriding, Override::Loosens(_)).then(|| format!("--allow {}", rule.id))
+/// The override, where there is one and the site's policy permits it.
+fn allow(verdict: &Verdict, rule: &Rule) -> Option<String> {
+    let open = matches!(rule.overriding, Override::Loosens(_)) && !verdict.closed.contains_key(rule.id);
+    open.then(|| format!("--allow {}", rule.id))
 }
 
 fn line(out: &mut String, label: &str, text: &str) {
@@ -97,6 +107,11 @@ struct Entry<'a> {
     safer: Vec<&'a str>,
     /// `null` where there is none.
     r#override: Option<String>,
+    /// Why the site's policy permits no override here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site_policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site_message: Option<&'a str>,
     references: &'a [&'a str],
 }
 
@@ -111,7 +126,9 @@ pub fn json(verdict: &Verdict) -> serde_json::Value {
             details: findings.iter().filter_map(|f| f.detail.as_deref()).collect(),
             risk: rule.risk,
             safer: safer(rule, &findings),
-            r#override: allow(rule),
+            r#override: allow(verdict, rule),
+            site_policy: verdict.closed.get(rule.id).map(String::as_str),
+            site_message: verdict.messages.get(rule.id).map(String::as_str),
             references: rule.references,
         })
         .collect();

@@ -26,6 +26,7 @@ pub fn facts() -> Facts {
         oom_score_adj: 0,
         engine_sockets: vec!["/run/docker.sock".into(), "/run/systemd/private".into()],
         own_paths: vec!["/srv/store".into()],
+        site: Default::default(),
     }
 }
 
@@ -42,6 +43,9 @@ pub fn draft() -> Draft {
             manifest_digest: format!("sha256:{}", "1".repeat(64)),
             config_digest: format!("sha256:{}", "2".repeat(64)),
             layers: vec!["/var/lib/hardrun/layers/one".into()],
+            index_digest: None,
+            repositories: vec![],
+            signatures: vec![],
         },
         process: ProcessPlan {
             args: Sourced::new(vec!["sh".into()], Source::Image),

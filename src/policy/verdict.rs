@@ -1,12 +1,14 @@
 //! Judging a draft.
 
 use super::allow::{self, Allow};
-use super::registry::RULES;
+use super::registry::{self, RULES};
 use super::rule::{Finding, Override, Rule};
 use crate::error::Result;
 use crate::facts::Facts;
 use crate::plan::{self, Draft};
+use crate::site::{self, Permission};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What the rules say about one draft.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -17,6 +19,12 @@ pub struct Verdict {
     pub overridden: Vec<plan::Override>,
     /// Overrides that no finding needed.
     pub unused: Vec<Allow>,
+    /// Of the rules that refused: why the site's policy lets nobody, or not this caller, override them here.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub closed: BTreeMap<&'static str, String>,
+    /// Of the rules that refused: what the site has to say besides.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub messages: BTreeMap<&'static str, String>,
 }
 
 impl Verdict {
@@ -43,29 +51,47 @@ impl Verdict {
 
 /// Judge what would run. An `--allow` of a rule that does not exist is an error.
 pub fn judge(draft: &Draft, facts: &Facts, allows: &[Allow]) -> Result<Verdict> {
-    judge_with(RULES, draft, facts, allows)
-}
-
-pub(super) fn judge_with(rules: &[Rule], draft: &Draft, facts: &Facts, allows: &[Allow]) -> Result<Verdict> {
-    if let Some(stray) = allows.iter().find(|a| !rules.iter().any(|r| r.id == a.rule)) {
+    if let Some(stray) = allows.iter().find(|a| registry::find(&a.rule).is_none()) {
         return Err(allow::unknown(&stray.rule));
     }
+    Ok(judge_with(RULES.iter().chain(site::rules::RULES), draft, facts, allows))
+}
+
+fn judge_with<'a>(rules: impl Iterator<Item = &'a Rule>, draft: &Draft, facts: &Facts, allows: &[Allow]) -> Verdict {
     let mut verdict = Verdict::default();
     for rule in rules {
+        let findings = (rule.check)(draft, facts);
         let allowed = match rule.overriding {
             Override::Loosens(_) => allows.iter().find(|a| a.rule == rule.id),
             Override::Never(_) => None,
         };
-        let findings = (rule.check)(draft, facts);
-        match allowed {
-            Some(allow) if findings.is_empty() => verdict.unused.push(allow.clone()),
-            Some(allow) => verdict.overridden.extend(findings.into_iter().map(|f| plan::Override {
-                rule: f.rule.to_owned(),
-                asked: f.asked,
-                reason: allow.reason.clone(),
-            })),
-            None => verdict.refused.extend(findings),
+        if findings.is_empty() {
+            verdict.unused.extend(allowed.cloned());
+            continue;
+        }
+        let permission = match rule.overriding {
+            Override::Loosens(_) => facts.site.permits(rule.id, &draft.image),
+            Override::Never(_) => Permission::Given(None),
+        };
+        match (allowed, permission) {
+            (Some(allow), Permission::Given(permitted)) => {
+                verdict.overridden.extend(findings.into_iter().map(|f| plan::Override {
+                    rule: f.rule.to_owned(),
+                    asked: f.asked,
+                    reason: allow.reason.clone(),
+                    permitted: permitted.clone(),
+                }));
+            }
+            (_, permission) => {
+                if let Permission::Denied(why) = permission {
+                    verdict.closed.insert(rule.id, why);
+                }
+                if let Some(text) = facts.site.law.messages.get(rule.id) {
+                    verdict.messages.insert(rule.id, text.clone());
+                }
+                verdict.refused.extend(findings);
+            }
         }
     }
-    Ok(verdict)
+    verdict
 }

@@ -348,6 +348,8 @@ pub struct HealthRequest {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OwnRequest {
     pub preset: Option<String>,
+    /// `--locked`: the lock file that decides which image is meant.
+    pub locked: Option<PathBuf>,
     /// `--allow RULE[=REASON]`, parsed by [`Allow`]'s `FromStr`.
     pub allow: Vec<Allow>,
     pub dry_run: bool,

@@ -13,7 +13,7 @@ pub fn record(start: &str, name: &str) -> Record {
     draft.id = id(start);
     draft.name = name.to_owned();
     draft.remove = false;
-    let plan = Plan { version: Plan::VERSION, draft, overrides: vec![], fallbacks: vec![] };
+    let plan = Plan { version: Plan::VERSION, draft, overrides: vec![], fallbacks: vec![], site_policy: None };
     Record {
         version: Record::VERSION,
         id: id(start),

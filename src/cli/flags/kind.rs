@@ -1,4 +1,4 @@
-//! The three shapes a flag of docker's has.
+//! The shapes a flag of docker's has.
 
 use clap::{Arg, ArgAction, ArgMatches};
 
@@ -14,6 +14,9 @@ pub struct Switch;
 
 /// One value, the last one given wins. The next word is the value whatever it looks like (`--memory-swap -1`).
 pub struct Text;
+
+/// `--locked`, `--locked=FILE`; the empty word where no value is given.
+pub struct Maybe;
 
 /// As [`Text`], but every use counts.
 pub struct List;
@@ -32,6 +35,16 @@ impl FlagKind for Text {
     type Value = Option<String>;
     fn shape(arg: Arg) -> Arg {
         arg.num_args(1).allow_hyphen_values(true)
+    }
+    fn take(matches: &mut ArgMatches, id: &str) -> Self::Value {
+        matches.remove_one(id)
+    }
+}
+
+impl FlagKind for Maybe {
+    type Value = Option<String>;
+    fn shape(arg: Arg) -> Arg {
+        arg.num_args(0..=1).require_equals(true).default_missing_value("")
     }
     fn take(matches: &mut ArgMatches, id: &str) -> Self::Value {
         matches.remove_one(id)

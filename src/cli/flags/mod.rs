@@ -17,7 +17,7 @@ mod resources;
 pub use container::ContainerFlags;
 pub use image::ImageFlags;
 pub use isolation::IsolationFlags;
-pub use kind::{FlagKind, List, Switch, Text};
+pub use kind::{FlagKind, List, Maybe, Switch, Text};
 pub use mounts::MountFlags;
 pub use network::NetworkFlags;
 pub use own::OwnFlags;

@@ -9,6 +9,8 @@ super::flags! {
         dry_run: Switch("dry-run");
         /// Format of the printed plan: text or json
         format: Text("format", "string");
+        /// Only images that a lock file names, by the digests in it; hardrun.lock unless another file is named
+        locked: Maybe("locked", "file");
         /// Hardening preset
         preset: Text("preset", "string");
         /// Print the nearest hardened `docker run` line and start nothing

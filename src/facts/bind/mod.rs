@@ -7,7 +7,8 @@ mod socket;
 pub use socket::engine_sockets;
 
 use super::{BindSeen, Facts, Held, PathClass};
-use crate::policy::sensitive::{classify_all, table::TABLE};
+use crate::policy::sensitive::{classify_all, site_class, table::TABLE};
+use crate::site::{PathMode, SitePath};
 use std::borrow::Cow;
 use std::fs::Metadata;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -22,9 +23,10 @@ pub fn look(source: &Path, facts: &Facts) -> BindSeen {
     let homes = expand::homes();
     let mut real = source.to_owned();
     if may_have_alias(&meta)
-        && let Some(alias) = alias(source, &homes)
+        && let Some(alias) = alias(source, &homes, facts)
     {
         seen.is.extend(held_at(&alias));
+        seen.is.extend(of_site(&alias, facts));
         real = alias;
     }
     seen.is.extend(expand::in_home(&real, &homes));
@@ -41,6 +43,14 @@ pub fn look(source: &Path, facts: &Facts) -> BindSeen {
             if own.starts_with(&real) && *own != real && own.exists() {
                 let why = "hardrun's own state".to_owned();
                 seen.holds.push(Held { path: own.clone(), class: PathClass::Own, why });
+            }
+        }
+        for site in &facts.site.law.paths {
+            if site.path.starts_with(&real) && site.path != real && site.path.exists() {
+                // What lies in a bound folder is made read-only as a start-up file in a home is.
+                let class = if site.mode == PathMode::Never { PathClass::Barred } else { PathClass::Startup };
+                let why = format!("{}, by the site's policy", site.reason);
+                seen.holds.push(Held { path: site.path.clone(), class, why });
             }
         }
         if real != source {
@@ -81,9 +91,20 @@ fn held_at(path: &Path) -> Vec<Held> {
     classify_all(path).into_iter().map(|m| Held { path: path.to_owned(), class: m.class, why: m.why }).collect()
 }
 
-/// The name under which the table knows this file or folder, where that is not its own: a bind mount of `/etc` at
+/// What the site's policy says of a path.
+fn of_site(path: &Path, facts: &Facts) -> Vec<Held> {
+    let named = facts.site.law.paths.iter().filter(|site| path.starts_with(&site.path));
+    let held = |site: &SitePath| Held {
+        path: path.to_owned(),
+        class: site_class(site.mode),
+        why: format!("{}, by the site's policy", site.reason),
+    };
+    named.map(held).collect()
+}
+
+/// The name under which the table or the site's policy knows this file or folder, where that is not its own: a bind mount of `/etc` at
 /// `/mnt/etc` has the device and inode number of `/etc`, a hard link to `/etc/shadow` those of the file.
-fn alias(source: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
+fn alias(source: &Path, homes: &[PathBuf], facts: &Facts) -> Option<PathBuf> {
     let known: Vec<((u64, u64), PathBuf)> = TABLE
         .iter()
         .filter(|entry| !entry.path.contains('*'))
@@ -91,6 +112,7 @@ fn alias(source: &Path, homes: &[PathBuf]) -> Option<PathBuf> {
             Some(rest) => homes.iter().map(|home| home.join(rest)).collect(),
             None => vec![PathBuf::from(entry.path)],
         })
+        .chain(facts.site.law.paths.iter().map(|site| site.path.clone()))
         .filter_map(|path| {
             let meta = std::fs::symlink_metadata(&path).ok()?;
             (!meta.file_type().is_symlink()).then(|| ((meta.dev(), meta.ino()), path))
@@ -134,14 +156,14 @@ mod tests {
         // /etc is listed, and so is what lies in it; the test needs no right to link a real secret.
         let meta = std::fs::symlink_metadata("/etc").unwrap();
         assert!(meta.is_dir());
-        assert_eq!(alias(Path::new("/etc"), &[]), None, "its own name is no alias");
+        assert_eq!(alias(Path::new("/etc"), &[], &testkit::facts()), None, "its own name is no alias");
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join(".netrc");
         std::fs::write(&file, "x").unwrap();
         let link = home.path().join("innocent");
         std::fs::hard_link(&file, &link).unwrap();
         assert!(may_have_alias(&std::fs::symlink_metadata(&link).unwrap()));
-        assert_eq!(alias(&link, &[home.path().to_owned()]), Some(file));
+        assert_eq!(alias(&link, &[home.path().to_owned()], &testkit::facts()), Some(file));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::platform::Platform;
 use super::sink::{Incoming, Pulled, Sink};
 use crate::error::{Error, Result};
 use crate::image::reference::Reference;
+use crate::site::signature::Signature;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -218,11 +219,12 @@ impl Image {
 pub struct Folder {
     dir: tempfile::TempDir,
     pub names: Mutex<HashMap<String, String>>,
+    pub signatures: Mutex<HashMap<String, Vec<Signature>>>,
 }
 
 impl Folder {
     pub fn new() -> Folder {
-        Folder { dir: tempfile::tempdir().unwrap(), names: Mutex::default() }
+        Folder { dir: tempfile::tempdir().unwrap(), names: Mutex::default(), signatures: Mutex::default() }
     }
     pub fn partial(&self, digest: &str) -> PathBuf {
         self.dir.path().join(format!("partial-{digest}"))
@@ -295,6 +297,10 @@ impl Sink for Folder {
         }
         assert_eq!(digest_of(pulled.manifest, None), pulled.manifest_digest);
         self.names.lock().unwrap().insert(pulled.reference.to_string(), pulled.repo_digest.to_owned());
+        Ok(())
+    }
+    fn sign(&self, digest: &str, signatures: &[Signature]) -> Result<()> {
+        self.signatures.lock().unwrap().insert(digest.to_owned(), signatures.to_vec());
         Ok(())
     }
     fn read(&self, digest: &str, limit: u64) -> Result<Vec<u8>> {

@@ -64,13 +64,26 @@ pub fn record(
     event: Event,
     asked: &str,
 ) -> Result<()> {
+    record_rule(paths, what, RULE.id, reference, reason, event, asked)
+}
+
+/// The same for another rule.
+pub fn record_rule(
+    paths: &Paths,
+    what: &str,
+    rule: &str,
+    reference: &Reference,
+    reason: Option<&str>,
+    event: Event,
+    asked: &str,
+) -> Result<()> {
     let entry = Entry {
         event,
         image: reference.familiar(),
         image_digest: reference.digest.clone().unwrap_or_default(),
         plan: String::new(),
         container: String::new(),
-        rules: vec![RULE.id.to_owned()],
+        rules: vec![rule.to_owned()],
         asked: vec![asked.to_owned()],
         reason: reason.filter(|_| event == Event::Override).map(str::to_owned),
         status: None,

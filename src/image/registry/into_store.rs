@@ -8,6 +8,7 @@ use crate::image::digest::Digest;
 use crate::image::ingest::{self, Ingest};
 use crate::image::layout;
 use crate::image::reference::Reference;
+use crate::site::signature::{self, Signature};
 
 impl Incoming for BlobWriter {
     fn offset(&self) -> u64 {
@@ -68,6 +69,10 @@ impl Sink for Ingest<'_> {
         entry.annotations.insert(layout::REPO_DIGESTS.into(), known_as);
         self.store().record(Some(pulled.reference), &entry)?;
         Ok(())
+    }
+
+    fn sign(&self, digest: &str, signatures: &[Signature]) -> Result<()> {
+        signature::keep(&self.store().paths, digest, signatures)
     }
 
     fn read(&self, digest: &str, limit: u64) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use super::docker_config::{self, Kept};
 use super::fault::Fault;
 use super::guard::{self, Guard};
 use super::progress::{Channel, Progress};
+use super::signed::Demands;
 use super::timing::Timeouts;
 use super::url::Url;
 use super::{Options, World, check_tls_verify, env};
@@ -65,7 +66,7 @@ pub fn login(paths: &Paths, server: &Server, credential: Credential, options: &O
     let reference = server.reference();
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(paths, "login", &reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record };
+    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE };
     verify(server, &credential, options, &world)?;
     Ok(Login { kept: docker_config::keep(&server.key, &credential, &env)? })
 }

@@ -23,6 +23,7 @@ mod progress;
 mod proxy;
 mod pull;
 mod push;
+mod signed;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -40,15 +41,20 @@ pub use progress::Channel;
 pub use push::push;
 pub use timing::Retry;
 
+use crate::audit::Event;
 use crate::error::{Error, Kind, Result};
 use crate::image::reference::Reference;
 use crate::image::store::{Image, Store};
-use crate::observe::events::{self, Event};
+use crate::observe::events;
+use crate::policy::Rule;
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
+use crate::site;
+use crate::state::Paths;
 use client::{Client, Scopes, Settings};
 use guard::Guard;
 use progress::Progress;
+use signed::Demands;
 use sink::Sink;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,9 +109,20 @@ fn env(name: &str) -> Option<String> {
 
 /// `hardrun pull`: one name, or with `all_tags` every tag of its repository.
 pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
+    let law = site::load()?.law;
+    if !site::rules::may_pull(law.registries.as_deref(), reference) {
+        return Err(site_refusal(
+            &store.paths,
+            reference,
+            &site::rules::REGISTRY,
+            "the policy does not list its registry",
+        ));
+    }
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(&store.paths, "pull", reference, reason, event, asked);
+    let refuse = |why: &str| site_refusal(&store.paths, reference, &site::rules::SIGNATURE, why);
+    let demands = Demands { signed: &law.signatures, refuse: &refuse };
     let ingest = store.ingest()?;
     pull_with(
         &ingest,
@@ -113,10 +130,21 @@ pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: b
         options,
         all_tags,
         &progress,
-        &World { timeouts: Timeouts::default(), env: &env, record: &record },
+        &World { timeouts: Timeouts::default(), env: &env, record: &record, demands },
     )?;
-    events::note(&store.paths, Event::image("pull", &reference.familiar(), &reference.familiar_name()));
+    events::note(&store.paths, events::Event::image("pull", &reference.familiar(), &reference.familiar_name()));
     Ok(())
+}
+
+/// A refusal by the site's policy, on record.
+fn site_refusal(paths: &Paths, reference: &Reference, rule: &'static Rule, why: &str) -> Error {
+    let error = Error::runner(format!("refused by rule {}: {}: {why}", rule.id, reference.familiar()))
+        .hint(format!("risk: {}\nsafer: {}\nno override: the site's policy decides this", rule.risk, rule.instead));
+    match guard::record_rule(paths, "pull", rule.id, reference, None, Event::Refusal, &reference.familiar()) {
+        Ok(()) => error,
+        // It is refused all the same; that it could not be recorded is said with it.
+        Err(e) => error.because(e),
+    }
 }
 
 /// What tests replace.
@@ -124,6 +152,8 @@ struct World<'a> {
     timeouts: Timeouts,
     env: client::Env<'a>,
     record: guard::Record<'a>,
+    /// Whose signature the image must have.
+    demands: Demands<'a>,
 }
 
 /// The image for `run` and `create`: from the store, from the registry, or an error, as `--pull` says. Talks on stderr, in
@@ -183,7 +213,8 @@ fn pull_with(
     }
     let mut newer = false;
     for name in &names {
-        newer |= pull::pull_one(&client, sink, name, options.platform.as_ref(), progress, at_once)?.newer;
+        newer |=
+            pull::pull_one(&client, sink, name, options.platform.as_ref(), progress, at_once, &world.demands)?.newer;
     }
     let shown = if all_tags { reference.familiar_name() } else { reference.familiar() };
     let status = if newer { "Downloaded newer image" } else { "Image is up to date" };

@@ -6,6 +6,7 @@ use super::fault::{Fault, Refused};
 use super::manifest::{self, ACCEPT, CONFIG_MAX, Descriptor, Document, MANIFEST_MAX};
 use super::platform::Platform;
 use super::progress::{Progress, Stage};
+use super::signed::{self, Demands};
 use super::sink::{Pulled, Sink};
 use super::url::Url;
 use crate::error::{Context, Error, Result};
@@ -43,10 +44,13 @@ pub fn pull_one(
     platform: Option<&Platform>,
     progress: &Progress,
     at_once: usize,
+    demands: &Demands,
 ) -> Result<Outcome> {
     let wanted = reference.digest.as_deref();
     let name = wanted.or(reference.tag.as_deref()).unwrap_or("latest");
     let top = fetch_manifest(client, reference, name, wanted)?;
+    // Before anything else is fetched, and where nothing is: it may have been signed since.
+    signed::require(client, sink, reference, &top.digest, demands)?;
     let shown = wanted.map_or_else(|| name.to_owned(), |digest| format!("{}@{digest}", reference.name()));
     // Docker shows the path only, on its own hub in full (`library/busybox`).
     progress.line(&format!("{shown}: Pulling from {}", reference.path));
@@ -123,13 +127,35 @@ fn too_big(what: &str) -> Error {
 
 /// By tag or digest; with a digest the bytes must have it, and in any case the one that the registry says.
 fn fetch_manifest(client: &Client, reference: &Reference, name: &str, wanted: Option<&str>) -> Result<Fetched> {
+    let text = match fetch_text(client, name, wanted)? {
+        Ok(text) => text,
+        Err(refused) => return Err(not_given(reference, &refused)),
+    };
+    let (media_type, document) = manifest::parse(&text.bytes, &text.content_type)
+        .map_err(|e| Error { message: format!("{}: {}", reference.familiar(), e.message), ..e })?;
+    // The store is addressed by sha256, whatever the registry goes by.
+    Ok(Fetched { digest: manifest::digest_of(&text.bytes, None), bytes: text.bytes, media_type, document })
+}
+
+/// A manifest as it was sent.
+pub(super) struct Text {
+    pub bytes: Vec<u8>,
+    content_type: String,
+}
+
+/// The text of a manifest, whatever it is a manifest of; inside, what the registry said where it refused.
+pub(super) fn fetch_text(
+    client: &Client,
+    name: &str,
+    wanted: Option<&str>,
+) -> Result<std::result::Result<Text, Refused>> {
     let within = Some(client.settings.timeouts.small);
     let ask = Ask { accept: Some(ACCEPT), within, ..Ask::default() };
     let mut tries = 0;
     loop {
         let mut response = match client.ask(&format!("manifests/{name}"), &ask) {
             Ok(response) => response,
-            Err(Fault::Status(refused)) => return Err(not_given(reference, &refused)),
+            Err(Fault::Status(refused)) => return Ok(Err(refused)),
             Err(Fault::Final(error) | Fault::Passing { error, .. }) => return Err(error),
         };
         if response.body().content_length().is_some_and(|l| l > MANIFEST_MAX) {
@@ -157,10 +183,7 @@ fn fetch_manifest(client: &Client, reference: &Reference, name: &str, wanted: Op
                 )));
             }
         }
-        let (media_type, document) = manifest::parse(&bytes, &content_type)
-            .map_err(|e| Error { message: format!("{}: {}", reference.familiar(), e.message), ..e })?;
-        // The store is addressed by sha256, whatever the registry goes by.
-        return Ok(Fetched { digest: manifest::digest_of(&bytes, None), bytes, media_type, document });
+        return Ok(Ok(Text { bytes, content_type }));
     }
 }
 

@@ -5,6 +5,7 @@ use super::client::{Ask, Client, Method, Payload, Scopes, header};
 use super::fault::Fault;
 use super::guard::{self, Guard};
 use super::progress::{Channel, Progress};
+use super::signed::Demands;
 use super::timing::Timeouts;
 use super::upload::{Blob, denied, upload_all};
 use super::{Options, World, check_tls_verify, credentials, env};
@@ -35,7 +36,7 @@ pub fn push(store: &Store, reference: &Reference, options: &Options, all_tags: b
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(&store.paths, "push", reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record };
+    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE };
     push_with(store, reference, options, all_tags, &progress, &world)
 }
 

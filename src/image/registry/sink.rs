@@ -4,6 +4,7 @@ use super::manifest::Descriptor;
 use super::platform::Platform;
 use crate::error::Result;
 use crate::image::reference::Reference;
+use crate::site::signature::Signature;
 use std::io::Write;
 
 /// A blob on its way in. Dropped before `commit`, what was written stays for the next attempt.
@@ -39,6 +40,8 @@ pub trait Sink: Sync {
     fn is_current(&self, reference: &Reference, digest: &str, platform: Option<&Platform>) -> Result<bool>;
     /// All blobs are here: unpack the layers and give the image its name. `unpacked` is called for each layer, by position.
     fn publish(&self, pulled: &Pulled, unpacked: &mut dyn FnMut(usize)) -> Result<()>;
+    /// Keep the signatures of a manifest or index, instead of those that were kept before.
+    fn sign(&self, digest: &str, signatures: &[Signature]) -> Result<()>;
     /// Content of a blob that is here whole.
     fn read(&self, digest: &str, limit: u64) -> Result<Vec<u8>>;
 }

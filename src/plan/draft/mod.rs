@@ -84,12 +84,13 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let mut sysctls = network::sysctls(&inputs, &namespaces)?;
     sysctls.extend(declared::sysctl(&declared, &namespaces.network.value));
 
-    let draft = Draft {
+    let mut draft = Draft {
         id: id.to_owned(),
         name: name.to_owned(),
-        preset: match &request.own.preset {
-            Some(_) => Sourced::flag(preset.name.clone(), "--preset"),
-            None => Sourced::default(preset.name.clone()),
+        preset: match (&request.own.preset, &inputs.facts.site.law.preset) {
+            (Some(_), _) => Sourced::flag(preset.name.clone(), "--preset"),
+            (None, Some(_)) => Sourced::new(preset.name.clone(), Source::Site),
+            (None, None) => Sourced::default(preset.name.clone()),
         },
         image: ImagePlan {
             reference: request.image.clone(),
@@ -97,6 +98,9 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
             manifest_digest: image.manifest_digest.clone(),
             config_digest: image.config_digest.clone(),
             layers: image.layers.clone(),
+            index_digest: image.index_digest.clone(),
+            repositories: image.repositories.clone(),
+            signatures: image.signatures.clone(),
         },
         process: process::resolve(&inputs, user, &hostname, &mut notices)?,
         domainname: request.process.domainname.clone().map(|d| Sourced::flag(d, "--domainname")),
@@ -135,6 +139,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         mounts,
         notices,
     };
+    crate::site::limits::lower(&mut draft, inputs.facts);
     declared::check(&draft)?;
     Ok(draft)
 }

@@ -63,7 +63,12 @@ pub(super) fn resolve(inputs: &Inputs<'_>, ns: &NamespacesPlan, notices: &mut Ve
         )
         .hint("leave --egress out, or use a bridge network"));
     }
+    // Of a port without an address; those that were typed keep theirs.
+    let site = &inputs.facts.site.law.publish_address;
+    let bare = n.publish_all || n.publish.iter().flat_map(PortSpec::wanted).any(|p| p.host_ip.is_none());
+    let publish_address = site.clone().filter(|_| bare && !publish.is_empty()).map(|a| Sourced::new(a, Source::Site));
     Ok(NetworkPlan {
+        publish_address,
         hosts,
         endpoints: if bridged { endpoints(inputs)? } else { Vec::new() },
         publish,
@@ -137,7 +142,13 @@ fn publish(inputs: &Inputs<'_>, ns: &NamespacesPlan, notices: &mut Vec<String>) 
         }
     }
     if publish.iter().any(|p| p.host_ip.is_none()) {
-        notices.push("no address given: published on 127.0.0.1 only; -p 0.0.0.0:… asks for more".into());
+        match &inputs.facts.site.law.publish_address {
+            Some(address) => {
+                publish.iter_mut().filter(|p| p.host_ip.is_none()).for_each(|p| p.host_ip = Some(address.clone()));
+                notices.push(format!("no address given: published on {address}, by the site's policy"));
+            }
+            None => notices.push("no address given: published on 127.0.0.1 only; -p 0.0.0.0:… asks for more".into()),
+        }
     }
     Ok(publish)
 }

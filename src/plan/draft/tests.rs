@@ -60,6 +60,7 @@ pub(crate) fn facts() -> Facts {
         oom_score_adj: 0,
         engine_sockets: vec![],
         own_paths: vec![],
+        site: Default::default(),
     }
 }
 
@@ -125,6 +126,9 @@ impl Case {
                     .unwrap(),
                 healthcheck: None,
                 layers: vec![],
+                index_digest: None,
+                repositories: vec![],
+                signatures: vec![],
             },
             preset: "default",
             facts: facts(),

@@ -13,6 +13,7 @@ pub mod table;
 
 use crate::facts::{BindSeen, Facts, Held, PathClass};
 use crate::plan::{MountKind, MountPlan};
+use crate::site::PathMode;
 use pattern::{Relation, components, relate};
 use std::path::{Path, PathBuf};
 
@@ -108,9 +109,29 @@ pub fn classify_bind(source: &Path, typed: &Path, seen: &BindSeen, facts: &Facts
             });
         }
     }
+    for site in &facts.site.law.paths {
+        for source in [source, typed] {
+            if let Some(relation @ (Relation::Is | Relation::Inside)) = relate_paths(source, &site.path) {
+                found.push(Match {
+                    class: site_class(site.mode),
+                    relation,
+                    path: site.path.display().to_string(),
+                    why: format!("{}, by the site's policy", site.reason),
+                });
+            }
+        }
+    }
     found.extend(seen.holds.iter().map(|h| held(h, Relation::Contains)));
     found.sort_by_key(|m| std::cmp::Reverse(m.class));
     found
+}
+
+/// What a path is that the site's policy names.
+pub fn site_class(mode: PathMode) -> PathClass {
+    match mode {
+        PathMode::ReadOnly => PathClass::Sensitive,
+        PathMode::Never => PathClass::Barred,
+    }
 }
 
 /// Whether a bind of this source is read-only when no mode was asked, and hides the host's root ids.
@@ -160,7 +181,7 @@ pub fn covers(mounts: &[MountPlan]) -> Covers {
             }
             let inside = inside.display().to_string();
             match held.class {
-                PathClass::Secret | PathClass::Own => {
+                PathClass::Secret | PathClass::Own | PathClass::Barred => {
                     names.push(format!("{inside} (hidden)"));
                     out.masked.push(inside);
                 }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::image::registry::fake::{Folder, Image, OCI_MANIFEST, Reply, Seen, Server};
 use crate::image::registry::manifest::digest_of;
 use crate::image::registry::progress::{Channel, Progress};
+use crate::image::registry::signed::Demands;
 use crate::image::registry::timing::{Retry, Timeouts};
 use crate::image::registry::{Credential, Options, Platform, Sources, World, pull_with};
 use serde_json::json;
@@ -44,7 +45,7 @@ fn pull_within(
     all: bool,
 ) -> Result<()> {
     let reference = format!("{}/{name}", server.host).parse()?;
-    let world = World { timeouts, env: &|_| None, record: &|_, _| Ok(()) };
+    let world = World { timeouts, env: &|_| None, record: &|_, _| Ok(()), demands: Demands::NONE };
     pull_with(sink, &reference, options, all, &Progress::new(true, Channel::Stderr), &world)
 }
 fn pull(server: &Server, sink: &Folder) -> Result<()> {
