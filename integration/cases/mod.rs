@@ -13,6 +13,7 @@ mod lifecycle;
 mod limits;
 mod net;
 mod paths;
+mod presets;
 mod push;
 mod refusals;
 mod registry;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
         doors::CASES,
         guards::CASES,
         paths::CASES,
+        presets::CASES,
         binds::CASES,
         refusals::CASES,
         store::CASES,

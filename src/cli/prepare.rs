@@ -34,13 +34,13 @@ impl Prepared {
         // The command line has been parsed: nothing of that is needed again.
         crate::sys::memory::forget_text();
         let facts = Facts::for_request(&request, &ctx.paths)?;
-        let preset = preset::load(request.own.preset.as_deref().unwrap_or("default"))?;
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
             None => draft::random_name()?,
         };
         let decide = |image: &Image| {
+            let (preset, said) = preset::choose(&request, image, facts.memory)?;
             let inputs = Inputs {
                 request: &request,
                 image,
@@ -51,9 +51,15 @@ impl Prepared {
                 id: &id,
                 name: &name,
             };
-            let draft = draft::resolve(inputs)?;
+            let mut draft = draft::resolve(inputs).map_err(|e| match preset.chosen_by_image {
+                // Nobody typed the preset that is in the way.
+                true => Error::runner(format!("the image chose preset {}; --preset default goes without", preset.name))
+                    .because(e),
+                false => e,
+            })?;
+            draft.notices.splice(0..0, said);
             let verdict = policy::judge(&draft, &facts, &request.own.allow)?;
-            Ok((draft, verdict))
+            Ok((preset, draft, verdict))
         };
         let image = match local_image(&request, ctx)? {
             Some(image) => image,
@@ -61,7 +67,7 @@ impl Prepared {
                 // What is refused whatever the image says is refused before anything is downloaded. An error here may
                 // come from the image that is not there yet, so it is left to the second look.
                 let unknown = bare_image(&request, Vec::new());
-                if let Ok((draft, verdict)) = decide(&unknown)
+                if let Ok((preset, draft, verdict)) = decide(&unknown)
                     && !verdict.passed()
                 {
                     return Ok(Prepared { request, facts, image: unknown, preset, draft, verdict });
@@ -69,7 +75,7 @@ impl Prepared {
                 pull(&request, ctx)?
             }
         };
-        let (draft, verdict) = decide(&image)?;
+        let (preset, draft, verdict) = decide(&image)?;
         Ok(Prepared { request, facts, image, preset, draft, verdict })
     }
 

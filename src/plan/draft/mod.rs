@@ -89,6 +89,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         name: name.to_owned(),
         preset: match &request.own.preset {
             Some(_) => Sourced::flag(preset.name.clone(), "--preset"),
+            None if preset.chosen_by_image => Sourced::new(preset.name.clone(), Source::Image),
             None => Sourced::default(preset.name.clone()),
         },
         image: ImagePlan {
