@@ -46,7 +46,7 @@ fn the_images_label_chooses_but_never_loosens(env: &Env) -> Outcome {
     check_eq!(out.out(), "1000\nCapBnd:\t0000000000000000\n");
     check!(out.err().contains("preset batch") && out.err().contains("hardrun.preset"), "{}", out.told());
     let out = env.verb(&["run", "--rm", "--preset", "default", "labelled:1", "id", "-u"]).go()?.ok()?;
-    check!(out.out() == "0\n" && out.err().is_empty(), "{}", out.told());
+    check!(out.out() == "0\n" && !out.err().contains("preset"), "{}", out.told());
     // A preset of the site that gives more than `default`: by flag whole, by label only as far as `default` goes.
     let config = env.dir("label-config")?;
     let folder = config.join("hardrun/presets");
@@ -81,7 +81,7 @@ fn the_images_name_chooses_for_its_own_command(env: &Env) -> Outcome {
     let out = env.verb(&["run", "--rm", "memcached:1.6"]).go()?.ok()?;
     check!(out.out() == "11211\n" && out.err().contains("preset memcached"), "{}", out.told());
     let out = env.verb(&["run", "--rm", "memcached:1.6", "sh", "-c", "id -u"]).go()?.ok()?;
-    check!(out.out() == "0\n" && out.err().is_empty(), "{}", out.told());
+    check!(out.out() == "0\n" && !out.err().contains("preset"), "{}", out.told());
     let shown = env.verb(&["explain", "memcached:1.6"]).go()?.out();
     check!(shown.contains("memcached") && shown.contains("system calls, listed"), "{shown}");
     Ok(())
