@@ -18,7 +18,8 @@ fn table_between<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, 
     Some((before, table, after))
 }
 
-const USAGE: &str = "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write] | presets [--write] [NAME…]";
+const USAGE: &str =
+    "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write] | presets [--write] [NAME…]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
