@@ -14,6 +14,7 @@ mod limits;
 mod net;
 mod paths;
 mod policy;
+mod presets;
 mod push;
 mod refusals;
 mod registry;
@@ -39,6 +40,7 @@ pub fn all() -> Vec<Case> {
         doors::CASES,
         guards::CASES,
         paths::CASES,
+        presets::CASES,
         binds::CASES,
         refusals::CASES,
         store::CASES,

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod order;
+pub mod presets;
 mod startup;
 mod surface;
 
@@ -10,7 +11,15 @@ pub use surface::CASES;
 use crate::harness::{Env, Outcome, Stop};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write]";
+/// What stands before, between and after two marks.
+fn table_between<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let (before, rest) = text.split_once(begin)?;
+    let (table, after) = rest.split_once(end)?;
+    Some((before, table, after))
+}
+
+const USAGE: &str =
+    "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write] | presets [--write] [NAME…]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -24,6 +33,11 @@ pub fn main(args: &[String]) -> ExitCode {
         ["order", "--write"] => Box::new(|env| order::print(env, true)),
         ["surface"] => Box::new(|env| surface::print(env, false)),
         ["surface", "--write"] => Box::new(|env| surface::print(env, true)),
+        ["presets", "--write"] => Box::new(|env| presets::print(env, &[], true)),
+        ["presets", names @ ..] => {
+            let names = names.to_vec();
+            Box::new(move |env| presets::print(env, &names, false))
+        }
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -40,9 +40,7 @@ pub fn print(env: &Env, write: bool) -> Outcome {
 }
 
 fn split(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (table, after) = rest.split_once(END)?;
-    Some((before, table, after))
+    super::table_between(text, BEGIN, END)
 }
 
 fn all(env: &Env) -> Outcome<[Surface; 3]> {

@@ -53,7 +53,11 @@ fn body(draft: &Draft) -> String {
         line(&mut out, rule);
     }
     match &draft.paths.sockets.allow {
-        Some(listed) => listed.value.iter().for_each(|rule| line(&mut out, &format!("network {rule},"))),
+        // The parser knows ICMP of IPv4 only; of IPv6 it is a datagram socket.
+        Some(listed) => listed.value.iter().for_each(|rule| {
+            let rule = rule.to_string().replace("inet6 icmp", "inet6 dgram");
+            line(&mut out, &format!("network {rule},"));
+        }),
         None => internet(draft, &mut out),
     }
     for (group, family) in [("packet-sockets", "packet"), ("vsock", "vsock")] {
@@ -62,7 +66,7 @@ fn body(draft: &Draft) -> String {
         }
     }
     for rule in &draft.paths.sockets.deny {
-        line(&mut out, &format!("deny network {},", rule.value));
+        line(&mut out, &format!("deny network {},", rule.value.to_string().replace("inet6 icmp", "inet6 dgram")));
     }
     mounts(draft, &mut out);
     // The launcher and the host's tools.

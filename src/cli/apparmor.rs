@@ -47,7 +47,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 
 fn export(output: &std::path::Path, mut names: Vec<String>, ctx: &Context) -> Result<()> {
     if names.is_empty() {
-        names = preset::list()?.into_iter().map(|(name, ..)| name).collect();
+        names = preset::list()?.into_iter().map(|listed| listed.name).collect();
     }
     std::fs::create_dir_all(output).verb_context(|| format!("cannot make {}", output.display()))?;
     for name in names {

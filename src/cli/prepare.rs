@@ -37,13 +37,13 @@ impl Prepared {
         crate::sys::memory::forget_text();
         let facts = Facts::for_request(&request, &ctx.paths)?;
         pin(&mut request)?;
-        let preset = preset(&request, &facts)?;
         let id = draft::new_id()?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
             None => draft::random_name()?,
         };
         let decide = |image: &Image| {
+            let (preset, said) = preset(&request, image, &facts)?;
             let inputs = Inputs {
                 request: &request,
                 image,
@@ -54,9 +54,15 @@ impl Prepared {
                 id: &id,
                 name: &name,
             };
-            let draft = draft::resolve(inputs)?;
+            let mut draft = draft::resolve(inputs).map_err(|e| match preset.chosen_by_image {
+                // Nobody typed the preset that is in the way.
+                true => Error::runner(format!("the image chose preset {}; --preset default goes without", preset.name))
+                    .because(e),
+                false => e,
+            })?;
+            draft.notices.splice(0..0, said);
             let verdict = policy::judge(&draft, &facts, &request.own.allow)?;
-            Ok((draft, verdict))
+            Ok((preset, draft, verdict))
         };
         let mut image = match local_image(&request, ctx)? {
             Some(image) => image,
@@ -64,7 +70,7 @@ impl Prepared {
                 // What is refused whatever the image says is refused before anything is downloaded. An error here may
                 // come from the image that is not there yet, so it is left to the second look.
                 let unknown = bare_image(&request, Vec::new());
-                if let Ok((draft, verdict)) = decide(&unknown)
+                if let Ok((preset, draft, verdict)) = decide(&unknown)
                     && !verdict.passed()
                 {
                     return Ok(Prepared { request, facts, image: unknown, preset, draft, verdict });
@@ -73,7 +79,7 @@ impl Prepared {
             }
         };
         image.signatures = signatures(&facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
-        let (draft, verdict) = decide(&image)?;
+        let (preset, draft, verdict) = decide(&image)?;
         Ok(Prepared { request, facts, image, preset, draft, verdict })
     }
 
@@ -144,12 +150,12 @@ fn pin(request: &mut Request) -> Result<()> {
     Ok(())
 }
 
-/// The preset that was asked for, else the site's, else `default`.
-pub fn preset(request: &Request, facts: &Facts) -> Result<Preset> {
-    let asked = request.own.preset.as_ref().or(facts.site.law.preset.as_ref());
-    let mut preset = preset::load(asked.map_or("default", String::as_str))?;
+/// The preset that was asked for or that the image chose, else the site's, else `default`; and what there is to say about the choice.
+pub fn preset(request: &Request, image: &Image, facts: &Facts) -> Result<(Preset, Vec<String>)> {
+    let ground = facts.site.law.preset.as_deref().unwrap_or(preset::DEFAULT);
+    let (mut preset, said) = preset::choose(request, image, ground, facts.memory)?;
     crate::site::limits::lower_preset(&mut preset, facts);
-    Ok(preset)
+    Ok((preset, said))
 }
 
 /// What is kept of an image's signatures, where the site's policy asks for one.

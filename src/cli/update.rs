@@ -115,7 +115,10 @@ fn apply(
 /// What the flags say, in the words of a new container's; the rest stays as it is.
 fn change(ctx: &Context, request: &Request, restart: Option<RestartPolicy>, draft: &mut Draft) -> Result<()> {
     let facts = Facts::gather(&ctx.paths)?;
-    let preset = preset::load(&draft.preset.value)?;
+    let mut preset = preset::load(&draft.preset.value)?;
+    if draft.preset.source == crate::plan::Source::Image {
+        preset.hold_within(&preset::load(preset::DEFAULT)?, facts.memory);
+    }
     let inputs = Inputs {
         request,
         image: &prepare::bare_image(request, Vec::new()),

@@ -87,6 +87,7 @@ fn overlay(paths: &Paths) -> Result<()> {
 fn filter() -> Result<()> {
     let plan = SeccompPlan {
         profile: Sourced::default(SeccompProfile::Builtin),
+        only: None,
         opened: BTreeSet::new(),
         shut: BTreeSet::new(),
         no_setid: Sourced::default(false),

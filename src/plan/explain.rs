@@ -183,6 +183,9 @@ fn confinement(t: &mut Table, plan: &Plan, kernel: &str) {
     t.put("seccomp", profile, &d.seccomp.profile.source, "its default profile: 295 calls, 32-bit ones too");
     let list = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(" ");
     let preset = Source::Preset(d.preset.value.clone());
+    if let Some(only) = &d.seccomp.only {
+        t.put("system calls, listed", list(&only.value), &only.source, "-");
+    }
     if !d.seccomp.opened.is_empty() {
         t.put("seccomp, opened", list(&d.seccomp.opened), &preset, "-");
     }

@@ -331,6 +331,9 @@ pub enum NetworkMode {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeccompPlan {
     pub profile: Sourced<SeccompProfile>,
+    /// Sets, groups and single calls that take the place of what the built-in profile has open by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Sourced<BTreeSet<String>>>,
     /// Named groups of the built-in profile that a preset or flag opened on top of the default.
     pub opened: BTreeSet<String>,
     /// Named groups of the built-in profile that a preset shut although they are open by default.

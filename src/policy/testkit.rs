@@ -78,6 +78,7 @@ pub fn draft() -> Draft {
         capabilities: Sourced::default(BTreeSet::from(["CAP_CHOWN".into(), "CAP_SETUID".into()])),
         seccomp: SeccompPlan {
             profile: Sourced::default(SeccompProfile::Builtin),
+            only: None,
             opened: BTreeSet::new(),
             shut: BTreeSet::new(),
             no_setid: Sourced::default(false),

@@ -1,9 +1,10 @@
 //! One preset on top of another.
 
-use super::schema::{Amount, Key, PresetFile, PresetNetwork, TmpfsFile, octal};
-use crate::error::{Error, Result};
+use super::schema::{Amount, HealthFile, Key, PresetFile, PresetNetwork, TmpfsFile, octal};
+use crate::error::{Context as _, Error, Result};
 use crate::paths;
 use crate::plan::{Source, Sourced};
+use crate::request::{Egress, GoDuration, Signal};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,9 @@ pub struct Preset {
     pub description: String,
     /// Names, nearest first, of what it extends.
     pub extends: Vec<String>,
+    /// The image's label or name chose it.
+    #[serde(skip)]
+    pub chosen_by_image: bool,
     /// What may only be tightened, and the preset that says so.
     pub lock: BTreeMap<Key, String>,
     /// `CAP_CHOWN`
@@ -23,9 +27,15 @@ pub struct Preset {
     pub user: Option<Sourced<String>>,
     pub non_root: Sourced<bool>,
     pub network: Sourced<PresetNetwork>,
+    /// `None`: anywhere; empty: nowhere.
+    pub egress: Option<Sourced<BTreeSet<String>>>,
+    /// `None`: what is open by default.
+    pub system_calls: Option<Sourced<BTreeSet<String>>>,
     pub init: Sourced<bool>,
     pub umask: Sourced<u32>,
     pub oom_score_adj: Sourced<i32>,
+    /// Number of the signal.
+    pub stop_signal: Option<Sourced<i32>>,
     /// Seconds.
     pub stop_timeout: Sourced<i64>,
     /// Seconds.
@@ -42,11 +52,24 @@ pub struct Preset {
     pub shm_size: Sourced<u64>,
     pub tmpfs_size: Sourced<Amount>,
     pub tmpfs: Vec<Sourced<PresetTmpfs>>,
+    /// Paths.
+    pub volumes: Vec<Sourced<String>>,
+    pub health: Option<Sourced<PresetHealth>>,
     /// `None`: files are what the other layers leave.
     pub paths: Option<Sourced<paths::Policy>>,
     pub ports: paths::Ports,
     pub sockets: paths::Sockets,
     pub apparmor_rules: Option<Sourced<BTreeSet<paths::AppArmorRule>>>,
+}
+
+/// A preset's health check. Times in nanoseconds; 0: docker's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PresetHealth {
+    pub command: Vec<String>,
+    pub interval: i64,
+    pub timeout: i64,
+    pub start_period: i64,
+    pub retries: i64,
 }
 
 /// A folder in memory that a preset adds.
@@ -65,15 +88,19 @@ impl Preset {
             name: String::new(),
             description: String::new(),
             extends: Vec::new(),
+            chosen_by_image: false,
             lock: BTreeMap::new(),
             capabilities: Sourced::default(BTreeSet::new()),
             read_only: Sourced::default(false),
             user: None,
             non_root: Sourced::default(false),
             network: Sourced::default(PresetNetwork::None),
+            egress: None,
+            system_calls: None,
             init: Sourced::default(false),
             umask: Sourced::default(0o022),
             oom_score_adj: Sourced::default(0),
+            stop_signal: None,
             stop_timeout: Sourced::default(10),
             timeout: None,
             seccomp_open: Sourced::default(BTreeSet::new()),
@@ -87,6 +114,8 @@ impl Preset {
             shm_size: Sourced::default(64 << 20),
             tmpfs_size: Sourced::default(Amount::Bytes(64 << 20)),
             tmpfs: Vec::new(),
+            volumes: Vec::new(),
+            health: None,
             paths: None,
             ports: paths::Ports::default(),
             sockets: paths::Sockets::default(),
@@ -116,15 +145,21 @@ impl Preset {
             user,
             non_root,
             network,
+            egress,
+            system_calls,
             init,
             umask,
             oom_score_adj,
+            stop_signal,
             stop_timeout,
             timeout,
             seccomp_open,
             seccomp_shut,
             limits,
             tmpfs,
+            volumes,
+            health,
+            images: _,
             paths,
             ports,
             sockets,
@@ -141,6 +176,22 @@ impl Preset {
         l(Key::ReadOnly).set_some(&mut self.read_only, *read_only, |new, old| *new || !*old)?;
         l(Key::NonRoot).set_some(&mut self.non_root, *non_root, |new, old| *new || !*old)?;
         l(Key::Network).set_some(&mut self.network, *network, |new, old| new <= old)?;
+        if let Some(to) = egress {
+            let to = egress_words(to)?;
+            l(Key::Egress).set_limit(&mut self.egress, Some(to), |new, old| new.is_subset(old))?;
+        }
+        if let Some(names) = system_calls {
+            let calls = crate::seccomp::expand(names)?;
+            let held = self.calls();
+            l(Key::SystemCalls)
+                .set_limit(&mut self.system_calls, Some(names.clone()), |_, _| calls.is_subset(&held))?;
+        }
+        for group in seccomp_open.iter().flatten() {
+            crate::seccomp::check_group(group)?;
+        }
+        for group in seccomp_shut.iter().flatten() {
+            crate::seccomp::check_shut(group)?;
+        }
         l(Key::SeccompOpen).set_some(&mut self.seccomp_open, seccomp_open.clone(), |new, old| new.is_subset(old))?;
         l(Key::SeccompShut).set_some(&mut self.seccomp_shut, seccomp_shut.clone(), |new, old| new.is_superset(old))?;
         if let Some(score) = *oom_score_adj {
@@ -195,12 +246,26 @@ impl Preset {
         if let Some(seconds) = *stop_timeout {
             self.stop_timeout = Sourced::new(seconds, source.clone());
         }
+        if let Some(text) = stop_signal {
+            let signal: Signal = text.parse().map_err(Error::runner)?;
+            self.stop_signal = Some(Sourced::new(signal.0, source.clone()));
+        }
+        if let Some(check) = health {
+            self.health = Some(Sourced::new(health_check(check)?, source.clone()));
+        }
+        for volume in volumes {
+            let path = plain_path("volume", &volume.path)?;
+            self.tmpfs.retain(|t| t.value.path != path);
+            self.volumes.retain(|v| v.value != path);
+            self.volumes.push(Sourced::new(path, source.clone()));
+        }
         if let Some(stack) = stack {
             self.stack = Some(Sourced::new(bytes(stack)?, source.clone()));
         }
         for entry in tmpfs {
             let entry = tmpfs_entry(entry)?;
             self.tmpfs.retain(|t| t.value.path != entry.path);
+            self.volumes.retain(|v| v.value != entry.path);
             self.tmpfs.push(Sourced::new(entry, source.clone()));
         }
         for key in lock {
@@ -223,6 +288,14 @@ impl Preset {
             )));
         }
         Ok(self)
+    }
+
+    /// The system calls of `system-calls`, or those that are open by default; without what `seccomp-open` and
+    /// `seccomp-shut` change.
+    pub fn calls(&self) -> BTreeSet<&'static str> {
+        // Checked when the layer was read.
+        let listed = self.system_calls.as_ref().and_then(|names| crate::seccomp::expand(&names.value).ok());
+        listed.unwrap_or_else(crate::seccomp::open_by_default)
     }
 
     /// The preset that locks `key`, if one does.
@@ -338,13 +411,50 @@ fn numeric_user(text: &str) -> Result<&str> {
 
 fn tmpfs_entry(file: &TmpfsFile) -> Result<PresetTmpfs> {
     let TmpfsFile { path, size, mode, exec } = file;
-    if !path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".") || path.len() < 2 {
-        return Err(Error::runner(format!("tmpfs path {path:?} is not absolute and plain")));
-    }
     Ok(PresetTmpfs {
-        path: path.trim_end_matches('/').to_owned(),
+        path: plain_path("tmpfs", path)?,
         size: size.as_deref().map(bytes).transpose()?,
         mode: mode.as_deref().map_or(Ok(0o1777), |m| octal(m, 0o7777))?,
         exec: *exec,
+    })
+}
+
+fn plain_path(what: &str, path: &str) -> Result<String> {
+    if !path.starts_with('/') || path.split('/').any(|part| part == ".." || part == ".") || path.len() < 2 {
+        return Err(Error::runner(format!("{what} path {path:?} is not absolute and plain")));
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+/// As `--egress` understands them; `none` is the empty list.
+fn egress_words(words: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let mut to = BTreeSet::new();
+    for word in words {
+        match word.parse::<Egress>().map_err(Error::runner)? {
+            Egress::None => {}
+            Egress::To(rule) => drop(to.insert(rule.to_string())),
+        }
+    }
+    Ok(to)
+}
+
+fn health_check(file: &HealthFile) -> Result<PresetHealth> {
+    let HealthFile { command, interval, timeout, start_period, retries } = file;
+    if command.is_empty() {
+        return Err(Error::runner("health.command names no program"));
+    }
+    let nanos = |key: &str, text: &Option<String>| match text {
+        None => Ok(0),
+        Some(text) => {
+            let duration: std::result::Result<GoDuration, _> = text.parse();
+            duration.map(|d| d.nanos).map_err(Error::runner).context(|| format!("health.{key} {text:?}"))
+        }
+    };
+    Ok(PresetHealth {
+        command: command.clone(),
+        interval: nanos("interval", interval)?,
+        timeout: nanos("timeout", timeout)?,
+        start_period: nanos("start-period", start_period)?,
+        retries: i64::from(retries.unwrap_or(0)),
     })
 }

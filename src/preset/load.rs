@@ -3,12 +3,26 @@
 use super::layer::Preset;
 use super::schema::{self, PresetFile};
 use crate::error::{Context as _, Error, Result};
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// What a container gets that nobody chose a preset for.
+pub const DEFAULT: &str = "default";
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => { &[$(($name, include_str!(concat!("../../presets/", $name, ".toml")))),*] };
+}
+
 /// Name and text of the presets that are part of the program.
-pub const BUILTIN: &[(&str, &str)] =
-    &[("default", include_str!("../../presets/default.toml")), ("strict", include_str!("../../presets/strict.toml"))];
+#[rustfmt::skip] // a list stays a list
+pub const BUILTIN: &[(&str, &str)] = builtin![
+    "default", "strict", "untrusted",
+    "nginx", "haproxy", "static-server", "postgres", "mariadb", "redis", "memcached",
+    "node", "python", "jvm", "static-binary",
+    "batch", "ci-build", "network-tool",
+];
 
 /// The site's presets, one `NAME.toml` each.
 pub const SITE: &str = "/etc/hardrun/presets";
@@ -16,31 +30,71 @@ pub const SITE: &str = "/etc/hardrun/presets";
 /// A chain of presets can only be this long: a longer one is a mistake or a loop.
 const DEEPEST: usize = 8;
 
-/// Names and one-line descriptions of all presets that can be named.
-pub fn list() -> Result<Vec<(String, PathBuf, String)>> {
-    let mut all = Vec::new();
-    for (name, text) in BUILTIN {
-        all.push(((*name).to_owned(), PathBuf::new(), schema::parse(text, name)?.description));
+/// A preset that can be named.
+pub struct Listed {
+    pub name: String,
+    /// `None`: part of the program.
+    pub path: Option<PathBuf>,
+    pub file: PresetFile,
+}
+
+/// All presets that can be named: the program's, then the site's, then the user's. An earlier one hides a later one.
+pub fn list() -> Result<Vec<Listed>> {
+    listed(&|_| true)
+}
+
+/// Those of the program's own whose text `matters`, and all others.
+fn listed(matters: &dyn Fn(&str) -> bool) -> Result<Vec<Listed>> {
+    let mut all: Vec<Listed> = Vec::new();
+    for (name, text) in BUILTIN.iter().filter(|(_, text)| matters(text)) {
+        all.push(Listed { name: (*name).to_owned(), path: None, file: schema::parse(text, name)? });
     }
-    let entries = match std::fs::read_dir(SITE) {
+    for folder in folders() {
+        for path in files(&folder)? {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if all.iter().all(|known| known.name != name) && BUILTIN.iter().all(|(known, _)| *known != name) {
+                let file = schema::parse(&own_file(&folder, &path)?, &path.display().to_string())?;
+                all.push(Listed { name, path: Some(path), file });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Names of presets with the images that they are for, if `word` may be part of one's name. Reading them all takes longer than all
+/// else that a start decides.
+pub(super) fn images(word: &str) -> Result<Vec<(String, BTreeSet<String>)>> {
+    Ok(listed(&|text| text.contains(word))?
+        .into_iter()
+        .map(|p| (p.name, p.file.images))
+        .filter(|(_, images)| !images.is_empty())
+        .collect())
+}
+
+/// Where presets lie besides those of the program: the site's folder, then the caller's.
+fn folders() -> Vec<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let config = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+    let own = config.map(|config| config.join("hardrun/presets"));
+    std::iter::once(PathBuf::from(SITE)).chain(own).collect()
+}
+
+/// The preset files of a folder, by name; none where there is no folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(all),
-        Err(e) => return Err(e).verb_context(|| format!("cannot read {SITE}")),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(e) => return Err(e).verb_context(|| format!("cannot read {}", folder.display())),
     };
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry.verb_context(|| format!("cannot read {SITE}"))?.path();
+        let path = entry.verb_context(|| format!("cannot read {}", folder.display()))?.path();
         if path.extension().is_some_and(|e| e == "toml") {
             paths.push(path);
         }
     }
     paths.sort();
-    for path in paths {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let description = schema::parse(&site_file(&path)?, &path.display().to_string())?.description;
-        all.push((name, path, description));
-    }
-    Ok(all)
+    Ok(paths)
 }
 
 /// A preset by name or, where the word holds a slash or ends in `.toml`, by path, with everything it extends.
@@ -60,8 +114,8 @@ pub fn resolve(name: &str, read: &dyn Fn(&str) -> Result<PresetFile>) -> Result<
         let file = read(&name)?;
         next = match (&file.extends, name.as_str()) {
             (Some(parent), _) => Some(parent.clone()),
-            (None, "default") => None,
-            (None, _) => Some("default".to_owned()),
+            (None, DEFAULT) => None,
+            (None, _) => Some(DEFAULT.to_owned()),
         };
         chain.push((name, file));
     }
@@ -84,21 +138,25 @@ pub fn source(name: &str) -> Result<String> {
     if name.contains('/') || name.ends_with(".toml") {
         return std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"));
     }
-    let path = Path::new(SITE).join(format!("{name}.toml"));
-    match path.try_exists() {
-        Ok(true) => site_file(&path),
-        Ok(false) => Err(Error::runner(format!("no preset named {name:?}")).hint(format!(
-            "hardrun preset list shows them; others are files in {SITE} or named by path (./{name}.toml)"
-        ))),
-        Err(e) => Err(e).context(|| format!("cannot look at {}", path.display())),
+    for folder in folders() {
+        let path = folder.join(format!("{name}.toml"));
+        match path.try_exists() {
+            Ok(true) => return own_file(&folder, &path),
+            Ok(false) => {}
+            Err(e) => return Err(e).context(|| format!("cannot look at {}", path.display())),
+        }
     }
+    Err(Error::runner(format!("no preset named {name:?}")).hint(format!(
+        "hardrun preset list shows them; others are files in {SITE} or ~/.config/hardrun/presets, or named by path (./{name}.toml)"
+    )))
 }
 
-/// A site's preset is policy: only root may have been able to write it.
-fn site_file(path: &Path) -> Result<String> {
-    for checked in [path, Path::new(SITE)] {
+/// A preset is policy: only root, or in a folder of the caller's own the caller, may have been able to write it.
+fn own_file(folder: &Path, path: &Path) -> Result<String> {
+    let caller = if folder == Path::new(SITE) { 0 } else { rustix::process::geteuid().as_raw() };
+    for checked in [path, folder] {
         let meta = checked.metadata().context(|| format!("cannot look at {}", checked.display()))?;
-        if meta.uid() != 0 || meta.mode() & 0o022 != 0 {
+        if ![0, caller].contains(&meta.uid()) || meta.mode() & 0o022 != 0 {
             return Err(Error::runner(format!("{} can be written by others than root", checked.display()))
                 .hint(format!("chown root {0} && chmod go-w {0}", checked.display())));
         }

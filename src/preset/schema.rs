@@ -26,6 +26,11 @@ pub struct PresetFile {
     pub non_root: Option<bool>,
     /// Network where no flag names one
     pub network: Option<PresetNetwork>,
+    /// Where the container may connect to, as `--egress` says it: `HOST`, `NETWORK` or `NAME`, with `:PORT` if only that one;
+    /// an empty list: nowhere
+    pub egress: Option<BTreeSet<String>>,
+    /// The only system calls: names of sets, of groups of the built-in seccomp profile, and of single calls
+    pub system_calls: Option<BTreeSet<String>>,
     /// Run a small init as process 1
     pub init: Option<bool>,
     /// Octal, as `0022`
@@ -33,6 +38,8 @@ pub struct PresetFile {
     /// From 0 to 1000: how much sooner than others the kernel ends the container when memory runs out
     #[schemars(range(min = 0, max = 1000))]
     pub oom_score_adj: Option<i32>,
+    /// Signal that asks the program to end, where neither a flag nor the image names one
+    pub stop_signal: Option<String>,
     /// Seconds between the stop signal and the kill
     pub stop_timeout: Option<i64>,
     /// Seconds after which the container is killed
@@ -57,6 +64,39 @@ pub struct PresetFile {
     /// Further lines of the AppArmor profile: `mount`, `umount`, `remount` or `pivot_root`, each with `deny` or `audit`
     /// before it or not. The seccomp filter and Landlock shut all four whatever is said here
     pub apparmor_rules: Option<BTreeSet<String>>,
+    /// Folders whose content outlives the container: each a volume of its own where nothing else is mounted there
+    #[serde(default)]
+    pub volumes: Vec<VolumeFile>,
+    /// How to see whether the program does its work, where neither a flag nor the image says it
+    pub health: Option<HealthFile>,
+    /// Images that this preset is for, by name without tag: it is taken where no flag and no label names another. Not
+    /// inherited
+    #[serde(default)]
+    pub images: BTreeSet<String>,
+}
+
+/// A volume
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VolumeFile {
+    /// Absolute
+    pub path: String,
+}
+
+/// A health check
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct HealthFile {
+    /// Program and arguments; status 0 is healthy
+    pub command: Vec<String>,
+    /// Time between two checks, as `30s`
+    pub interval: Option<String>,
+    /// Time after which a check counts as failed
+    pub timeout: Option<String>,
+    /// Time at the start in which failures do not count
+    pub start_period: Option<String>,
+    /// Failures in a row until the container counts as unhealthy
+    pub retries: Option<u32>,
 }
 
 /// What may be done to files. Patterns are AppArmor's: `*` is anything but `/`, `**` is anything, and there are `?`,
@@ -171,6 +211,8 @@ pub enum Key {
     ReadOnly,
     NonRoot,
     Network,
+    Egress,
+    SystemCalls,
     SeccompOpen,
     SeccompShut,
     Timeout,
@@ -196,6 +238,8 @@ impl Key {
             Key::ReadOnly => "read-only",
             Key::NonRoot => "non-root",
             Key::Network => "network",
+            Key::Egress => "egress",
+            Key::SystemCalls => "system-calls",
             Key::SeccompOpen => "seccomp-open",
             Key::SeccompShut => "seccomp-shut",
             Key::Timeout => "timeout",

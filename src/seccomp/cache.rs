@@ -41,9 +41,10 @@ pub fn cached(paths: &Paths, plan: &SeccompPlan, host: &Host) -> Result<Option<V
 
 /// Tells one build's table and generator from another's: an entry of an older hardrun is never taken.
 const SOURCE: u64 = {
-    let sources: [&[u8]; 8] = [
+    let sources: [&[u8]; 9] = [
         include_bytes!("mod.rs"),
         include_bytes!("builtin.rs"),
+        include_bytes!("sets.rs"),
         include_bytes!("numbers.rs"),
         include_bytes!("checks.rs"),
         include_bytes!("rules.rs"),
@@ -69,7 +70,10 @@ fn key(plan: &SeccompPlan, host: &Host) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(SOURCE.to_le_bytes());
     hash.update(super::bpf::NATIVE_ARCH.to_le_bytes());
-    let json = serde_json::to_vec(&(&plan.profile.value, &plan.opened, &plan.shut, plan.no_setid.value, host))
+    // Taken apart without `..`: what decides and is not in the key would bring another plan's filter.
+    let SeccompPlan { profile, only, opened, shut, no_setid } = plan;
+    let only = only.as_ref().map(|only| &only.value);
+    let json = serde_json::to_vec(&(&profile.value, only, opened, shut, no_setid.value, host))
         .context(|| "cannot describe the seccomp profile".to_owned())?;
     hash.update(json);
     Ok(hex::encode(hash.finalize()))

@@ -12,6 +12,7 @@ mod docker;
 mod foreign;
 mod numbers;
 pub mod rules;
+pub mod sets;
 pub mod simulate;
 
 pub use cache::cached;
@@ -62,8 +63,9 @@ fn policy(plan: &SeccompPlan, host: &Host) -> Result<Option<Policy>> {
         check_shut(group)?;
     }
     let options = Options { opened: &plan.opened, shut: &plan.shut };
+    let only = plan.only.as_ref().map(|only| expand(&only.value)).transpose()?;
     let mut policy = match &plan.profile.value {
-        SeccompProfile::Builtin => builtin_policy(options),
+        SeccompProfile::Builtin => builtin_policy(options, only.as_ref()),
         SeccompProfile::Unconfined if !has_filter(plan) => return Ok(None),
         SeccompProfile::Unconfined => unconfined(),
         SeccompProfile::File { path, json } => docker::parse(path, json, host)?,
@@ -74,11 +76,13 @@ fn policy(plan: &SeccompPlan, host: &Host) -> Result<Option<Policy>> {
     Ok(Some(policy))
 }
 
-fn builtin_policy(options: Options<'_>) -> Policy {
+/// Where a preset lists its calls, those take the place of the groups that are open by default.
+fn builtin_policy(options: Options<'_>, only: Option<&BTreeSet<&'static str>>) -> Policy {
     let mut calls = BTreeMap::new();
     for group in builtin::GROUPS {
-        let open = options.opens(group.name) || group.open && !options.shut.contains(group.name);
         for call in group.calls() {
+            let listed = only.map_or(group.open, |only| only.contains(call.name));
+            let open = options.opens(group.name) || listed && !options.shut.contains(group.name);
             let body = if open { call.check.body(options) } else { Body::always(Action::Errno(group.errno as u16)) };
             calls.insert(call.nr, body);
         }
@@ -141,6 +145,46 @@ pub fn check_shut(name: &str) -> Result<()> {
     }
     known.extend(groups().iter().map(|(name, _)| *name));
     Err(Error::runner(format!("no seccomp group is called {name:?}")).hint(format!("groups: {}", known.join(", "))))
+}
+
+/// The calls of one set or group, or the one call of that name; none where nothing is called so.
+pub fn calls_of(name: &str) -> Vec<&'static str> {
+    if let Some(set) = sets::set(name) {
+        return set.to_vec();
+    }
+    match builtin::GROUPS.iter().find(|g| g.name == name) {
+        Some(group) => group.calls().map(|c| c.name).collect(),
+        None => all_calls().find(|c| c.name == name).map(|c| c.name).into_iter().collect(),
+    }
+}
+
+/// The calls that names of sets, groups and single calls stand for.
+///
+/// # Errors
+/// One of them is none of the three, or nothing could be started with them.
+pub fn expand(names: &BTreeSet<String>) -> Result<BTreeSet<&'static str>> {
+    let mut calls = BTreeSet::new();
+    for name in names {
+        let named = calls_of(name);
+        if named.is_empty() {
+            let known: Vec<&str> = sets::SETS.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::runner(format!("{name:?} is no system call, set or group of them"))
+                .hint(format!("sets: {}", known.join(", "))));
+        }
+        calls.extend(named);
+    }
+    match START.iter().find(|needed| !calls.contains(*needed)) {
+        Some(needed) => Err(Error::runner(format!("without {needed} no program starts: system-calls has to hold it"))
+            .hint("the set `start` has what every program needs")),
+        None => Ok(calls),
+    }
+}
+
+const START: [&str; 3] = ["execve", "exit_group", "mmap"];
+
+/// The calls of the groups that are open by default.
+pub fn open_by_default() -> BTreeSet<&'static str> {
+    builtin::GROUPS.iter().filter(|g| g.open).flat_map(builtin::Group::calls).map(|c| c.name).collect()
 }
 
 /// Groups without which a capability is of no use: opened by `--cap-add`, as Docker's profile does.

@@ -7,6 +7,7 @@ use simulate::{Call, run};
 pub(super) fn plan(opened: &[&str], no_setid: bool) -> SeccompPlan {
     SeccompPlan {
         profile: Sourced::default(SeccompProfile::Builtin),
+        only: None,
         opened: opened.iter().map(|s| (*s).to_owned()).collect(),
         shut: BTreeSet::new(),
         no_setid: Sourced::default(no_setid),

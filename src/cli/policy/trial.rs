@@ -92,7 +92,7 @@ impl Trial<'_> {
     /// Judge what is asked for. Nothing is pulled: an image that is not here is judged by its name.
     pub fn judge(&self, request: &Request, image: &Image, site: &Site) -> Result<Verdict> {
         let facts = self.facts(site);
-        let preset = prepare::preset(request, &facts)?;
+        let (preset, _) = prepare::preset(request, image, &facts)?;
         let id = "0".repeat(64);
         // What an image that is not here would run is its own business.
         let mut request = request.clone();

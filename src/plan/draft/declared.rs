@@ -19,6 +19,13 @@ pub(super) fn paths(
         sockets: preset.sockets.clone(),
         apparmor_rules: Vec::new(),
     };
+    // Whoever publishes a port wants it listened on.
+    if let Some(listen) = &mut plan.ports.listen
+        && preset.locked(Key::Ports).is_none()
+    {
+        let published = inputs.request.network.publish.iter().map(|port| port.container);
+        listen.value.extend(published.flat_map(|range| range.start..=range.end));
+    }
     if let Some(rules) = &preset.apparmor_rules {
         plan.apparmor_rules = rules.value.iter().map(|r| Sourced::new(r.clone(), rules.source.clone())).collect();
     }

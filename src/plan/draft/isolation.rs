@@ -222,6 +222,7 @@ pub(super) fn seccomp(
     opened.extend(called_for.map(|group| (*group).to_owned()));
     Ok(SeccompPlan {
         profile,
+        only: preset.system_calls.clone(),
         opened,
         shut: preset.seccomp_shut.value.union(&sockets.shut()).cloned().collect(),
         no_setid: match writable_bind {

@@ -4,6 +4,7 @@ use super::Inputs;
 use crate::error::{Error, Result};
 use crate::image::store::Healthcheck;
 use crate::plan::{HealthAction, HealthPlan, LogDriverPlan, LogPlan, Source, Sourced};
+use crate::preset::PresetHealth;
 use crate::request::{GoDuration, Request, RestartPolicy, Size};
 use std::collections::BTreeMap;
 
@@ -25,12 +26,17 @@ pub(super) fn health(inputs: &Inputs<'_>) -> Option<Sourced<HealthPlan>> {
     if asked.disable {
         return None;
     }
-    let of_image = inputs.image.healthcheck.clone().unwrap_or_default();
+    let preset = inputs.preset.health.as_ref();
+    let (of_image, silent) = match (&inputs.image.healthcheck, preset) {
+        // What an image says about itself comes before what the preset says of all images of its kind.
+        (None, Some(preset)) => (of_preset(&preset.value), preset.source.clone()),
+        (image, _) => (image.clone().unwrap_or_default(), Source::Image),
+    };
     let (test, source) = match &asked.cmd {
         // podman's way to switch the image's check off.
         Some(word) if word == "none" => return None,
         Some(command) => (vec!["CMD-SHELL".to_owned(), command.clone()], Source::Flag("--health-cmd".into())),
-        None => (of_image.test.clone(), Source::Image),
+        None => (of_image.test.clone(), silent),
     };
     match test.first().map(String::as_str) {
         None | Some("NONE") => return None,
@@ -60,6 +66,18 @@ pub(super) fn health(inputs: &Inputs<'_>) -> Option<Sourced<HealthPlan>> {
         },
         source,
     ))
+}
+
+fn of_preset(check: &PresetHealth) -> Healthcheck {
+    let PresetHealth { command, interval, timeout, start_period, retries } = check;
+    Healthcheck {
+        test: std::iter::once("CMD".to_owned()).chain(command.iter().cloned()).collect(),
+        interval: *interval,
+        timeout: *timeout,
+        start_period: *start_period,
+        retries: *retries,
+        ..Healthcheck::default()
+    }
 }
 
 /// Options of docker's json-file and local drivers that mean something here; others are errors, as docker's are.

@@ -89,6 +89,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         name: name.to_owned(),
         preset: match (&request.own.preset, &inputs.facts.site.law.preset) {
             (Some(_), _) => Sourced::flag(preset.name.clone(), "--preset"),
+            (None, _) if preset.chosen_by_image => Sourced::new(preset.name.clone(), Source::Image),
             (None, Some(_)) => Sourced::new(preset.name.clone(), Source::Site),
             (None, None) => Sourced::default(preset.name.clone()),
         },

@@ -43,6 +43,11 @@ pub(super) fn resolve(
             mounts.push(preset_tmpfs(inputs, limits, entry, user));
         }
     }
+    for entry in &inputs.preset.volumes {
+        if !taken(&mounts, &entry.value) {
+            mounts.push(preset_volume(inputs, entry, &mut anonymous));
+        }
+    }
     image_volumes(inputs, limits, &mut mounts, &mut anonymous, notices);
     Ok(mounts)
 }
@@ -406,6 +411,24 @@ fn preset_tmpfs(
         readonly: Sourced::new(false, entry.source.clone()),
         noexec: !exec,
         asked: format!("tmpfs {path} of {}", entry.source),
+        propagation: Sourced::default("private".into()),
+    }
+}
+
+/// What an image's VOLUME is, where the image says nothing of it.
+fn preset_volume(inputs: &Inputs<'_>, entry: &Sourced<String>, anonymous: &mut u32) -> MountPlan {
+    MountPlan {
+        destination: entry.value.clone(),
+        kind: MountKind::Volume {
+            source: anonymous_folder(inputs, anonymous),
+            name: None,
+            copy_up: true,
+            subpath: None,
+            labels: Default::default(),
+        },
+        readonly: Sourced::new(false, entry.source.clone()),
+        noexec: false,
+        asked: format!("volume {} of {}", entry.value, entry.source),
         propagation: Sourced::default("private".into()),
     }
 }

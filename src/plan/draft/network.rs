@@ -1,13 +1,14 @@
 //! Names, addresses and what follows from the network namespace.
 
-use super::Inputs;
+use super::{Inputs, lock};
 use crate::error::{Error, Result};
 use crate::plan::{
     EgressRule, EndpointPlan, MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan, Published,
     RootPlan, Source, Sourced, UserNamespace,
 };
+use crate::preset::Key;
 use crate::request::{Egress, Exposed, NetworkSpec, NetworkTarget, PortSpec, clean_path};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Name of the network that a container is on where none is named.
@@ -72,7 +73,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, ns: &NamespacesPlan, notices: &mut Ve
         hosts,
         endpoints: if bridged { endpoints(inputs)? } else { Vec::new() },
         publish,
-        egress: egress(inputs),
+        egress: egress(inputs, bridged)?,
         host_access: n.host_access,
         dns: n.dns.clone(),
         dns_search: n.dns_search.clone(),
@@ -170,19 +171,34 @@ fn exposed(inputs: &Inputs<'_>) -> std::collections::BTreeSet<(u16, String)> {
     ports
 }
 
-fn egress(inputs: &Inputs<'_>) -> Option<Sourced<Vec<EgressRule>>> {
+/// The flag's destinations, else the preset's where the network is the container's own.
+fn egress(inputs: &Inputs<'_>, bridged: bool) -> Result<Option<Sourced<Vec<EgressRule>>>> {
     let asked = &inputs.request.network.egress;
+    let of_preset = inputs.preset.egress.as_ref();
+    let rules = |to: &mut dyn Iterator<Item = Egress>| -> Vec<EgressRule> {
+        let rules: BTreeSet<EgressRule> = to
+            .filter_map(|e| match e {
+                Egress::None => None,
+                Egress::To(rule) => Some(rule),
+            })
+            .collect();
+        rules.into_iter().collect()
+    };
     if asked.is_empty() {
-        return None;
+        let Some(held) = of_preset.filter(|_| bridged) else { return Ok(None) };
+        // Words that the preset's layers have read already.
+        let to = rules(&mut held.value.iter().filter_map(|word| word.parse().ok()));
+        return Ok(Some(Sourced::new(to, held.source.clone())));
     }
-    let rules: std::collections::BTreeSet<EgressRule> = asked
-        .iter()
-        .filter_map(|e| match e {
-            Egress::None => None,
-            Egress::To(rule) => Some(rule.clone()),
-        })
-        .collect();
-    Some(Sourced::flag(rules.into_iter().collect(), "--egress"))
+    let to = rules(&mut asked.iter().cloned());
+    if let Some(held) = of_preset {
+        let more: Vec<String> = to.iter().map(ToString::to_string).filter(|to| !held.value.contains(to)).collect();
+        let held: Vec<&str> = held.value.iter().map(String::as_str).collect();
+        lock(inputs.preset, Key::Egress, &format!("--egress {}", more.join(", ")), more.is_empty(), || {
+            if held.is_empty() { "is none".into() } else { format!("is {}", held.join(", ")) }
+        })?;
+    }
+    Ok(Some(Sourced::flag(to, "--egress")))
 }
 
 /// Safe because they reach no further than the container's own network namespace; they replace NET_BIND_SERVICE and

@@ -243,7 +243,7 @@ fn stop_signal(inputs: &Inputs<'_>) -> Result<Sourced<i32>> {
                 || Error::runner(format!("image {} names a stop signal that is none: {text:?}", inputs.image.name));
             Ok(Sourced::new(signal(&text).ok_or_else(bad)?, Source::Image))
         }
-        None => Ok(Sourced::default(SIGTERM)),
+        None => Ok(inputs.preset.stop_signal.clone().unwrap_or_else(|| Sourced::default(SIGTERM))),
     }
 }
 

@@ -1,74 +1,11 @@
-//! `hardrun preset`
+//! `hardrun preset show` and `diff`: a preset as rows.
 
-use super::Context;
-use crate::error::{Context as _, Result};
+use super::json;
+use crate::error::Result;
 use crate::preset::{self, Amount, Preset};
 use crate::ui::clean;
-use std::io::Write;
 
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum What {
-    /// List presets with what they are for
-    List {
-        /// Print JSON
-        #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
-        format: String,
-    },
-    /// Show a preset
-    Show {
-        /// Name, or path of a file
-        #[arg(value_name = "PRESET")]
-        name: String,
-        /// Show it with everything it extends, and where each value is from
-        #[arg(long)]
-        resolved: bool,
-        /// Print JSON (implies --resolved)
-        #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
-        format: String,
-    },
-    /// Print the JSON Schema of preset files
-    Schema,
-}
-
-pub fn run(args: Args, _ctx: &Context) -> Result<u8> {
-    let text = match args.what {
-        What::List { format } => list(&format)?,
-        What::Show { name, resolved, format } => show(&name, resolved, &format)?,
-        What::Schema => json(&preset::json_schema())?,
-    };
-    std::io::stdout().lock().write_all(text.as_bytes()).verb_context(|| "cannot write to stdout".into())?;
-    Ok(0)
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<String> {
-    let mut text = serde_json::to_string_pretty(value).verb_context(|| "cannot write JSON".into())?;
-    text.push('\n');
-    Ok(text)
-}
-
-fn list(format: &str) -> Result<String> {
-    let all = preset::list()?;
-    if format == "json" {
-        let entries: Vec<_> = all
-            .iter()
-            .map(|(name, path, description)| {
-                let path = (!path.as_os_str().is_empty()).then(|| path.display().to_string());
-                serde_json::json!({ "name": name, "path": path, "description": description })
-            })
-            .collect();
-        return json(&entries);
-    }
-    let width = all.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
-    Ok(all.iter().map(|(name, _, description)| format!("{:width$}  {}\n", clean(name), clean(description))).collect())
-}
-
-fn show(name: &str, resolved: bool, format: &str) -> Result<String> {
+pub(super) fn show(name: &str, resolved: bool, format: &str) -> Result<String> {
     let preset = preset::load(name)?;
     match format {
         "json" => json(&preset),
@@ -77,8 +14,57 @@ fn show(name: &str, resolved: bool, format: &str) -> Result<String> {
     }
 }
 
-/// Key, value and origin of everything that the preset decides.
+/// The keys in which two presets differ, with the value of each; nothing where they are the same.
+pub(super) fn diff(a: &str, b: &str, format: &str) -> Result<(String, bool)> {
+    let (a, b) = (preset::load(a)?, preset::load(b)?);
+    // Keys that stand more than once (tmpfs, volume, lock) are compared as sets of lines.
+    let of = |p: &Preset| -> Vec<(String, String)> { rows(p).into_iter().map(|(k, v, _)| (k, v)).collect() };
+    let (left, right) = (of(&a), of(&b));
+    let mut keys: Vec<&String> = left.iter().chain(&right).map(|(key, _)| key).collect();
+    keys.dedup();
+    let mut changes = Vec::new();
+    for key in keys {
+        let values = |rows: &[(String, String)], other: &[(String, String)]| -> Vec<String> {
+            let mine = rows.iter().filter(|row| row.0 == *key && !other.contains(row));
+            mine.map(|(_, value)| value.clone()).collect()
+        };
+        let change = (key.clone(), values(&left, &right), values(&right, &left));
+        if (!change.1.is_empty() || !change.2.is_empty()) && !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    let differ = !changes.is_empty();
+    if format == "json" {
+        let list: Vec<_> =
+            changes.iter().map(|(key, a, b)| serde_json::json!({ "key": key, "a": a, "b": b })).collect();
+        return Ok((json(&list)?, differ));
+    }
+    let mut out = String::new();
+    if differ {
+        out.push_str(&format!("--- {}\n+++ {}\n", clean(&a.name), clean(&b.name)));
+    }
+    for (key, old, new) in &changes {
+        old.iter().for_each(|value| out.push_str(&format!("- {key}  {}\n", clean(value))));
+        new.iter().for_each(|value| out.push_str(&format!("+ {key}  {}\n", clean(value))));
+    }
+    Ok((out, differ))
+}
+
 fn text(p: &Preset) -> String {
+    let rows = rows(p);
+    let width =
+        |f: fn(&(String, String, String)) -> &String| rows.iter().map(|r| f(r).chars().count()).max().unwrap_or(0);
+    // Lists of calls are long: they do not push the origins of all other rows off the screen.
+    let (key, value) = (width(|r| &r.0), width(|r| &r.1).min(48));
+    let mut out = format!("{}: {}\n", clean(&p.name), clean(&p.description));
+    for (k, v, from) in &rows {
+        out.push_str(&format!("{k:key$}  {:value$}  {}\n", clean(v), clean(from)));
+    }
+    out
+}
+
+/// Key, value and origin of everything that the preset decides.
+pub(super) fn rows(p: &Preset) -> Vec<(String, String, String)> {
     let amount = |a: Amount| match a {
         Amount::Bytes(n) => crate::plan::explain::bytes(n),
         Amount::Percent(n) => format!("{n}%"),
@@ -99,9 +85,20 @@ fn text(p: &Preset) -> String {
     }
     let network = format!("{:?}", p.network.value).to_lowercase();
     put("network", network, &p.network.source);
+    if let Some(egress) = &p.egress {
+        let to: Vec<&str> = egress.value.iter().map(String::as_str).collect();
+        put("egress", if to.is_empty() { "nowhere".into() } else { to.join(" ") }, &egress.source);
+    }
+    if let Some(calls) = &p.system_calls {
+        put("system-calls", names(&calls.value), &calls.source);
+    }
     put("init", p.init.value.to_string(), &p.init.source);
     put("umask", format!("{:04o}", p.umask.value), &p.umask.source);
     put("oom-score-adj", p.oom_score_adj.value.to_string(), &p.oom_score_adj.source);
+    if let Some(signal) = &p.stop_signal {
+        let name = nix::sys::signal::Signal::try_from(signal.value).map(|s| s.as_str());
+        put("stop-signal", name.map_or_else(|_| signal.value.to_string(), str::to_owned), &signal.source);
+    }
     put("stop-timeout", format!("{} s", p.stop_timeout.value), &p.stop_timeout.source);
     if let Some(t) = &p.timeout {
         put("timeout", format!("{} s", t.value), &t.source);
@@ -132,6 +129,9 @@ fn text(p: &Preset) -> String {
         let exec = if t.value.exec { "exec" } else { "noexec" };
         put("tmpfs", format!("{} {size} {:04o} {exec}", t.value.path, t.value.mode), &t.source);
     }
+    for v in &p.volumes {
+        put("volume", v.value.clone(), &v.source);
+    }
     if let Some(paths) = &p.paths {
         put("paths.base", paths.value.base.to_string(), &paths.source);
         put("paths.all", paths.value.all.to_string(), &paths.source);
@@ -144,7 +144,7 @@ fn text(p: &Preset) -> String {
     for (key, ports) in [("ports.listen", &p.ports.listen), ("ports.connect", &p.ports.connect)] {
         if let Some(ports) = ports {
             let list: Vec<String> = ports.value.iter().map(ToString::to_string).collect();
-            put(key, list.join(" "), &ports.source);
+            put(key, if list.is_empty() { "none".into() } else { list.join(" ") }, &ports.source);
         }
     }
     if let Some(allow) = &p.sockets.allow {
@@ -154,15 +154,11 @@ fn text(p: &Preset) -> String {
     if let Some(rules) = &p.apparmor_rules {
         rules.value.iter().for_each(|rule| put("apparmor-rules", rule.to_string(), &rules.source));
     }
+    if let Some(health) = &p.health {
+        put("health", health.value.command.join(" "), &health.source);
+    }
     for (key, by) in &p.lock {
         put("lock", key.name().to_owned(), &crate::plan::Source::Preset(by.clone()));
     }
-    let width =
-        |f: fn(&(String, String, String)) -> &String| rows.iter().map(|r| f(r).chars().count()).max().unwrap_or(0);
-    let (key, value) = (width(|r| &r.0), width(|r| &r.1));
-    let mut out = format!("{}: {}\n", clean(&p.name), clean(&p.description));
-    for (k, v, from) in &rows {
-        out.push_str(&format!("{k:key$}  {:value$}  {}\n", clean(v), clean(from)));
-    }
-    out
+    rows
 }
