@@ -28,7 +28,7 @@ pub static SETS: &[Set] = &[
         "clone", "clone3", "fork", "vfork", "wait4", "waitid", "execveat", "pidfd_open",
     ]),
     ("sessions", "sessions and process groups: shells, daemons, supervisors", &["setsid", "getsid", "setpgid", "getpgid", "getpgrp"]),
-    ("signals", "signals to other processes: a master to its workers", &[
+    ("send-signals", "signals to other processes: a master to its workers", &[
         "kill", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal", "process_mrelease",
     ]),
     ("signal-waiting", "waiting for signals: masters, shells, event loops", &[
