@@ -70,7 +70,7 @@ pub static SETS: &[Set] = &[
     ("special-files", "fifos and sockets by name (devices need a capability that nobody gets)", &["mknod", "mknodat"]),
     ("folders", "changing the working folder", &["chdir", "fchdir"]),
     ("file-locks", "locks on whole files", &["flock"]),
-    ("sync", "having what was written on the disk: databases", &[
+    ("flushing", "having what was written on the disk: databases", &[
         "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "msync",
     ]),
     ("read-ahead", "telling the kernel what will be read, and asking what it holds", &[
@@ -97,7 +97,7 @@ pub static SETS: &[Set] = &[
         "recvmsg", "sendmmsg", "recvmmsg", "shutdown",
     ]),
     ("socket-pairs", "two connected unix sockets: a parent and its children", &["socketpair"]),
-    ("listen", "serving: bind, listen, accept", &["bind", "listen", "accept", "accept4"]),
+    ("serving", "serving: bind, listen, accept", &["bind", "listen", "accept", "accept4"]),
     // -- between processes
     ("shared-memory", "System V shared memory", &["shmget", "shmat", "shmctl", "shmdt"]),
     ("semaphores", "System V semaphores", &["semget", "semop", "semtimedop", "semctl"]),

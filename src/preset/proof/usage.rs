@@ -110,7 +110,7 @@ mod tests {
         let all = grants(&preset, &used);
         let unused: Vec<&str> = all.iter().filter(|g| !g.used).map(|g| g.name.as_str()).collect();
         assert_eq!(unused, ["flock", "inet tcp", "/etc/x/**", "/run", "/tmp", "80"]);
-        assert_eq!(all.iter().find(|g| g.name == "sync").unwrap().calls, names(&["fsync"]));
+        assert_eq!(all.iter().find(|g| g.name == "flushing").unwrap().calls, names(&["fsync"]));
         // Without lists there is nothing to hold against.
         assert!(grants(&load("default").unwrap(), &used).is_empty());
     }
