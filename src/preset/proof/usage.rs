@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_nothing_was_done_with_is_unused() {
-        let text = "description = \"\"\nsystem-calls = [\"start\", \"sync\", \"flock\"]\n\
+        let text = "description = \"\"\nsystem-calls = [\"start\", \"flushing\", \"flock\"]\n\
                     [[tmpfs]]\npath = \"/run\"\n[[tmpfs]]\npath = \"/tmp\"\n[[volumes]]\npath = \"/data\"\n[ports]\nlisten = [80, 81]\n[sockets]\nallow = [\"inet tcp\", \"inet6\"]\n[paths]\nread = [\"/etc/x/**\"]\nexecute = [\"/bin/sh\"]\n";
         let read = |name: &str| -> crate::error::Result<PresetFile> {
             if name == "x" { parse(text, name) } else { parse(&crate::preset::source(name)?, name) }
