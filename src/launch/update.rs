@@ -48,8 +48,7 @@ fn unified(r: &ResourcesPlan) -> Vec<(&'static str, String)> {
         files.push(("cpu.max", format!("{quota} {period}")));
     }
     if let Some(shares) = r.cpu_shares.as_ref().map(|s| s.value).filter(|s| *s > 0) {
-        // The mapping of systemd and runc: 2..262144 to 1..10000.
-        files.push(("cpu.weight", (1 + (shares.clamp(2, 262_144) - 2) * 9999 / 262_142).to_string()));
+        files.push(("cpu.weight", weight(shares).to_string()));
     }
     if let Some(cpus) = &r.cpuset_cpus {
         files.push(("cpuset.cpus", cpus.value.clone()));
@@ -61,6 +60,14 @@ fn unified(r: &ResourcesPlan) -> Vec<(&'static str, String)> {
         files.push(("io.weight", format!("default {}", weight.value)));
     }
     files
+}
+
+/// Shares as a weight, 1..10000: the curve of runc (1.3) and libcontainer, on which docker's default of 1024 is the kernel's
+/// default of 100.
+fn weight(shares: u64) -> u64 {
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+    (10f64.powf(exponent).ceil() as u64).clamp(1, 10_000)
 }
 
 #[cfg(test)]
@@ -82,7 +89,7 @@ mod tests {
             ("memory.swap.max", "33554432"),
             ("pids.max", "max"),
             ("cpu.max", "50000 100000"),
-            ("cpu.weight", "39"),
+            ("cpu.weight", "100"),
         ];
         let got = unified(&resources);
         assert_eq!(got.iter().map(|(f, v)| (*f, v.as_str())).collect::<Vec<_>>(), expected);
