@@ -1,7 +1,9 @@
 //! The container's control groups on the host: where they are, and taking them away.
 
+use super::cgroup_v2;
 use crate::error::{Context, Error, Result};
-use crate::plan::ResourcesPlan;
+use crate::plan::Draft;
+use crate::spec;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +19,7 @@ pub struct Hierarchy {
 /// Where a container is put: the group's path, the same in each hierarchy.
 #[derive(Debug)]
 pub struct Placement {
-    /// `/hardrun/<id>`
+    /// `/hardrun/<id>`; with systemd `/hardrun.slice/hardrun-<id>.scope/<id>`
     pub path: String,
     pub hierarchies: Vec<Hierarchy>,
     /// Detached mounts that the hierarchies' paths lead through.
@@ -66,14 +68,23 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
         .or_else(|| hierarchies.iter().find(|h| h.v2))
 }
 
-/// Decide where the container goes. With cgroup v1 hierarchies the launcher places it itself; cgroup v2, which is one
-/// hierarchy, is left to libcontainer.
-pub fn place(path: String, resources: &ResourcesPlan) -> Result<Placement> {
+/// Decide where the container goes. With cgroup v1 hierarchies the launcher places it itself; of cgroup v2, which is one
+/// hierarchy, it makes the group, and leaves its limits to libcontainer.
+pub fn place(draft: &Draft) -> Result<Placement> {
     let all = of_host()?;
     if all.iter().any(|h| !h.v2) {
-        return super::cgroup_v1::take_over(path, &all, resources);
+        return super::cgroup_v1::take_over(spec::cgroups_path(draft), &all, &draft.resources);
     }
+    let path = match all.first() {
+        Some(unified) => cgroup_v2::make(&unified.mount, draft)?,
+        None => spec::cgroups_path(draft),
+    };
     Ok(Placement { path, hierarchies: all, held: Vec::new() })
+}
+
+/// Everywhere that the container's group may be, whoever made it.
+pub fn paths(draft: &Draft) -> Vec<String> {
+    std::iter::once(spec::cgroups_path(draft)).chain(cgroup_v2::path_in_scope(draft)).collect()
 }
 
 /// Kill what is left in a container's cgroups and remove them. `path` as in the spec: `/hardrun/<id>`.

@@ -13,7 +13,7 @@ use super::process::{Ended, Init, Signals, start_time};
 use super::readback::{self, Expected};
 use super::streams::{End, Peer, Streams};
 use super::supervisor::Supervisor;
-use super::{cgroup_v1, network, restart, terminal};
+use super::{cgroup_v1, cgroup_v2, network, restart, terminal};
 use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
@@ -31,7 +31,7 @@ use crate::sys::{self, userns};
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
-use oci_spec::runtime::{LinuxResources, Spec};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources, Spec};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
@@ -244,7 +244,7 @@ impl Launcher {
         };
         let stage = Stage::enter(run)?;
         let draft = &self.handoff.record.plan.draft;
-        let group = cgroup::place(spec::cgroups_path(draft), &draft.resources)?;
+        let group = cgroup::place(draft)?;
         if let Some(range) = &mut ids {
             range.note(&group.path)?;
         }
@@ -456,8 +456,9 @@ impl Launcher {
         let master = pipes.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
 
         let guard = KillOnDrop(&init);
-        if let Some(limits) = &limits {
-            cgroup_v1::limit(group, limits)?;
+        match &limits {
+            Some(limits) => cgroup_v1::limit(group, limits)?,
+            None => cgroup_v2::limit_devices(group, devices(&spec))?,
         }
         let record = &handoff.record;
         if self.caller.watches(&draft.stdio) {
@@ -966,9 +967,17 @@ fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Res
         limits = linux.resources().clone();
         linux.set_resources(None);
         cgroup_v1::decoy(stage, &mut linux)?;
+    } else {
+        linux.set_cgroups_path(Some(PathBuf::from(&group.path)));
     }
     spec.set_linux(Some(linux));
     Ok(limits)
+}
+
+/// The device rules of a spec.
+fn devices(spec: &Spec) -> &[LinuxDeviceCgroup] {
+    let resources = spec.linux().as_ref().and_then(|l| l.resources().as_ref());
+    resources.and_then(|r| r.devices().as_deref()).unwrap_or_default()
 }
 
 /// What the launch adds to the planned capabilities, in the order in which it can be dropped: CAP_SETPCAP is what dropping

@@ -7,6 +7,7 @@
 
 mod cgroup;
 mod cgroup_v1;
+mod cgroup_v2;
 pub mod client;
 mod connections;
 mod credentials;
@@ -32,6 +33,7 @@ mod rename;
 mod restart;
 mod streams;
 mod supervisor;
+mod systemd;
 pub mod terminal;
 mod tree;
 mod update;

@@ -10,8 +10,7 @@ use std::time::Duration;
 /// Remove a container whose lock is held: its name, its files and, with `volumes`, its anonymous volumes that nobody else uses.
 pub fn remove(paths: &Paths, folder: Folder, record: &Record, volumes: bool) -> Result<()> {
     // Nothing is there, unless its supervisor was killed on its way up.
-    let group = group_of(Some(record), &record.id);
-    cgroup::remove(&cgroup::of_host()?, &group, &record.id)?;
+    remove_groups(Some(record), &record.id)?;
     folder.remove(paths)?;
     events::note(paths, Event::container(record, "destroy"));
     match volumes {
@@ -81,8 +80,7 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     }
     let Some(folder) = Folder::open_now(path)? else { return Ok(()) };
     let id = path.file_name().unwrap_or_default().to_string_lossy().trim_start_matches('.').to_owned();
-    let group = group_of(record.as_ref().ok(), &id);
-    cgroup::remove(&cgroup::of_host()?, &group, &id)?;
+    remove_groups(record.as_ref().ok(), &id)?;
     match record {
         Ok(record) if !remove && !hidden => {
             let mut status = folder.status()?;
@@ -107,10 +105,14 @@ fn sweep_one(paths: &Paths, path: &Path, swept: &mut Swept) -> Result<()> {
     Ok(())
 }
 
-/// The cgroup of a container: by the record alone where there is one; a folder without is one that a crash left before it was complete.
-fn group_of(record: Option<&Record>, id: &str) -> String {
-    let planned = record.map(|record| crate::spec::cgroups_path(&record.plan.draft));
-    planned.filter(|group| cgroup::is_own(group, id)).unwrap_or_else(|| format!("/{}/{id}", crate::spec::CGROUP_PARENT))
+/// Remove the cgroups that may be the container's: by the record alone where there is one; a folder without is one that a crash
+/// left before it was complete.
+fn remove_groups(record: Option<&Record>, id: &str) -> Result<()> {
+    let mut groups = record.map(|record| cgroup::paths(&record.plan.draft)).unwrap_or_default();
+    groups.retain(|group| cgroup::is_own(group, id));
+    groups.push(format!("/{}/{id}", crate::spec::CGROUP_PARENT));
+    let host = cgroup::of_host()?;
+    groups.iter().try_for_each(|group| cgroup::remove(&host, group, id))
 }
 
 fn done(removed: Result<()>, path: &Path, id: String, swept: &mut Swept) {

@@ -1,5 +1,6 @@
 //! The only place with `unsafe`: system calls that no safe wrapper offers. Each function does one thing and checks it.
 
+pub mod bpf;
 pub mod exe;
 pub mod landlock;
 pub mod memory;
