@@ -55,7 +55,8 @@ fn cpu_quota(env: &Env) -> Outcome {
     held.end()?.ok()?;
     let quota = quota?;
     check!(quota == "50000" || quota.starts_with("50000 "), "{quota}");
-    check!(["512", "20"].contains(&shares?.as_str()));
+    let shares = shares?;
+    check!(["512", "59"].contains(&shares.as_str()), "{shares}");
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod doors;
 mod exit_codes;
 mod flags;
 mod guards;
+mod hosts;
 mod isolation;
 mod lifecycle;
 mod limits;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
         signals::CASES,
         flags::CASES,
         limits::CASES,
+        hosts::CASES,
         isolation::CASES,
         doors::CASES,
         guards::CASES,
