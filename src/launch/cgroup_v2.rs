@@ -1,17 +1,16 @@
-//! What cgroup v2 needs besides libcontainer: the container's group, and a program that judges device access.
+//! The container's group on cgroup v2, and its limits, made by the launcher instead of libcontainer.
 //!
-//! libcontainer fails where two starts make the parent's folder at once, and switches controllers on in groups that are
-//! systemd's; a group that is there already it only puts its process into. For devices there is no controller, and
-//! libcontainer's program needs a C library that hardrun does not link.
+//! libcontainer (0.7.0) fails where two starts make the parent's folder at once, switches controllers on in groups that are
+//! systemd's, takes a swap limit of 0 for none, and judges no devices. A group that is there already it only puts its process into.
 
 use super::cgroup::Placement;
-use super::systemd;
-use crate::error::{Context, Error, Result};
-use crate::plan::Draft;
+use super::{device_program, systemd};
+use crate::error::{Context, Result};
+use crate::plan::{BlkioDevice, Draft, ResourcesPlan, Sourced};
 use crate::spec;
-use crate::sys::bpf::{Instruction, attach_device_program, load_device_program};
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
-use std::path::Path;
+use crate::sys::bpf::attach_device_program;
+use oci_spec::runtime::LinuxDeviceCgroup;
+use std::path::{Path, PathBuf};
 
 /// Controllers of the limits that a plan can hold.
 const CONTROLLERS: [&str; 5] = ["cpuset", "cpu", "io", "memory", "pids"];
@@ -99,186 +98,123 @@ fn enable(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keep the container's processes from every device but those that the rules let through.
-pub fn limit_devices(group: &Placement, rules: &[LinuxDeviceCgroup]) -> Result<()> {
-    let Some(hierarchy) = group.hierarchies.iter().find(|h| h.v2) else { return Ok(()) };
-    let attempt = || "limit the container's devices".to_string();
-    let folder = hierarchy.mount.join(group.path.trim_start_matches('/'));
-    let folder = std::fs::File::open(&folder).context(|| format!("open {}", folder.display()))?;
-    let program = load_device_program(&program(rules)?)
-        .context(attempt)
-        .map_err(|e| e.hint("the kernel needs CONFIG_CGROUP_BPF=y, and bpf() must not be kept from hardrun"))?;
-    attach_device_program(&program, &folder).context(attempt)
+/// The container's folder in the unified hierarchy.
+pub fn folder(group: &Placement) -> Option<PathBuf> {
+    let hierarchy = group.hierarchies.iter().find(|h| h.v2)?;
+    Some(hierarchy.mount.join(group.path.trim_start_matches('/')))
 }
 
-/// Type, access, major, minor: where the program keeps what is asked for.
-const TYPE: u8 = 2;
-const ACCESS: u8 = 3;
-const MAJOR: u8 = 4;
-const MINOR: u8 = 5;
-/// A copy to calculate with.
-const COPY: u8 = 0;
-
-/// The rules as a program: what none of them lets through is refused. Pure.
+/// Set the limits of the plan. Called while the container waits to be started, and by `update`.
 ///
 /// # Errors
-/// A rule that refuses anything but everything: the order of rules would matter, and nobody makes such ones.
-fn program(rules: &[LinuxDeviceCgroup]) -> Result<Vec<Instruction>> {
-    let mut code = vec![
-        // struct bpf_cgroup_dev_ctx: access in the upper half of the first word and type in the lower, major, minor.
-        load_word(TYPE, 0),
-        move_register(ACCESS, TYPE),
-        constant(0x57, TYPE, 0xffff),
-        constant(0x77, ACCESS, 16),
-        load_word(MAJOR, 4),
-        load_word(MINOR, 8),
-    ];
-    for (n, rule) in rules.iter().enumerate() {
-        if rule.allow() {
-            code.extend(allow(rule)?);
-        } else if n > 0 || rule.typ() != Some(LinuxDeviceType::A) {
-            return Err(Error::runner(format!("the device rule {rule} refuses something: rules only let through")));
+/// What the kernel does not take: a limit below what is in use, a CPU that is not there, a controller that is not to be had.
+pub fn limit(group: &Placement, resources: &ResourcesPlan) -> Result<()> {
+    let Some(folder) = folder(group) else { return Ok(()) };
+    for (file, value) in settings(resources, folder.join("io.bfq.weight").exists()) {
+        std::fs::write(folder.join(file), &value).context(|| format!("set {file} to {value}"))?;
+    }
+    Ok(())
+}
+
+/// Keep the container's processes from every device but those that the rules let through.
+pub fn limit_devices(group: &Placement, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    let Some(folder) = folder(group) else { return Ok(()) };
+    let folder = std::fs::File::open(&folder).context(|| format!("open {}", folder.display()))?;
+    let program = device_program::load(rules)?;
+    attach_device_program(&program, &folder).context(|| "limit the container's devices".into())
+}
+
+/// The files of cgroup v2, in an order in which each step is allowed. Pure.
+fn settings(r: &ResourcesPlan, bfq: bool) -> Vec<(&'static str, String)> {
+    let number = |n: i64| if n < 0 { "max".to_owned() } else { n.to_string() };
+    let value = |v: &Option<Sourced<i64>>| v.as_ref().map(|v| v.value);
+    let mut files = Vec::new();
+    if let Some(memory) = value(&r.memory) {
+        files.push(("memory.max", number(memory)));
+    }
+    if let Some(total) = value(&r.memory_swap) {
+        // Docker's figure is memory and swap together.
+        let swap = if total < 0 { -1 } else { (total - value(&r.memory).unwrap_or(0).max(0)).max(0) };
+        files.push(("memory.swap.max", number(swap)));
+    }
+    if let Some(reservation) = value(&r.memory_reservation) {
+        files.push(("memory.low", reservation.max(0).to_string()));
+    }
+    if let Some(pids) = value(&r.pids) {
+        files.push(("pids.max", if pids <= 0 { "max".into() } else { pids.to_string() }));
+    }
+    if r.cpu_quota.is_some() || r.cpu_period.is_some() {
+        let period = r.cpu_period.as_ref().map_or(100_000, |p| p.value);
+        let quota = value(&r.cpu_quota).filter(|q| *q > 0).map_or("max".into(), |q| q.to_string());
+        files.push(("cpu.max", format!("{quota} {period}")));
+    }
+    if let Some(shares) = r.cpu_shares.as_ref().map(|s| s.value).filter(|s| *s > 0) {
+        files.push(("cpu.weight", cpu_weight(shares).to_string()));
+    }
+    if let Some(cpus) = &r.cpuset_cpus {
+        files.push(("cpuset.cpus", cpus.value.clone()));
+    }
+    if let Some(nodes) = &r.cpuset_mems {
+        files.push(("cpuset.mems", nodes.value.clone()));
+    }
+    // The BFQ scheduler's scale is docker's, 10..1000; the cost model's goes from 1 to 10000.
+    let weight = |n: u64| if bfq { n } else { 1 + (n.clamp(10, 1000) - 10) * 9999 / 990 };
+    let weights = if bfq { "io.bfq.weight" } else { "io.weight" };
+    if let Some(n) = &r.blkio_weight {
+        files.push((weights, format!("default {}", weight(n.value.into()))));
+    }
+    for device in r.blkio_weight_device.iter().map(|d| &d.value) {
+        files.push((weights, format!("{}:{} {}", device.major, device.minor, weight(device.value))));
+    }
+    let throttles: [(&str, &[Sourced<BlkioDevice>]); 4] =
+        [("rbps", &r.read_bps), ("wbps", &r.write_bps), ("riops", &r.read_iops), ("wiops", &r.write_iops)];
+    for (key, list) in throttles {
+        for device in list.iter().map(|d| &d.value) {
+            files.push(("io.max", format!("{}:{} {key}={}", device.major, device.minor, device.value)));
         }
     }
-    code.extend([constant(0xb7, COPY, 0), EXIT]);
-    Ok(code)
+    files
 }
 
-const EXIT: Instruction = Instruction { code: 0x95, registers: 0, offset: 0, constant: 0 };
-
-/// Let through what this rule matches; else go on behind it.
-fn allow(rule: &LinuxDeviceCgroup) -> Result<Vec<Instruction>> {
-    let mut tests = Vec::new();
-    match rule.typ() {
-        Some(LinuxDeviceType::B) => tests.push(unless_equal(TYPE, 1)),
-        Some(LinuxDeviceType::C) => tests.push(unless_equal(TYPE, 2)),
-        Some(LinuxDeviceType::A) | None => {}
-        other => return Err(Error::runner(format!("no device rule is about the type {other:?}"))),
-    }
-    for (register, wanted) in [(MAJOR, rule.major()), (MINOR, rule.minor())] {
-        // -1 stands for every number, too.
-        if let Some(number) = wanted.filter(|n| *n >= 0) {
-            tests.push(unless_equal(register, i32::try_from(number).context(|| format!("read the rule {rule}"))?));
-        }
-    }
-    // BPF_DEVCG_ACC_MKNOD, _READ, _WRITE: what is asked for beyond the rule's is refused.
-    let given = rule.access().as_deref().unwrap_or("rwm").chars().fold(0, |given, letter| match letter {
-        'm' => given | 1,
-        'r' => given | 2,
-        'w' => given | 4,
-        _ => given,
-    });
-    tests.extend([move_register(COPY, ACCESS), constant(0x57, COPY, !given), unless_equal(COPY, 0)]);
-    tests.extend([constant(0xb7, COPY, 1), EXIT]);
-    // Each jump goes behind this rule's last instruction.
-    let length = tests.len();
-    for (n, test) in tests.iter_mut().enumerate().filter(|(_, t)| t.code == 0x55) {
-        test.offset = i16::try_from(length - n - 1).context(|| format!("read the rule {rule}"))?;
-    }
-    Ok(tests)
-}
-
-/// `register = *(u32 *)(context + offset)`; the context is in register 1.
-fn load_word(register: u8, offset: i16) -> Instruction {
-    Instruction { code: 0x61, registers: 1 << 4 | register, offset, constant: 0 }
-}
-
-fn move_register(to: u8, from: u8) -> Instruction {
-    Instruction { code: 0xbf, registers: from << 4 | to, offset: 0, constant: 0 }
-}
-
-/// An operation of a register with a constant: 0x57 and, 0x77 shift right, 0xb7 move.
-fn constant(code: u8, register: u8, constant: i32) -> Instruction {
-    Instruction { code, registers: register, offset: 0, constant }
-}
-
-/// Jump, unless the register is this number.
-fn unless_equal(register: u8, number: i32) -> Instruction {
-    constant(0x55, register, number)
+/// Shares as a weight, 1..10000: the curve of runc (1.3) and libcontainer, on which docker's default of 1024 is the kernel's
+/// default of 100.
+fn cpu_weight(shares: u64) -> u64 {
+    let log = (shares.clamp(2, 262_144) as f64).log2();
+    let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+    (10f64.powf(exponent).ceil() as u64).clamp(1, 10_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oci_spec::runtime::LinuxDeviceCgroupBuilder;
-
-    fn rule(allow: bool, kind: LinuxDeviceType, numbers: (i64, i64), access: &str) -> LinuxDeviceCgroup {
-        let mut builder = LinuxDeviceCgroupBuilder::default().allow(allow).typ(kind).access(access);
-        if numbers.0 >= 0 {
-            builder = builder.major(numbers.0);
-        }
-        if numbers.1 >= 0 {
-            builder = builder.minor(numbers.1);
-        }
-        builder.build().unwrap()
-    }
-
-    /// The instructions in use, as the kernel carries them out.
-    fn answer(code: &[Instruction], context: [u32; 3]) -> u64 {
-        let (mut registers, mut at) = ([0u64; 11], 0usize);
-        loop {
-            let i = code[at];
-            let (to, from) = (usize::from(i.registers & 15), usize::from(i.registers >> 4));
-            at += 1;
-            match i.code {
-                0x61 => registers[to] = context[i.offset as usize / 4].into(),
-                0xbf => registers[to] = registers[from],
-                0x57 => registers[to] &= i.constant as i64 as u64,
-                0x77 => registers[to] >>= i.constant,
-                0xb7 => registers[to] = i.constant as i64 as u64,
-                0x55 if registers[to] != i.constant as i64 as u64 => at += i.offset as usize,
-                0x55 => {}
-                0x95 => return registers[0],
-                other => panic!("no such instruction: {other:#x}"),
-            }
-        }
-    }
-
-    fn rules() -> Vec<LinuxDeviceCgroup> {
-        vec![
-            rule(false, LinuxDeviceType::A, (-1, -1), "rwm"),
-            rule(true, LinuxDeviceType::C, (1, 3), "rwm"),
-            rule(true, LinuxDeviceType::C, (136, -1), "rwm"),
-            rule(true, LinuxDeviceType::B, (8, 1), "r"),
-        ]
-    }
 
     #[test]
-    fn only_what_a_rule_lets_through_is_let_through() {
-        let code = program(&rules()).unwrap();
-        let asked = |kind: u32, access: u32, major: u32, minor: u32| answer(&code, [access << 16 | kind, major, minor]);
-        for (kind, access, major, minor, wanted) in [
-            (2, 6, 1, 3, 1),
-            (2, 1, 1, 3, 1),
-            (2, 2, 136, 4711, 1),
-            (1, 2, 8, 1, 1),
-            (1, 4, 8, 1, 0),
-            (1, 6, 8, 1, 0),
-            (1, 1, 8, 1, 0),
-            (1, 2, 8, 0, 0),
-            (1, 2, 1, 3, 0),
-            (2, 2, 8, 1, 0),
-            (2, 2, 1, 1, 0),
-        ] {
-            assert_eq!(asked(kind, access, major, minor), wanted, "type {kind}, access {access}, {major}:{minor}");
-        }
-        let all = [rule(true, LinuxDeviceType::A, (-1, -1), "rwm")];
-        assert_eq!(answer(&program(&all).unwrap(), [7 << 16 | 1, 8, 0]), 1);
-    }
-
-    #[test]
-    fn a_rule_that_refuses_one_thing_is_not_passed_over() {
-        let mut rules = rules();
-        rules.push(rule(false, LinuxDeviceType::B, (8, 0), "w"));
-        assert!(program(&rules).is_err());
-    }
-
-    #[test]
-    fn the_kernel_takes_it() {
-        match load_device_program(&program(&rules()).unwrap()) {
-            Ok(_) => {}
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::ENOSYS)) => eprintln!("skipped: {e}"),
-            Err(e) => panic!("{e}"),
-        }
+    fn dockers_figures_become_those_of_cgroup_v2() {
+        let resources = ResourcesPlan {
+            memory: Some(Sourced::default(64 << 20)),
+            memory_swap: Some(Sourced::default(96 << 20)),
+            pids: Some(Sourced::default(0)),
+            cpu_quota: Some(Sourced::default(50_000)),
+            cpu_shares: Some(Sourced::default(1024)),
+            blkio_weight: Some(Sourced::default(500)),
+            write_bps: vec![Sourced::default(BlkioDevice {
+                path: "/dev/sda".into(),
+                major: 8,
+                minor: 0,
+                value: 1 << 20,
+            })],
+            ..ResourcesPlan::default()
+        };
+        let expected = [
+            ("memory.max", "67108864"),
+            ("memory.swap.max", "33554432"),
+            ("pids.max", "max"),
+            ("cpu.max", "50000 100000"),
+            ("cpu.weight", "100"),
+            ("io.weight", "default 4950"),
+            ("io.max", "8:0 wbps=1048576"),
+        ];
+        let got = settings(&resources, false);
+        assert_eq!(got.iter().map(|(f, v)| (*f, v.as_str())).collect::<Vec<_>>(), expected);
     }
 }

@@ -425,6 +425,7 @@ impl Launcher {
         };
         staged.network = netns.as_ref().map(userns::inherited_path);
         let mut spec = spec::to_oci(plan, &staged)?;
+        let devices = devices(&spec).to_vec();
         let limits = trim(&mut spec, draft, group, stage)?;
         let bundle = stage.folder("bundle")?;
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
@@ -458,7 +459,10 @@ impl Launcher {
         let guard = KillOnDrop(&init);
         match &limits {
             Some(limits) => cgroup_v1::limit(group, limits)?,
-            None => cgroup_v2::limit_devices(group, devices(&spec))?,
+            None => {
+                cgroup_v2::limit(group, &draft.resources)?;
+                cgroup_v2::limit_devices(group, &devices)?;
+            }
         }
         let record = &handoff.record;
         if self.caller.watches(&draft.stdio) {
@@ -957,8 +961,8 @@ fn own_terminal(pid: i32, base: Option<u32>, draft: &Draft) -> Result<()> {
         .context(|| "give the terminal to the container's user".into())
 }
 
-/// Take out of the spec what libcontainer is not to do: masks over nothing, and, where the launcher places the container
-/// itself, the limits, which are returned.
+/// Take out of the spec what libcontainer is not to do: masks over nothing and the limits, which are returned for
+/// cgroup v1.
 fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Result<Option<LinuxResources>> {
     let Some(mut linux) = spec.linux().clone() else { return Ok(None) };
     spec::leave_out_empty(draft, &mut linux);
@@ -968,6 +972,7 @@ fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Res
         linux.set_resources(None);
         cgroup_v1::decoy(stage, &mut linux)?;
     } else {
+        linux.set_resources(None);
         linux.set_cgroups_path(Some(PathBuf::from(&group.path)));
     }
     spec.set_linux(Some(linux));

@@ -494,6 +494,12 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
         let found = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
         differences.compare(&format!("{controller} limit"), planned.to_string(), found.trim().to_owned());
     }
+    // Docker's figure is memory and swap together.
+    let swap = resources.memory_swap.as_ref().zip(memory).map(|(total, memory)| total.value - memory);
+    if let Some((planned, folder)) = swap.filter(|s| *s >= 0).zip(super::cgroup_v2::folder(expected.group)) {
+        let found = read(folder.join("memory.swap.max").display().to_string())?;
+        differences.compare("swap limit", (planned / 4096 * 4096).to_string(), found.trim().to_owned());
+    }
     Ok(())
 }
 

@@ -160,7 +160,9 @@ fn start_unit(name: &str, slice: &str, pid: u32) -> Vec<u8> {
         out.number(pid);
     });
     out.end_array(start, 8);
+    // No further units; what aligns the first of them is there all the same.
     out.number(0);
+    out.align(8);
     out.0
 }
 
