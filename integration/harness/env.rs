@@ -172,7 +172,7 @@ impl Held {
 
 /// Ask until there is an answer or the time is over.
 pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
-    let since = Instant::now();
+    let (since, limit) = (Instant::now(), limit * slowness());
     loop {
         if let Some(answer) = ask() {
             return Some(answer);
@@ -182,6 +182,11 @@ pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Optio
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// How many times longer than on an idle host everything may take: `HARDRUN_SLOW`, set where a processor is emulated.
+pub fn slowness() -> u32 {
+    std::env::var("HARDRUN_SLOW").ok().and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(1)
 }
 
 /// A path as text; the harness makes only names that are.
