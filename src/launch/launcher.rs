@@ -495,6 +495,7 @@ impl Launcher {
 
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
         await_exec(&ours, draft)?;
+        readback::after_exec(init.pid, &expected)?;
         guard.keep();
         sys::memory::forget_text();
         started(status, &init, health.as_ref());
