@@ -1,6 +1,6 @@
 //! What every container gets without asking, seen from inside and in the host's kernel.
 
-use crate::harness::env::{s, wait_for};
+use crate::harness::env::{needs_user_namespaces, s, wait_for};
 use crate::harness::host::{self, Mount};
 use crate::harness::{Env, Outcome, Run};
 use crate::{cases, check, check_eq};
@@ -17,6 +17,7 @@ cases!("isolation":
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
 
 fn all_seven_namespaces_are_its_own(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let held = env.hold(&[])?;
     let own = std::process::id() as i32;
     for kind in NAMESPACES {
@@ -27,6 +28,7 @@ fn all_seven_namespaces_are_its_own(env: &Env) -> Outcome {
 }
 
 fn two_containers_share_no_id(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let (a, b) = (env.hold(&[])?, env.hold(&[])?);
     for which in ["uid_map", "gid_map"] {
         let (first, second) = (host::id_map(a.init, which)?, host::id_map(b.init, which)?);
@@ -51,6 +53,7 @@ fn two_containers_share_no_id(env: &Env) -> Outcome {
 const DEFAULT: u64 = 0b1111_1011;
 
 fn capabilities_in_five_sets(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let held = env.hold(&[])?;
     let sets = host::capabilities(held.init);
     held.end()?.ok()?;

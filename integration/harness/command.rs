@@ -197,7 +197,15 @@ impl Run {
         }
         let out = collect(child.stdout.take().expect("stdout is piped"));
         let err = collect(child.stderr.take().expect("stderr is piped"));
-        Ok(Running { argv, child, stdin: held, out, err, since: Instant::now(), limit: self.limit * super::env::slowness() })
+        Ok(Running {
+            argv,
+            child,
+            stdin: held,
+            out,
+            err,
+            since: Instant::now(),
+            limit: self.limit * super::env::slowness(),
+        })
     }
 
     /// Run it to its end; a program over its time limit is killed and fails the case.

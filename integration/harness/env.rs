@@ -184,6 +184,12 @@ pub fn wait_for<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Optio
     }
 }
 
+/// Skips a case about user namespaces where they are switched off.
+pub fn needs_user_namespaces() -> Outcome {
+    let limit = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    if matches!(limit.trim(), "0" | "") { skip("user namespaces are switched off here") } else { Ok(()) }
+}
+
 /// How many times longer than on an idle host everything may take: `HARDRUN_SLOW`, set where a processor is emulated.
 pub fn slowness() -> u32 {
     std::env::var("HARDRUN_SLOW").ok().and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(1)
