@@ -4,6 +4,7 @@ use super::{Outcome, Stop, fail, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub struct Fixtures {
     dir: PathBuf,
@@ -100,9 +101,12 @@ impl Fixtures {
 
     /// A root of busybox with changes: `edit` gets the unpacked folder.
     pub fn busybox_with(&self, name: &str, edit: impl FnOnce(&Path) -> std::io::Result<()>) -> Outcome<PathBuf> {
-        let dir = self.scratch.join(format!("{name}-edit"));
+        // Several cases may want the same one at the same time.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let n = MADE.fetch_add(1, Ordering::Relaxed);
+        let dir = self.scratch.join(format!("{name}-{n}-edit"));
         std::fs::create_dir_all(&dir)?;
-        let tar = self.scratch.join(format!("{name}.tar"));
+        let tar = self.scratch.join(format!("{name}-{n}.tar"));
         let run = |c: &mut Command| match c.status() {
             Ok(s) if s.success() => Ok(()),
             other => Err(Stop::Fail(format!("tar for {name}: {other:?}"))),
