@@ -7,16 +7,13 @@ use crate::measure::presets::{quick, whole};
 use crate::{cases, check, check_eq};
 
 cases!("presets":
-    nginx_is_proved, postgres_is_proved, redis_is_proved, memcached_is_proved, batch_is_proved,
+    nginx_is_proved, redis_is_proved, memcached_is_proved, batch_is_proved,
     the_images_label_chooses_but_never_loosens, a_label_is_no_path, the_images_name_chooses_for_its_own_command,
     one_call_outside_is_refused, a_volume_of_a_preset_goes_with_the_container, folders_of_presets, check_names_file_line_and_key,
 );
 
 fn nginx_is_proved(env: &Env) -> Outcome {
-    whole(env, "nginx")
-}
-fn postgres_is_proved(env: &Env) -> Outcome {
-    quick(env, "postgres")
+    quick(env, "nginx")
 }
 fn redis_is_proved(env: &Env) -> Outcome {
     quick(env, "redis")
