@@ -9,6 +9,8 @@ pub enum Kind {
     UsageClient,
     /// A bad flag value, a refused launch or a failure before the command started: 125.
     Runner,
+    /// What a rule or the site's policy refuses: 125, whatever the verb.
+    Refused,
     /// A value that docker's client takes and its engine does not: 125 for `run`, as everything, and 1 for `create`.
     Engine,
     /// The command was found but could not be invoked: 126.
@@ -26,7 +28,7 @@ impl Kind {
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::UsageClient | Kind::Verb => 1,
-            Kind::Runner | Kind::Engine => 125,
+            Kind::Runner | Kind::Refused | Kind::Engine => 125,
             Kind::CannotInvoke => 126,
             Kind::NotFound => 127,
             Kind::TemplateSyntax => 64,
@@ -60,9 +62,10 @@ impl Error {
         Self::new(Kind::Verb, message)
     }
 
-    /// The same error with another exit code: what ends one verb with 1 keeps a command from starting, which is 125.
+    /// The same error with another exit code: what ends one verb with 1 keeps a command from starting, which is 125. A refusal
+    /// stays one.
     pub fn of_kind(self, kind: Kind) -> Self {
-        Error { kind, ..self }
+        if self.kind == Kind::Refused { self } else { Error { kind, ..self } }
     }
 
     /// What docker's engine would have refused ends the verbs but `run` with 1.

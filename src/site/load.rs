@@ -81,7 +81,7 @@ fn broken(path: &Path, problems: &[Problem]) -> Error {
 }
 
 fn untrusted(what: String) -> Error {
-    Error::runner(format!("the site's policy cannot be used, so nothing starts: {what}"))
+    Error::new(crate::error::Kind::Refused, format!("the site's policy cannot be used, so nothing starts: {what}"))
 }
 
 /// Every folder from `base` on, then the file; `None` where folder or file is not there.

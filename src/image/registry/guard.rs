@@ -49,7 +49,7 @@ impl<'a> Guard<'a> {
 
 /// A launch's exit status, for nothing was started or written.
 fn refused(asked: &str) -> Error {
-    Error::runner(format!("refused by rule {}: {asked}", RULE.id)).hint(format!(
+    Error::new(crate::error::Kind::Refused, format!("refused by rule {}: {asked}", RULE.id)).hint(format!(
         "risk: {}\nsafer: {}; or a tunnel that ends on 127.0.0.1\noverride: --allow {}",
         RULE.risk, RULE.instead, RULE.id
     ))
