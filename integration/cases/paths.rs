@@ -7,7 +7,8 @@ use crate::{cases, check, check_eq};
 use std::path::PathBuf;
 
 cases!("paths":
-    by_list_inside_and_one_step_outside, denied_below_allowed, no_way_round_a_denied_name, ports_by_list,
+    by_list_inside_and_one_step_outside, denied_below_allowed, no_way_round_a_denied_name,
+    another_mount_of_a_denied_folder, another_name_of_a_denied_file, ports_by_list,
     socket_families_by_list, exec_and_health_checks_are_under_it, a_debian_program_with_its_list, the_documentations_nginx,
     what_holds_nowhere_does_not_start, it_can_be_seen, profiles_are_printed_and_parse,
 );
@@ -117,6 +118,55 @@ fn no_way_round_a_denied_name(env: &Env) -> Outcome {
     // Without the rule it is there.
     let words = ["run", "--rm", "--network", "none", "busybox", "cat", "/etc/shadow"];
     env.at(&store, &words).go()?.ok()?.says("root:secret")?;
+    Ok(())
+}
+
+fn another_mount_of_a_denied_folder(env: &Env) -> Outcome {
+    let file = preset(env, "[paths]\nall = true\ndeny = [\"/many/*\", \"/data/file\"]\n")?;
+    let (many, data) = (env.dir("many")?, env.dir("data")?);
+    for i in 0..40 {
+        std::fs::write(many.join(i.to_string()), "")?;
+    }
+    std::fs::create_dir(data.join("sub"))?;
+    for name in ["file", "open", "sub/open"] {
+        std::fs::write(data.join(name), format!("text of {name}\n"))?;
+    }
+    let volumes = [(&many, "many"), (&data, "data"), (&data, "alias"), (&data.join("sub"), "inner")];
+    let volumes = volumes.map(|(from, to)| format!("{}:/{to}", s(from)));
+    let flags = [&["--preset", s(&file)][..], &volumes.each_ref().map(|v| ["-v", v.as_str()]).concat()].concat();
+    let script = tries(&[
+        "cat /data/open /alias/open /data/sub/open /inner/open",
+        "echo x >/alias/sub/new && cat /inner/new",
+        "cat /data/file",
+        "cat /alias/file",
+        "cat /many/39",
+    ]);
+    let out = env.sh(&flags, &script)?.ok()?;
+    let got = out.out();
+    check_eq!(got.lines().collect::<Vec<_>>(), ["ok", "ok", DENIED, DENIED, DENIED], "{}", out.told());
+    Ok(())
+}
+
+fn another_name_of_a_denied_file(env: &Env) -> Outcome {
+    let root = env.fixtures.busybox_with("linked", |root| {
+        for folder in ["srv/x", "srv/whole/deep", "srv/pub"] {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        for (name, link) in [("srv/x/secret", "srv/pub/h"), ("srv/whole/deep/secret", "srv/pub/h2")] {
+            std::fs::write(root.join(name), "secret\n")?;
+            std::fs::hard_link(root.join(name), root.join(link))?;
+        }
+        std::fs::write(root.join("srv/pub/open"), "open\n")
+    })?;
+    let store = env.dir("store")?;
+    env.at(&store, &["import", s(&root), "linked"]).go()?.ok()?;
+    let file = preset(env, "[paths]\nall = true\ndeny = [\"/srv/x/secret\", \"/srv/whole/**\"]\n")?;
+    let names = ["pub/open", "x/secret", "pub/h", "whole/deep/secret", "pub/h2"].map(|n| format!("cat /srv/{n}"));
+    let script = tries(&names.each_ref().map(String::as_str));
+    let words = ["run", "--rm", "--network", "none", "--preset", s(&file), "linked", "sh", "-c", &script];
+    let out = env.at(&store, &words).go()?.ok()?;
+    let got = out.out();
+    check_eq!(got.lines().collect::<Vec<_>>(), ["ok", DENIED, DENIED, DENIED, DENIED], "{}", out.told());
     Ok(())
 }
 

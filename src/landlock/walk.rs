@@ -4,16 +4,22 @@
 //! it is denied, the folder is allowed; else its entries are looked at one by one, as they are when the container
 //! starts. A folder with something denied beneath is not allowed itself: nothing can be made, renamed or removed in it, and so the denied
 //! name keeps leading to what it led to, also for processes that `exec` starts later.
+//!
+//! The kernel's rules hang on inodes: what is denied by one name is denied by all that mounts ([`twins`]) and hard links
+//! ([`sweep`]) give it.
+
+mod sweep;
+mod twins;
 
 use crate::error::{Context, Error, Result};
 use crate::paths::{Access, Cursor, Pattern};
 use landlock::{AccessFs, BitFlags, make_bitflags};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use sweep::Denied;
+use twins::{Mounts, Twins};
 
 /// A policy's files as Landlock sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,23 +102,43 @@ impl Files {
     /// # Errors
     /// More to look at or to allow than there may be, or a folder that cannot be read.
     pub fn look(&self) -> Result<Looked> {
-        let files = self.resolved();
+        // Where nothing is denied, it does not matter how many names something has.
+        let mounts = if self.deny.is_empty() { Mounts::default() } else { Mounts::read()? };
+        self.look_with(&mounts)
+    }
+
+    fn look_with(&self, mounts: &Mounts) -> Result<Looked> {
+        let files = self.resolved(&mounts.twins());
+        let denied = Denied::find(&files, mounts)?;
         let state = State {
             allow: files.allow.iter().flat_map(|(p, a)| p.cursors().map(|c| (c, *a))).collect(),
             deny: files.deny.iter().flat_map(|(p, a)| p.cursors().map(|c| (c, *a))).collect(),
         };
-        let mut walk = Walk { files: &files, looks: 0, found: Looked::default(), denied: HashMap::new() };
+        let mut walk = Walk { files: &files, looks: 0, found: Looked::default(), denied };
         walk.folder(Path::new("/"), &state.step(b"/"), &CLASSES)?;
-        walk.take_back_links();
+        walk.denied.hold(&mut walk.found.grants)?;
+        walk.found.refused.append(&mut walk.denied.tries);
         Ok(walk.found)
     }
 
     /// The same with what the symlinks of this root make of each pattern. A denied path is denied under every name that it has on
-    /// the way; an allowed one is followed only where the policy lets nobody change the link.
-    fn resolved(&self) -> Files {
+    /// the way, and under those that further mounts give it; an allowed one is followed only where the policy lets nobody
+    /// change the link.
+    fn resolved(&self, twins: &[Twins]) -> Files {
         let mut files = self.clone();
         for (pattern, access) in &self.deny {
             files.deny.push((pattern.redirected(|start, _| follow(start, |_| true)), *access));
+        }
+        // A node of /dev that is mounted elsewhere (over what is hidden, say) is no secret.
+        let is_plain = |path: &str| Path::new(path).symlink_metadata().is_ok_and(|m| m.is_dir() || m.is_file());
+        let named = files.deny.len();
+        for (one, other) in twins.iter().filter(|(one, _)| one.is_empty() || is_plain(one)) {
+            for at in 0..named {
+                let (pattern, access) = &files.deny[at];
+                let moved = [pattern.moved(one, other), pattern.moved(other, one)];
+                let moved: Vec<_> = moved.into_iter().flatten().map(|p| (p, *access)).collect();
+                files.deny.extend(moved);
+            }
         }
         let is_fixed = |link: &str| {
             let named = |list: &[(Pattern, Access)], hit: &dyn Fn(Access) -> bool| {
@@ -212,8 +238,7 @@ struct Walk<'a> {
     files: &'a Files,
     looks: usize,
     found: Looked,
-    /// Files with several names of which one is denied, by device and inode.
-    denied: HashMap<(u64, u64), BitFlags<AccessFs>>,
+    denied: Denied,
 }
 
 impl Walk<'_> {
@@ -229,6 +254,7 @@ impl Walk<'_> {
                 state.denies(class, Cursor::takes_all)
             } else {
                 state.denies(class, |c| c.goes_on() || class == Class::List && c.matches())
+                    || self.denied.is_above(path, class)
             };
             if !denied && (all || kernels && some && self.files.lenient) {
                 rights |= class.rights();
@@ -276,36 +302,16 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path, state: &State<'_>, rest: &[Class], regular: bool) -> Result<()> {
-        let (mut rights, mut denied) = (BitFlags::empty(), BitFlags::empty());
+        let mut rights = BitFlags::empty();
         for &class in rest.iter().filter(|c| matches!(c, Class::Read | Class::Execute | Class::Write)) {
-            if state.allows(class, Cursor::matches) && !state.denies(class, Cursor::matches) {
+            let denied = state.denies(class, Cursor::matches) || self.denied.is_name(path, class);
+            if state.allows(class, Cursor::matches) && !denied {
                 rights |= class.rights();
             } else if regular && class != Class::Execute {
                 self.refuse(path, class == Class::Write);
             }
-            if state.denies(class, Cursor::matches) {
-                denied |= class.rights();
-            }
-        }
-        if !denied.is_empty()
-            && let Some(names) = several_names(path)
-        {
-            *self.denied.entry(names).or_default() |= denied;
         }
         self.grant(path, false, rights)
-    }
-
-    /// A rule over a file is one over all of its names: an allowed one would allow the denied one as well.
-    fn take_back_links(&mut self) {
-        if self.denied.is_empty() {
-            return;
-        }
-        for granted in self.found.grants.iter_mut().filter(|g| !g.folder) {
-            if let Some(denied) = several_names(&granted.path).and_then(|names| self.denied.get(&names)) {
-                granted.rights &= !*denied;
-            }
-        }
-        self.found.grants.retain(|g| !g.rights.is_empty());
     }
 
     /// What is allowed by name below /proc or /sys.
@@ -347,13 +353,7 @@ impl Walk<'_> {
     }
 }
 
-/// Device and inode of a file that has more than one name.
-fn several_names(path: &Path) -> Option<(u64, u64)> {
-    let m = path.symlink_metadata().ok()?;
-    (m.nlink() > 1).then(|| (m.dev(), m.ino()))
-}
-
-/// Of each kind that is tried afterwards.
+/// Of each kind that nothing allows and that is tried afterwards; what is denied is tried besides, for each rule.
 const MOST_TRIED: usize = 16;
 
 fn too_much(what: &str, most: usize) -> Error {

@@ -57,6 +57,10 @@ pub fn gaps(draft: &Draft) -> Vec<Gap> {
                 false,
             ));
         }
+        if !apparmor && landlock && !refuses_truncate(draft) {
+            let missing = "Landlock refuses truncate(2) from Linux 6.2 on";
+            gaps.push(gap("allowed paths", missing, "file modes, mounts; files cannot be written otherwise", false));
+        }
         for rule in policy.rules.iter().map(|r| &r.value) {
             if rule.denies() && !apparmor {
                 gaps.extend(denied(rule, draft, landlock));
@@ -87,6 +91,13 @@ pub fn gaps(draft: &Draft) -> Vec<Gap> {
     gaps
 }
 
+/// Whether who may not write to a file cannot truncate it either: before Landlock's third version it could, unless nothing
+/// can be written at all.
+fn refuses_truncate(draft: &Draft) -> bool {
+    matches!(draft.landlock.value, Landlock::Ruleset { abi } if abi >= 3)
+        || draft.root.readonly.value && draft.mounts.iter().all(|m| m.readonly.value)
+}
+
 fn gap(rule: &str, missing: &str, instead: &str, stops: bool) -> Gap {
     Gap { rule: rule.into(), missing: missing.into(), instead: instead.into(), stops }
 }
@@ -106,6 +117,11 @@ fn denied(rule: &Rule, draft: &Draft, landlock: bool) -> Vec<Gap> {
     let only_kernels = kernels.iter().any(|k| starts_in(&rule.pattern, k));
     if !only_kernels && !landlock {
         gaps.push(gap(&text, "neither AppArmor nor Landlock is there to refuse it", "nothing", true));
+    }
+    // What exists can be cut off without opening it, or with O_RDONLY | O_TRUNC.
+    if rule.access.contains(Access::WRITE) && !only_kernels && landlock && !refuses_truncate(draft) {
+        let missing = "Landlock refuses truncate(2) from Linux 6.2 on, and a denied file could be emptied";
+        gaps.push(gap(&text, missing, "nothing", true));
     }
     // Who may not open a file has nothing to map or lock.
     let quiet: Vec<&str> = [(Access::MAP, "mapping"), (Access::LOCK, "locking")]

@@ -111,6 +111,28 @@ impl Pattern {
         Pattern { text: self.text.clone(), branches }
     }
 
+    /// The same beneath `to` where it matches beneath `from` or `from` itself, both without a `/` at their ends. `None`:
+    /// it matches nothing there.
+    pub fn moved(&self, from: &str, to: &str) -> Option<Pattern> {
+        let bytes = |text: String| text.into_bytes().into_iter().map(Token::Byte).collect::<Vec<_>>();
+        let mut branches = Vec::new();
+        for cursor in self.cursors() {
+            let Some(here) = cursor.step(from.as_bytes()) else { continue };
+            if here.matches() && !to.is_empty() {
+                branches.push(bytes(to.to_owned()));
+            }
+            let below = here.step(b"/");
+            for (at, tokens) in below.iter().flat_map(|c| c.at.iter().map(|at| (*at, &c.tokens[*at..]))) {
+                // Behind a star it stands before it as well.
+                let starred = at > 0 && matches!(cursor.tokens[at - 1], Token::Star | Token::Stars);
+                if !(starred && below.as_ref().is_some_and(|c| c.at.contains(&(at - 1)))) {
+                    branches.push([bytes(format!("{to}/")).as_slice(), tokens].concat());
+                }
+            }
+        }
+        (!branches.is_empty()).then(|| Pattern { text: self.text.clone(), branches })
+    }
+
     /// Whether it matches all of `path`.
     pub fn matches(&self, path: &str) -> bool {
         self.cursors().any(|c| c.step(path.as_bytes()).is_some_and(|c| c.matches()))

@@ -83,6 +83,44 @@ fn the_base_is_made_of_patterns() {
     assert!(!may("/usr/lib/git-core/git", Access::EXECUTE) && !may("/etc/passwd", Access::WRITE));
 }
 
+#[test]
+fn a_pattern_moves_with_what_it_matches() {
+    let pattern = |text: &str| Pattern::parse(text).unwrap();
+    for (text, from, to, hit, missed) in [
+        ("/data/*.key", "/data", "/alias", "/alias/x.key", "/alias/x"),
+        ("/data/sub/**", "/data/sub/deep", "/a", "/a/x/y", "/b"),
+        ("/data/sub/file", "/data", "", "/sub/file", "/sub/other"),
+        ("/file", "/file", "/b", "/b", "/b/x"),
+        ("/**/x", "/data", "/a", "/a/b/x", "/a/b/y"),
+        ("/**", "", "/host", "/host/x", "/x"),
+    ] {
+        let moved = pattern(text).moved(from, to).unwrap();
+        assert!(moved.matches(hit) && !moved.matches(missed), "{text} {from} {to}");
+    }
+    assert!(pattern("/data/file").moved("/dat", "/a").is_none());
+    assert!(pattern("/data/file").moved("/other", "/a").is_none());
+}
+
+#[test]
+fn what_may_not_be_written_but_emptied_stops_the_start() {
+    use crate::plan::Landlock;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("declared.toml");
+    let stops = |access: &str, abi: u32, readonly: bool| {
+        let text = format!(
+            "description = \"\"\n[paths]\nall = true\ndeny = [{{ path = \"/srv/file\", access = \"{access}\" }}]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut draft = crate::plan::draft::tests::draft_of_file(&file, false).unwrap();
+        draft.landlock.value = Landlock::Ruleset { abi };
+        draft.root.readonly.value = readonly;
+        draft.mounts.clear();
+        gaps(&draft).iter().any(|g| g.stops && g.missing.contains("truncate"))
+    };
+    assert!(stops("w", 2, false) && stops("rw", 2, false));
+    assert!(!stops("w", 3, false) && !stops("r", 2, false) && !stops("w", 2, true));
+}
+
 proptest::proptest! {
     /// A pattern without wildcards stands for itself, however the path is cut while it is followed.
     #[test]

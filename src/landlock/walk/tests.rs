@@ -110,3 +110,95 @@ fn too_many_files_are_an_error_that_says_what_to_do() {
     let e = files(&[("/*.so", "r")], &[], dir.path()).look().unwrap_err();
     assert!(e.to_string().contains("one by one"), "{e}");
 }
+
+#[test]
+fn a_denied_file_is_denied_under_its_names_in_other_folders() {
+    let dir = tree();
+    fs::hard_link(dir.path().join("etc/shadow"), dir.path().join("data/link/h")).unwrap();
+    fs::write(dir.path().join("data/link/other"), "").unwrap();
+    let expected = [" l", "data/link/other r", "etc/app r", "etc/passwd r", "usr r"];
+    let f = files(&[("/{,**}", "r")], &[("/etc/shadow", "r")], dir.path());
+    assert_eq!(lines(&f, dir.path()), expected);
+    // By list, where the denied name is not allowed anyway.
+    let f = files(&[("/data/**", "r")], &[("/etc/shadow", "r")], dir.path());
+    assert_eq!(lines(&f, dir.path()), ["data l", "data/link/other r"]);
+}
+
+#[test]
+fn what_is_denied_with_its_folder_is_denied_under_other_names() {
+    let dir = tree();
+    fs::hard_link(dir.path().join("etc/app/conf"), dir.path().join("data/link/h")).unwrap();
+    let f = files(&[("/{,**}", "r")], &[("/etc/app/**", "r")], dir.path());
+    let got = lines(&f, dir.path());
+    assert_eq!(got, ["data l", "etc/passwd r", "etc/shadow r", "usr rl"]);
+}
+
+#[test]
+fn a_file_whose_names_are_all_denied_closes_nothing_else() {
+    let dir = tree();
+    fs::hard_link(dir.path().join("etc/app/conf"), dir.path().join("etc/app/conf2")).unwrap();
+    let f = files(&[("/data/**", "r"), ("/usr/**", "r")], &[("/etc/app/**", "r")], dir.path());
+    assert_eq!(lines(&f, dir.path()), ["data rl", "usr rl"]);
+}
+
+#[test]
+fn another_name_is_denied_what_any_name_is() {
+    let dir = tree();
+    fs::hard_link(dir.path().join("etc/shadow"), dir.path().join("data/h")).unwrap();
+    let f = files(&[("/{,**}", "rw")], &[("/etc/shadow", "r"), ("/data/h", "w")], dir.path());
+    let got = lines(&f, dir.path());
+    assert!(!got.iter().any(|l| l.starts_with("etc/shadow") || l.starts_with("data/h")), "{got:?}");
+    assert!(
+        !got.iter().any(|l| ["data ", "etc ", " "].iter().any(|p| l.starts_with(p) && l.contains(['r', 'w']))),
+        "{got:?}"
+    );
+}
+
+#[test]
+fn a_folder_that_is_mounted_twice_is_denied_by_both_names() {
+    let dir = tree();
+    fs::create_dir(dir.path().join("alias")).unwrap();
+    for name in ["data/file", "alias/file", "alias/open"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    let root = dir.path().display();
+    let mounts = format!("1 0 8:1 / {root} rw - x\n2 1 8:2 /d {root}/data rw - x\n3 1 8:2 /d {root}/alias rw - x\n");
+    let f = files(&[("/{,**}", "r")], &[("/data/f*", "r")], dir.path());
+    let looked = f.look_with(&Mounts::parse(&mounts)).unwrap();
+    let granted: Vec<String> =
+        looked.grants.iter().map(|g| g.path.strip_prefix(dir.path()).unwrap().display().to_string()).collect();
+    assert!(granted.contains(&"alias/open".to_owned()) && granted.contains(&"usr".to_owned()), "{granted:?}");
+    let reads = |path: &str| {
+        looked.grants.iter().any(|g| g.path == dir.path().join(path) && g.rights.contains(AccessFs::ReadFile))
+    };
+    assert!(!reads("alias") && !reads("alias/file") && !reads("data") && !reads("data/file"), "{granted:?}");
+    for name in ["data/file", "alias/file"] {
+        assert!(looked.refused.iter().any(|r| r.path == dir.path().join(name)), "{name} is not tried");
+    }
+}
+
+#[test]
+fn a_folder_with_something_denied_is_not_allowed_by_a_name_that_no_mount_shows() {
+    let dir = tree();
+    let f = files(&[("/{,**}", "r")], &[("/etc/shadow", "r")], dir.path());
+    let denied = Denied::find(&f, &Mounts::default()).unwrap();
+    let grant = |name: &str, folder| Granted { path: dir.path().join(name), folder, rights: AccessFs::ReadFile.into() };
+    denied.hold(&mut vec![grant("usr", true), grant("etc/passwd", false)]).unwrap();
+    let e = denied.hold(&mut vec![grant("etc", true)]).unwrap_err();
+    assert!(e.to_string().contains("would be open"), "{e}");
+}
+
+#[test]
+fn something_is_tried_for_every_rule_that_denies() {
+    let dir = tree();
+    fs::create_dir(dir.path().join("many")).unwrap();
+    for i in 0..40 {
+        fs::write(dir.path().join(format!("many/{i}")), "").unwrap();
+    }
+    let f = files(&[("/{,**}", "rw")], &[("/many/*", "r"), ("/etc/app/**", "r"), ("/etc/shadow", "w")], dir.path());
+    let looked = f.look().unwrap();
+    for (name, write) in [("etc/app/conf", false), ("etc/shadow", true)] {
+        let tried = Refused { path: dir.path().join(name), write };
+        assert!(looked.refused.contains(&tried), "{name}: {:?}", looked.refused);
+    }
+}
