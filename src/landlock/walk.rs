@@ -130,9 +130,10 @@ impl Files {
             files.deny.push((pattern.redirected(|start, _| follow(start, |_| true)), *access));
         }
         // A node of /dev that is mounted elsewhere (over what is hidden, say) is no secret.
-        let is_plain = |path: &str| Path::new(path).symlink_metadata().is_ok_and(|m| m.is_dir() || m.is_file());
+        let is_plain =
+            |path: &str| path.is_empty() || Path::new(path).symlink_metadata().is_ok_and(|m| m.is_dir() || m.is_file());
         let named = files.deny.len();
-        for (one, other) in twins.iter().filter(|(one, _)| one.is_empty() || is_plain(one)) {
+        for (one, other) in twins.iter().filter(|(one, other)| is_plain(one) && is_plain(other)) {
             for at in 0..named {
                 let (pattern, access) = &files.deny[at];
                 let moved = [pattern.moved(one, other), pattern.moved(other, one)];
