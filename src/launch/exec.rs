@@ -231,6 +231,7 @@ fn take_over() -> Result<Entry> {
 impl Entry {
     fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
+        super::launcher::be_ordinary()?;
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
         let watched = match self.request.tty && !self.request.detached {
             true => match keeper::part(&mut signals)? {

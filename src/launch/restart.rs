@@ -60,7 +60,8 @@ pub fn wait(
         let mut poller = Poller::default();
         poller.add(Token::Signals, PollFd::new(&*signals, PollFlags::IN));
         connections.poll(&mut poller);
-        for token in poller.wait(Some(until))? {
+        let next = connections.next().into_iter().chain([until]).min();
+        for token in poller.wait(next)? {
             match token {
                 Token::Signals => {
                     while let Some(number) = signals.take()? {
@@ -70,7 +71,7 @@ pub fn wait(
                         }
                     }
                 }
-                Token::Listener => connections.accept()?,
+                Token::Listener => connections.accept(),
                 Token::Connection(id) if stopped(id, connections, between) => {
                     status.stopped_by_hand = true;
                     return Ok(false);
