@@ -186,6 +186,8 @@ impl Launcher {
             // Where this process is killed before the container runs, whoever sweeps knows that there is something to look for. A
             // container that is new has no status until then.
             status.supervisor = std::process::id() as i32;
+            // Started by hand: as docker, a restart policy begins anew.
+            (status.restart_count, status.restart_streak) = (0, 0);
             folder.write_status(&status)?;
         }
         let result = self.once(&paths, &folder, &mut status);
@@ -328,7 +330,7 @@ impl Launcher {
                 // Who is connected and has not asked yet sees the connection end, and comes again: the next start listens on the same
                 // socket.
                 if !status.stopped_by_hand {
-                    status.restart_count += 1;
+                    restart::count(&mut status);
                     folder.write_status(&status)?;
                     return self.again(record, folder, connections);
                 }
