@@ -244,6 +244,15 @@ fn hostile_links_lead_nowhere(env: &Env) -> Outcome {
         }
         check_eq!(std::fs::read_to_string(&secret)?, "of the host\n");
         check!(!host.join("made").exists(), "a file was made on the host");
+        // Nor by the same copy once more.
+        let report = host.join(format!("report-{running}"));
+        at(env, &root, &["cp", "cc:/abs", s(&report)]).go()?.ok()?;
+        check!(report.is_symlink(), "the link itself is copied");
+        at(env, &root, &["cp", "cc:/etc/passwd", s(&report)]).go()?.ok()?;
+        check!(!report.is_symlink() && report.is_file(), "a link is replaced");
+        symlink(&host, host.join("to-folder")).or_else(|e| if running { Err(e) } else { Ok(()) })?;
+        let refused = at(env, &root, &["cp", "cc:/etc/passwd", s(&host.join("to-folder"))]).go()?.exits(1)?;
+        refused.complains(&["is a symlink to a folder"])?;
         // A link that is copied out is not followed by what is copied after it.
         at(env, &root, &["cp", "cc:/evil/.", s(&host)]).go()?;
         check_eq!(std::fs::read_to_string(&secret)?, "of the host\n");

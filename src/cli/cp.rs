@@ -218,16 +218,26 @@ struct Local {
     end: End,
 }
 
-/// A destination on the host: symlinks at its end are followed, as `cp` does.
+/// A destination on the host. A symlink at its end is not followed, for an earlier copy may have brought it, and a container chose where it
+/// leads: it is replaced. Docker writes through it. Who means the folder that it leads to says so by a slash.
+///
+/// # Errors
+/// A link to a folder without that slash: what is meant is not clear.
 fn local_destination(text: &str) -> Result<Local> {
-    let mut path = std::path::absolute(text).verb_context(|| format!("finding {text}"))?;
-    for _ in 0..10 {
-        match std::fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
-            Err(_) => break,
-        }
+    let absolute = std::path::absolute(text).verb_context(|| format!("finding {text}"))?;
+    // Without the slash at its end, with which the kernel would follow a link.
+    let path: PathBuf = absolute.components().collect();
+    let is_link = path.symlink_metadata().is_ok_and(|m| m.is_symlink());
+    let meta = match is_link && !says_folder(text) {
+        true => path.symlink_metadata().ok(),
+        false => std::fs::metadata(&path).ok(),
+    };
+    if is_link && !says_folder(text) && path.is_dir() {
+        return Err(Error::verb(format!(
+            "{text} is a symlink to a folder, which is not followed without being asked for"
+        ))
+        .hint(format!("copy to {text}/ to write into the folder, or remove the link")));
     }
-    let meta = std::fs::metadata(&path).ok();
     let parent = path.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
     if meta.is_none() && !parent.is_dir() {
         return Err(Error::verb(format!("{}: no such directory", parent.display())));
@@ -356,6 +366,25 @@ mod tests {
         assert_eq!(split("web:a"), (Some("web"), "a"));
         for path in ["/a:b", "./a:b", "a", "-", "../x:y", ":x"] {
             assert_eq!(split(path), (None, path));
+        }
+    }
+
+    #[test]
+    fn a_link_at_the_end_of_a_destination_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).to_string_lossy().into_owned();
+        std::fs::create_dir(at("folder")).unwrap();
+        std::fs::write(at("file"), "").unwrap();
+        for (link, target) in [("to-file", "file"), ("to-nothing", "none"), ("to-folder", "folder")] {
+            std::os::unix::fs::symlink(at(target), at(link)).unwrap();
+        }
+        for link in ["to-file", "to-nothing"] {
+            let end = local_destination(&at(link)).unwrap();
+            assert_eq!((end.path, end.end.base, end.end.exists, end.end.is_dir), (at(link), link.into(), true, false));
+        }
+        assert!(local_destination(&at("to-folder")).is_err());
+        for meant in ["to-folder/", "to-folder/.", "folder"] {
+            assert!(local_destination(&at(meant)).unwrap().end.is_dir, "{meant}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Context, prepare, stop};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::Store;
-use crate::state::{Container, Folder, State, lookup, names};
+use crate::state::{Container, Folder, State, folder, lookup, names};
 use std::time::{Duration, Instant};
 
 /// How long `-f` waits for a container that is on its way up: a start takes as long as the host is busy.
@@ -76,7 +76,13 @@ fn remove(ctx: &Context, name: &str, force: bool, volumes: bool) -> Result<bool>
             Err(e) if !force => return Err(e.hint("remove it with -f")),
             Err(_) => {}
         }
-        if let Some(folder) = Folder::open(&ctx.paths, &id)? {
+        let lost = force && !folder::has_lock(&ctx.paths.containers().join(&id));
+        if lost && let Ok(container) = lookup::find(&ctx.paths, &id) {
+            // Whether it has a supervisor is not known without its lock: one that answers ends it.
+            end(&container, force)?;
+        }
+        let opened = if lost { Folder::open_without_lock(&ctx.paths, &id) } else { Folder::open(&ctx.paths, &id) };
+        if let Some(folder) = opened? {
             break folder;
         }
         // Removed by its own supervisor (--rm), or by somebody else.

@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::poll::{Poller, Token};
+use std::time::{Duration, Instant};
 
 /// Most connections at once. Whoever comes after waits in the listener's queue.
 const MOST: usize = ATTACHED + LASTING + 64;
@@ -14,6 +15,8 @@ const MOST: usize = ATTACHED + LASTING + 64;
 const ATTACHED: usize = 128;
 /// Most of those that last for another reason: `wait`, and commands that were started by `exec`.
 const LASTING: usize = 128;
+/// How long nobody is taken in after that failed, if no connection closes before.
+const REST: Duration = Duration::from_secs(1);
 /// Longest text of an error in an answer, in bytes of JSON.
 const LONGEST: usize = 32 * 1024;
 
@@ -41,11 +44,13 @@ pub struct Connections {
     listener: OwnedFd,
     open: Vec<Connection>,
     next: u64,
+    /// Nobody could be taken in, with so many connections: there are no descriptors left. Not before this moment again.
+    full: Option<(usize, Instant)>,
 }
 
 impl Connections {
     pub fn new(listener: OwnedFd) -> Connections {
-        Connections { listener, open: Vec::new(), next: 1 }
+        Connections { listener, open: Vec::new(), next: 1, full: None }
     }
 
     /// The next start serves who comes.
@@ -85,7 +90,7 @@ impl Connections {
     }
 
     pub fn poll<'a>(&'a self, poller: &mut Poller<'a>) {
-        if self.open.len() < MOST {
+        if self.open.len() < MOST && self.rests().is_none() {
             poller.add(Token::Listener, PollFd::new(&self.listener, PollFlags::IN));
         }
         for connection in &self.open {
@@ -93,13 +98,29 @@ impl Connections {
         }
     }
 
-    /// Take in whoever waits at the door.
-    pub fn accept(&mut self) -> Result<()> {
+    /// Until when nobody is taken in.
+    fn rests(&self) -> Option<Instant> {
+        self.full.filter(|(open, until)| self.open.len() >= *open && Instant::now() < *until).map(|(_, until)| until)
+    }
+
+    /// When to look again though nothing is ready.
+    pub fn next(&self) -> Option<Instant> {
+        self.rests()
+    }
+
+    /// Take in whoever waits at the door. Where that fails, for want of descriptors, they wait on: it is no reason to end what runs.
+    pub fn accept(&mut self) {
+        self.full = None;
         while self.open.len() < MOST {
-            let Some(socket) = control::accept(&self.listener)? else { return Ok(()) };
-            self.adopt(socket, false)?;
+            match control::accept(&self.listener).and_then(|s| s.map(|s| self.adopt(s, false)).transpose()) {
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(_) => {
+                    self.full = Some((self.open.len(), Instant::now() + REST));
+                    return;
+                }
+            }
         }
-        Ok(())
     }
 
     /// The next question of a connection. `Err(true)`: it has gone; `Err(false)`: nothing is there.
@@ -152,7 +173,7 @@ impl Connections {
     pub fn settle(&mut self, refusal: &str) -> bool {
         let mut stop = false;
         // One that cannot be accepted now finds out by itself that nobody listens any more.
-        let _ = self.accept();
+        self.accept();
         for id in self.open.iter().map(|c| c.id).collect::<Vec<_>>() {
             while let Ok(Some((ask, _))) = self.question(id) {
                 match ask {

@@ -109,8 +109,9 @@ impl ExecRequest {
     }
 
     /// Inside, with credentials that stay: a health check does not outlive the process that started it, and what it starts stays below
-    /// it as long as it lives, so that all of it can be found and ended where the check takes too long. A command of a caller's goes
-    /// on without them, as with docker.
+    /// it as long as it lives, so that all of it can be found and ended where the check takes too long. A command of a caller's is not
+    /// tied: detached or with a terminal it goes on without whoever started it, as with docker. With pipes it goes on until it writes to
+    /// one, for nobody reads it then; docker's engine would.
     fn tie(&self) -> Result<(), String> {
         if !self.host {
             return Ok(());
@@ -231,6 +232,7 @@ fn take_over() -> Result<Entry> {
 impl Entry {
     fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
+        super::launcher::be_ordinary()?;
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
         let watched = match self.request.tty && !self.request.detached {
             true => match keeper::part(&mut signals)? {

@@ -102,7 +102,7 @@ impl Health {
                 if paused {
                     self.due = Instant::now() + self.pause();
                 } else {
-                    return self.start();
+                    return Ok(self.start());
                 }
             }
             return Ok(None);
@@ -125,26 +125,48 @@ impl Health {
         }
     }
 
-    fn start(&mut self) -> Result<Option<state::Health>> {
-        let (output, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-            .context(|| "make a pipe for a health check".into())?;
-        rustix::io::ioctl_fionbio(&output, true).context(|| "make a pipe for a health check".into())?;
+    fn start(&mut self) -> Option<state::Health> {
         let start = Stamp::now();
-        let pid = match exec::spawn_check(&self.request, &self.from, &theirs) {
-            Ok(pid) => pid,
+        match self.spawn() {
+            Ok((process, output)) => {
+                self.current = Some(Current {
+                    process,
+                    output,
+                    said: Vec::new(),
+                    start,
+                    deadline: Instant::now() + Duration::from_nanos(self.plan.timeout),
+                    ended: None,
+                    timed_out: false,
+                });
+                None
+            }
             // As docker: a check that cannot be started is a check that failed.
-            Err(e) => return Ok(Some(self.record(start, TIMED_OUT, e.chain().join(": ").into_bytes()))),
-        };
-        self.current = Some(Current {
-            process: Init::new(pid)?,
-            output,
-            said: Vec::new(),
-            start,
-            deadline: Instant::now() + Duration::from_nanos(self.plan.timeout),
-            ended: None,
-            timed_out: false,
-        });
-        Ok(None)
+            Err(e) => Some(self.record(start, TIMED_OUT, e.chain().join(": ").into_bytes())),
+        }
+    }
+
+    fn spawn(&self) -> Result<(Init, OwnedFd)> {
+        let attempt = || "make a pipe for a health check".to_string();
+        let (output, theirs) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
+        rustix::io::ioctl_fionbio(&output, true).context(attempt)?;
+        let pid = exec::spawn_check(&self.request, &self.from, &theirs)?;
+        match Init::new(pid) {
+            Ok(process) => Ok((process, output)),
+            Err(e) => {
+                // Our own child, and not waited for: the number is still its own.
+                crate::sys::process::kill(pid, libc::SIGKILL);
+                let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+                Err(e)
+            }
+        }
+    }
+
+    /// The container is about to be paused: a check that runs is ended, and says nothing.
+    pub fn call_off(&mut self) {
+        if let Some(current) = self.current.take() {
+            current.end();
+            self.due = Instant::now() + self.pause();
+        }
     }
 
     fn listen(&mut self) -> Result<()> {
@@ -202,15 +224,22 @@ fn read_some(current: &mut Current) {
     }
 }
 
+impl Current {
+    /// Its process outside takes the command inside with it.
+    fn end(&self) {
+        if self.ended.is_none() {
+            self.process.kill();
+            // Reaped; an error means that it was already.
+            let _ = self.process.ended(true);
+        }
+    }
+}
+
 impl Drop for Health {
     /// The container has ended, and with it the command inside; its process outside is not left behind.
     fn drop(&mut self) {
-        if let Some(current) = &self.current
-            && current.ended.is_none()
-        {
-            current.process.kill();
-            // Reaped; an error means that it was already.
-            let _ = current.process.ended(true);
+        if let Some(current) = &self.current {
+            current.end();
         }
     }
 }

@@ -165,6 +165,8 @@ impl Launcher {
 
     fn launch(&mut self) -> Result<u8> {
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        be_ordinary()?;
+        self.make_room();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         self.set_out()?;
         let paths = self.handoff.paths();
@@ -184,6 +186,8 @@ impl Launcher {
             // Where this process is killed before the container runs, whoever sweeps knows that there is something to look for. A
             // container that is new has no status until then.
             status.supervisor = std::process::id() as i32;
+            // Started by hand: as docker, a restart policy begins anew.
+            (status.restart_count, status.restart_streak) = (0, 0);
             folder.write_status(&status)?;
         }
         let result = self.once(&paths, &folder, &mut status);
@@ -199,6 +203,19 @@ impl Launcher {
                 }
                 Err(e)
             }
+        }
+    }
+
+    /// As many descriptors as this process may have: the caller's loose limit is not to keep clients from a container that lives on. A
+    /// container without a limit of its own has the caller's, so that it is left alone.
+    fn make_room(&self) {
+        use nix::sys::resource::{Resource, getrlimit, setrlimit};
+        if !self.handoff.record.plan.draft.process.rlimits.contains_key("nofile") {
+            return;
+        }
+        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+            // Fewer are enough for most, and those who come when there are none wait.
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
         }
     }
 
@@ -313,7 +330,7 @@ impl Launcher {
                 // Who is connected and has not asked yet sees the connection end, and comes again: the next start listens on the same
                 // socket.
                 if !status.stopped_by_hand {
-                    status.restart_count += 1;
+                    restart::count(&mut status);
                     folder.write_status(&status)?;
                     return self.again(record, folder, connections);
                 }
@@ -547,6 +564,14 @@ impl Launcher {
         };
         Health::new(draft, from)
     }
+}
+
+/// The engine's priority, processors and personality, not the caller's: as docker, and compared when the state is read back.
+pub(super) fn be_ordinary() -> Result<()> {
+    if !sys::process::ordinary().context(|| "leave the caller's priority, processors and personality".into())? {
+        crate::ui::note("no right to raise a priority (CAP_SYS_NICE): the container has the caller's");
+    }
+    Ok(())
 }
 
 fn note_networks(paths: &Paths, record: &Record, status: &Status, action: &str) {

@@ -43,6 +43,6 @@ pub use front::{run, start};
 pub use handoff::Handoff;
 pub use launcher::{LAUNCH_ARGUMENT, main as launch};
 pub use network::alive;
-pub use process::{Signals, start_time as process_started};
+pub use process::{Signals, is_exiting as process_is_exiting, start_time as process_started};
 pub use remove::{Swept, remove, sweep};
 pub use rename::rename;

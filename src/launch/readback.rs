@@ -50,6 +50,7 @@ pub fn as_built(pid: i32, expected: &Expected<'_>) -> Result<()> {
     check_mounts(pid, expected, &mut differences)?;
     check_labels(pid, expected, &mut differences)?;
     check_cgroup(pid, expected, &mut differences)?;
+    check_processors(pid, expected, &mut differences)?;
     differences.done()
 }
 
@@ -58,6 +59,7 @@ pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
     check_status(pid, expected, &mut differences)?;
     check_selinux(pid, expected, &mut differences)?;
+    check_inherited(pid, &mut differences)?;
     differences.done()
 }
 
@@ -70,6 +72,7 @@ pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespace
     check_maps(pid, &expected, &mut differences)?;
     check_status(pid, &expected, &mut differences)?;
     check_selinux(pid, &expected, &mut differences)?;
+    check_inherited(pid, &mut differences)?;
     let (ours, theirs) = (namespaces(&pid.to_string())?, namespaces(&init.to_string())?);
     for kind in KINDS {
         differences.compare(&format!("the container's {kind} namespace"), theirs.get(kind), ours.get(kind));
@@ -210,6 +213,46 @@ fn check_status(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     let filtered = crate::seccomp::has_filter(&draft.seccomp);
     differences.compare("seccomp mode", if filtered { "2" } else { "0" }, field("Seccomp"));
     Ok(())
+}
+
+/// What a process has of whoever started it, and nothing resets on the way: priority, scheduling class, personality. Ours are the
+/// ordinary ones, or what could not be helped, which was said then.
+fn check_inherited(pid: i32, differences: &mut Differences) -> Result<()> {
+    let (own, found) = (read("/proc/self/stat".into())?, read(format!("/proc/{pid}/stat"))?);
+    for (what, field) in [("nice", 19), ("scheduling class", 41)] {
+        differences.compare(what, stat_field(&own, field), stat_field(&found, field));
+    }
+    differences.compare("personality", "00000000", read(format!("/proc/{pid}/personality"))?.trim());
+    Ok(())
+}
+
+/// Field `n` of a `/proc/PID/stat`, as proc(5) counts them. The name, in parentheses, may hold anything.
+fn stat_field(text: &str, n: usize) -> Option<&str> {
+    text.rsplit_once(')')?.1.split_whitespace().nth(n.checked_sub(3)?)
+}
+
+/// On every processor that its group has: the caller's were reset.
+fn check_processors(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let Some(hierarchy) = super::cgroup::holding(&expected.group.hierarchies, "cpuset") else { return Ok(()) };
+    let file = if hierarchy.v2 { "cpuset.cpus.effective" } else { "cpuset.effective_cpus" };
+    let path = hierarchy.mount.join(expected.group.path.trim_start_matches('/')).join(file);
+    // Where the controller is not passed on to the group, the group has no file.
+    let Ok(group) = std::fs::read_to_string(path) else { return Ok(()) };
+    let status = read(format!("/proc/{pid}/status"))?;
+    let allowed = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    let allowed = processors(allowed);
+    let missing: Vec<u32> = processors(&group).difference(&allowed).copied().collect();
+    differences.compare("processors of the group that are not the container's", Vec::new(), missing);
+    Ok(())
+}
+
+/// A list of the kernel's, `0-3,8`.
+fn processors(list: &str) -> BTreeSet<u32> {
+    let ranges = list.trim().split(',').filter_map(|part| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
+    });
+    ranges.flatten().collect()
 }
 
 /// Bit mask of a set of capability names.
@@ -602,6 +645,15 @@ mod tests {
         assert_eq!(m.point, "/a b");
         assert_eq!(m.propagation, ["shared:1", "master:2"]);
         assert_eq!((m.kind.as_str(), m.super_options[0].as_str()), ("ext3", "rw"));
+    }
+
+    #[test]
+    fn lists_of_processors_and_fields_of_stat_are_taken_apart() {
+        assert_eq!(processors(" 0-2,5\n"), [0, 1, 2, 5].into());
+        assert_eq!(processors("\n"), BTreeSet::new());
+        assert_eq!(stat_field("7 (a) b) S 1 2", 3), Some("S"));
+        assert_eq!(stat_field("7 (a) b) S 1 2", 5), Some("2"));
+        assert_eq!(stat_field("7 (a", 3), None);
     }
 
     #[test]

@@ -30,9 +30,18 @@ pub fn pause(draft: &Draft, status: &Status, code: u8) -> Option<Duration> {
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
         RestartPolicy::OnFailure { max } => code != 0 && (max == 0 || status.restart_count < max),
     };
-    let ran = status.finished.0.as_second() - status.started.0.as_second();
-    let doublings = if ran >= STEADY { 0 } else { status.restart_count.min(10) };
+    let doublings = if ran_steadily(status) { 0 } else { status.restart_streak.min(10) };
     again.then(|| (FIRST * 2u32.pow(doublings)).min(LONGEST))
+}
+
+/// Another start follows: how many have in a row, without a steady run between them.
+pub fn count(status: &mut Status) {
+    status.restart_streak = if ran_steadily(status) { 1 } else { status.restart_streak + 1 };
+    status.restart_count += 1;
+}
+
+fn ran_steadily(status: &Status) -> bool {
+    status.finished.0.as_second() - status.started.0.as_second() >= STEADY
 }
 
 /// Docker's answer to who wants something of a container between two starts.
@@ -60,7 +69,8 @@ pub fn wait(
         let mut poller = Poller::default();
         poller.add(Token::Signals, PollFd::new(&*signals, PollFlags::IN));
         connections.poll(&mut poller);
-        for token in poller.wait(Some(until))? {
+        let next = connections.next().into_iter().chain([until]).min();
+        for token in poller.wait(next)? {
             match token {
                 Token::Signals => {
                     while let Some(number) = signals.take()? {
@@ -70,7 +80,7 @@ pub fn wait(
                         }
                     }
                 }
-                Token::Listener => connections.accept()?,
+                Token::Listener => connections.accept(),
                 Token::Connection(id) if stopped(id, connections, between) => {
                     status.stopped_by_hand = true;
                     return Ok(false);
@@ -126,17 +136,24 @@ mod tests {
         assert_eq!(paused(RestartPolicy::Always, |_| {}, 0), Some(100));
         assert_eq!(paused(RestartPolicy::UnlessStopped, |s| s.stopped_by_hand = true, 1), None);
         assert_eq!(paused(on_failure(2), |_| {}, 0), None);
-        assert_eq!(paused(on_failure(2), |s| s.restart_count = 1, 3), Some(200));
+        assert_eq!(paused(on_failure(2), |s| (s.restart_count, s.restart_streak) = (1, 1), 3), Some(200));
         assert_eq!(paused(on_failure(2), |s| s.restart_count = 2, 3), None);
-        assert_eq!(paused(on_failure(0), |s| s.restart_count = 900, 3), Some(60_000));
+        assert_eq!(paused(on_failure(0), |s| (s.restart_count, s.restart_streak) = (900, 900), 3), Some(60_000));
     }
 
     #[test]
     fn a_container_that_ran_for_a_while_starts_over_with_the_shortest_pause() {
         let ran = |s: &mut Status| {
-            s.restart_count = 8;
+            s.restart_streak = 8;
             s.started = Stamp(s.finished.0 - Duration::from_secs(11));
         };
         assert_eq!(paused(RestartPolicy::Always, ran, 1), Some(100));
+        // And goes on from there, however often it was started before.
+        let mut status = Status { restart_count: 900, restart_streak: 900, ..Status::default() };
+        (status.started, status.finished) = (Stamp(Stamp::now().0 - Duration::from_secs(11)), Stamp::now());
+        count(&mut status);
+        status.started = Stamp::now();
+        count(&mut status);
+        assert_eq!((status.restart_count, status.restart_streak), (902, 2));
     }
 }

@@ -178,12 +178,15 @@ impl Streams {
     pub fn end_when_empty(&mut self) {
         for n in 0..self.outputs.len() {
             // What others go on writing is not waited for: it may never end, and nobody may be reading it.
-            let mut left = self.outputs[n].from.as_ref().map_or(0, waiting);
+            // Of a terminal the kernel names a part only: a buffer's worth is looked for in any case.
+            let mut left = self.outputs[n].from.as_ref().map_or(0, waiting).max(BUFFER as u64);
             while left > 0 && self.outputs[n].from.as_ref().is_some_and(readable) {
-                for (n, peer) in self.fill(n) {
+                let (length, broken) = self.fill(n);
+                for (n, peer) in broken {
                     self.drop_sink(n, peer);
                 }
-                left = left.saturating_sub(BUFFER as u64);
+                // At its end there is nothing more; a read that was interrupted counts as little.
+                left = left.saturating_sub(length.max(1) as u64);
             }
             self.outputs[n].from = None;
         }
@@ -246,7 +249,7 @@ impl Streams {
         }
         for token in ready {
             match token {
-                Token::Output(n) => broken.extend(self.fill(*n)),
+                Token::Output(n) => broken.extend(self.fill(*n).1),
                 Token::Input => self.feed(),
                 Token::Source(_) => {}
                 _ => {}
@@ -258,21 +261,22 @@ impl Streams {
         }
     }
 
-    /// Read from the container, write to the log, pass on.
-    fn fill(&mut self, n: usize) -> Vec<(usize, Peer)> {
-        let Some(output) = self.outputs.get_mut(n) else { return Vec::new() };
-        let Some(from) = &output.from else { return Vec::new() };
+    /// Read from the container, write to the log, pass on. How many bytes it was, and who has gone.
+    fn fill(&mut self, n: usize) -> (usize, Vec<(usize, Peer)>) {
+        let nothing = (0, Vec::new());
+        let Some(output) = self.outputs.get_mut(n) else { return nothing };
+        let Some(from) = &output.from else { return nothing };
         let mut bytes = [0u8; BUFFER];
         let length = match rustix::io::read(from, &mut bytes) {
             Ok(0) => 0,
             Ok(length) => length,
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Vec::new(),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return nothing,
             // A terminal whose last user has gone answers EIO: the end of its output.
             Err(_) => 0,
         };
         if length == 0 {
             output.from = None;
-            return Vec::new();
+            return nothing;
         }
         if let Some(log) = &mut self.log {
             log.write(output.stream, &bytes[..length]);
@@ -284,7 +288,7 @@ impl Streams {
                 broken.push((n, sink.peer));
             }
         }
-        broken
+        (length, broken)
     }
 
     /// A reader has gone. The caller's own closes the container's end too, so that the writer is told (`… | head`).
@@ -444,6 +448,22 @@ mod tests {
         let behind = streams.outputs[0].sinks[0].backlog.len();
         assert!(behind <= 2 * BUFFER, "{behind} bytes are kept for a reader that does not read");
         drop(read);
+    }
+
+    #[test]
+    fn a_pipe_that_somebody_else_holds_ends_with_what_was_in_it() {
+        let (from, write) = pipe();
+        rustix::io::ioctl_fionbio(&from, true).unwrap();
+        let (mut streams, (read, to)) = (Streams::default(), pipe());
+        streams.add_output(Stream::Stdout, from);
+        streams.attach_output(Peer::Connection(1), Stream::Stdout, End::Owned(to));
+        rustix::io::write(&write, b"last words").unwrap();
+        assert!(!streams.done() && !streams.only_connections_pending());
+        streams.end_when_empty();
+        assert!(streams.done() && streams.only_connections_pending());
+        drop(streams);
+        assert_eq!(read_all(read).join().unwrap(), b"last words");
+        assert!(rustix::io::write(&write, b"more").is_err());
     }
 
     #[test]

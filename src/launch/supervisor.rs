@@ -71,7 +71,7 @@ impl Supervisor<'_> {
     /// Supervise until the container has ended and its output has been delivered.
     pub fn run(mut self) -> Result<Ended> {
         let mut deadlines = Deadlines {
-            limit: self.draft().timeout.as_ref().map(|t| Instant::now() + Duration::from_secs(t.value)),
+            limit: self.draft().timeout.as_ref().and_then(|t| after(Duration::from_secs(t.value))),
             ..Deadlines::default()
         };
         let mut ended = None;
@@ -86,7 +86,7 @@ impl Supervisor<'_> {
             }
             self.streams.step(&ready);
             if ready.contains(&Token::Listener) {
-                self.connections.accept()?;
+                self.connections.accept();
             }
             for token in &ready {
                 if let Token::Connection(id) = token {
@@ -99,6 +99,8 @@ impl Supervisor<'_> {
                 ended = self.init.ended(false)?;
                 if ended.is_some() {
                     self.streams.close_input();
+                    // Another process may have been handed its pipes, and hold them for as long as it likes.
+                    self.streams.end_when_empty();
                     self.health = None;
                     deadlines.readers = Some(Instant::now() + LAST_WORDS);
                 }
@@ -129,10 +131,13 @@ impl Supervisor<'_> {
         }
         self.connections.poll(&mut poller);
         self.streams.poll(&mut poller);
-        let mut until = [deadlines.limit.filter(|_| !ended), deadlines.kill.filter(|_| !ended), deadlines.readers]
-            .into_iter()
-            .flatten()
-            .min();
+        // A caller that reads slowly is waited for, however long it takes: no moment is to come then.
+        let readers = deadlines.readers.filter(|_| self.streams.only_connections_pending());
+        let mut until =
+            [deadlines.limit.filter(|_| !ended), deadlines.kill.filter(|_| !ended), readers, self.connections.next()]
+                .into_iter()
+                .flatten()
+                .min();
         if let Some(health) = self.health.as_ref().filter(|_| !ended) {
             health.poll(&mut poller);
             until = until.into_iter().chain(health.next()).min();
@@ -355,16 +360,23 @@ impl Supervisor<'_> {
     }
 
     fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) {
+        self.status.stopped_by_hand = true;
+        self.write_status();
+        self.ask_to_end(signal, seconds, deadlines);
+    }
+
+    /// The stop signal, and after its time the end; whether a restart policy counts is not said by it.
+    fn ask_to_end(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) {
         let process = &self.draft().process;
         let number = signal.unwrap_or(process.stop_signal.value);
         let seconds = seconds.unwrap_or(process.stop_timeout.value);
-        self.status.stopped_by_hand = true;
-        self.write_status();
         self.thaw();
         self.note_signal(number);
         self.init.send(number);
-        if seconds > FOR_EVER && number != libc::SIGKILL {
-            let at = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+        if seconds > FOR_EVER
+            && number != libc::SIGKILL
+            && let Some(at) = after(Duration::from_secs(seconds.unsigned_abs()))
+        {
             // Of two stops the more impatient counts.
             deadlines.kill = Some(deadlines.kill.map_or(at, |d| d.min(at)));
         }
@@ -373,6 +385,10 @@ impl Supervisor<'_> {
     fn pause(&mut self) -> Result<()> {
         if self.status.state == State::Paused {
             return Err(Error::verb(format!("Container {} is already paused", self.record.id)));
+        }
+        if let Some(health) = &mut self.health {
+            // Frozen it could not end in time, which would say nothing of the container.
+            health.call_off();
         }
         self.freezer.freeze()?;
         self.status.state = State::Paused;
@@ -479,18 +495,22 @@ impl Supervisor<'_> {
         {
             self.note(&format!("health_status: {became}"));
         }
-        if became == Some("unhealthy") && was.map(|h| h.status).as_deref() != Some("unhealthy") {
+        // One that is being stopped already is left to it: a stop by hand is not made a restart.
+        let turned = became == Some("unhealthy") && was.map(|h| h.status).as_deref() != Some("unhealthy");
+        if turned && !self.status.stopped_by_hand {
             match self.draft().health.as_ref().map(|h| h.value.on_failure) {
                 Some(HealthAction::Kill) => self.kill(),
                 // The restart policy does the rest.
-                Some(HealthAction::Restart) => {
-                    self.stop(None, None, deadlines);
-                    self.status.stopped_by_hand = false;
-                }
+                Some(HealthAction::Restart) => self.ask_to_end(None, None, deadlines),
                 Some(HealthAction::Stop) => self.stop(None, None, deadlines),
                 Some(HealthAction::None) | None => {}
             }
         }
         Ok(())
     }
+}
+
+/// The moment so far from now; `None`: it never comes.
+fn after(time: Duration) -> Option<Instant> {
+    Instant::now().checked_add(time)
 }

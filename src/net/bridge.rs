@@ -152,11 +152,13 @@ impl Host {
             sysctl(&format!("ipv4/conf/{bridge}/route_localnet"), "1")?;
             lines.extend(forwarding(ipv6)?);
         }
-        let (guests, said) = forward::admit(&self.tables, &bridge, ipv6)?;
+        let (guests, said) = forward::admit(&self.tables, &self.links, &bridge, ipv6)?;
         lines.extend(said);
         if !guests.is_empty() {
+            // As before: whoever finds the note can take away what it names.
             up.guests = guests;
             self.write_note(up)?;
+            up.guests.iter().try_for_each(Guest::enter)?;
         }
         Ok((index, lines))
     }

@@ -73,8 +73,10 @@ impl Ways {
             let valid = Duration::from_secs(u64::from(*ttl)).clamp(LEAST, MOST);
             for port in &ports {
                 let covered = self.fixed.iter().any(|(p, fixed)| p.contains(*ip) && (fixed == port || fixed.is_none()));
-                let held = self.learned.get(&(*ip, *port)).is_some_and(|until| *until >= now + valid);
-                if covered || held || self.learned.len() >= MOST_LEARNED {
+                // What is good for more than half of its time is left alone: each change costs, and every look-up asks for one.
+                let until = self.learned.get(&(*ip, *port)).copied();
+                let held = until.is_some_and(|until| until >= now + valid / 2);
+                if covered || held || (until.is_none() && self.learned.len() >= MOST_LEARNED) {
                     continue;
                 }
                 for own in self.own.iter().filter(|own| own.is_ipv4() == ip.is_ipv4()) {
@@ -83,9 +85,8 @@ impl Ways {
                         // The kernel's clock may run a little behind ours: what we think is there must be there.
                         .map(|e| e.for_time(valid + Duration::from_secs(5)))
                         .collect();
-                    // Before Linux 6.12 adding what is there does not prolong it.
-                    let _ = tables.remove(&elements);
-                    if tables.add(&elements).is_ok() {
+                    // One that is not known here may be there all the same, with less time left.
+                    if tables.renew(&elements).is_ok() {
                         self.learned.insert((*ip, *port), now + valid);
                     }
                 }

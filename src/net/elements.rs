@@ -255,6 +255,24 @@ impl Tables {
         self.change(NEW_ELEMENT, NLM_F_CREATE, elements).map_err(|(_, e)| e)
     }
 
+    /// Have what is there, or was just now, last as long as these say: in one transaction, so that nobody finds it missing. Before
+    /// Linux 6.12 adding what is there does not prolong it.
+    pub fn renew(&self, elements: &[Element]) -> io::Result<()> {
+        for part in elements.chunks(32) {
+            let mut b = Batch::new();
+            begin(&mut b);
+            part.iter().for_each(|element| self.put(&mut b, DELETE_ELEMENT, NLM_F_ACK, element));
+            part.iter().for_each(|element| self.put(&mut b, NEW_ELEMENT, NLM_F_CREATE | NLM_F_ACK, element));
+            end(&mut b);
+            if self.socket.transact(&b).is_err() {
+                // One that has run out meanwhile fails the whole.
+                self.remove(part)?;
+                self.add(part)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Delete; what is gone already is as good.
     pub fn remove(&self, elements: &[Element]) -> io::Result<()> {
         match self.change(DELETE_ELEMENT, 0, elements) {

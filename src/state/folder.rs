@@ -100,6 +100,17 @@ impl Folder {
         }
     }
 
+    /// As [`open`](Self::open), of a container that has lost its lock file: it is made anew. Whether a supervisor lives is not known then.
+    pub fn open_without_lock(paths: &Paths, id: &str) -> Result<Option<Folder>> {
+        let path = paths.containers().join(id);
+        match open_lock(&path) {
+            Ok(_) => Self::open(paths, id),
+            // Removed meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).context(|| format!("make the container's lock in {}", path.display())),
+        }
+    }
+
     /// As [`open`](Self::open), without waiting: for sweeping, which leaves the living alone.
     pub fn open_now(path: &Path) -> Result<Option<Folder>> {
         let Ok(lock) = open_existing_lock(path) else { return Ok(None) };
@@ -328,6 +339,17 @@ mod tests {
         folder.remove(&paths).unwrap();
         assert!(!path.exists() && !paths.root.join("names/web").exists());
         assert!(Folder::open(&paths, &testkit::id("a")).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_lost_lock_is_made_anew_where_that_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths { root: dir.path().into(), run: dir.path().join("run") };
+        let path = Folder::create(&paths, &mut testkit::record("a", "web")).unwrap().path;
+        std::fs::remove_file(path.join(LOCK)).unwrap();
+        assert!(Folder::open(&paths, &testkit::id("a")).unwrap().is_none());
+        Folder::open_without_lock(&paths, &testkit::id("a")).unwrap().unwrap().remove(&paths).unwrap();
+        assert!(!path.exists() && Folder::open_without_lock(&paths, &testkit::id("a")).unwrap().is_none());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::folder::{self, is_alive};
 use super::{Paths, Record, State, Status, names};
 use crate::error::{Context, Error, Result};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A container as it is now.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ impl Container {
     /// with it, which is then said, whoever looks first.
     fn read(folder: PathBuf) -> Result<Container> {
         // Asked first: a supervisor that ends in between has written its last status by then.
-        let alive = is_alive(&folder)?;
+        let alive = is_alive(&folder)? && !is_ending(&folder);
         let record = folder::read_record(&folder)?;
         let mut status = if alive { folder::read_status(&folder)? } else { folder::read_last_status(&folder)? };
         if !alive && status.state.is_up() {
@@ -52,6 +52,15 @@ impl Status {
             self.finished = super::Stamp::now();
         }
     }
+}
+
+/// Whether the supervisor that the status names is on its way out: one that was killed holds its lock until the kernel has taken its
+/// memory apart. One that is gone altogether says nothing: another may have the lock, and has not written its number yet.
+fn is_ending(folder: &Path) -> bool {
+    let supervisor = folder::read_status(folder).map(|s| s.supervisor).unwrap_or_default();
+    supervisor > 0
+        && Path::new("/proc").join(supervisor.to_string()).exists()
+        && crate::launch::process_is_exiting(supervisor)
 }
 
 /// Every container, newest first. A folder that cannot be read is left out, and said in the second list.

@@ -25,6 +25,9 @@ pub struct Status {
     pub error: String,
     pub oom_killed: bool,
     pub restart_count: u32,
+    /// Of these, how many in a row without a steady run between them.
+    #[serde(default)]
+    pub restart_streak: u32,
     /// Stopped or killed by a command: `unless-stopped` leaves it alone then.
     pub stopped_by_hand: bool,
     pub health: Option<Health>,

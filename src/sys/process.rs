@@ -3,6 +3,38 @@
 use super::check;
 use std::io;
 
+/// Be scheduled as any other process, on any processor, with an address space as random as any other's: what the caller has of
+/// `nice`, `chrt`, `ionice`, `taskset` and `setarch -R` is not the workload's. `Ok(false)`: this process may not raise its priority
+/// (no CAP_SYS_NICE), which stays as the caller's.
+pub fn ordinary() -> io::Result<bool> {
+    const ASK: libc::c_ulong = 0xffff_ffff;
+    const WHOLE_PROCESS: libc::c_long = 1;
+    // SAFETY: plain integers.
+    if unsafe { libc::personality(ASK) } != 0 {
+        check(unsafe { libc::personality(0) } as libc::c_long)?;
+    }
+    // More than any kernel has (8192); what is not there, or not this process's, is left out by the kernel.
+    let all = [u64::MAX; 128];
+    // SAFETY: the kernel reads as many bytes as it is told, or fewer.
+    check(unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, std::mem::size_of_val(&all), all.as_ptr()) })?;
+    // SAFETY: plain integers. A kernel without priorities for its disks has none to reset.
+    unsafe { libc::syscall(libc::SYS_ioprio_set, WHOLE_PROCESS, 0, 0) };
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call; the rest are plain integers.
+    let reset = unsafe {
+        let policy = libc::sched_getscheduler(0);
+        (policy == libc::SCHED_OTHER || libc::sched_setscheduler(0, libc::SCHED_OTHER, &parameters) == 0)
+            && (libc::getpriority(libc::PRIO_PROCESS, 0) == 0 || libc::setpriority(libc::PRIO_PROCESS, 0, 0) == 0)
+    };
+    match reset {
+        true => Ok(true),
+        false => match io::Error::last_os_error() {
+            e if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => Ok(false),
+            e => Err(e),
+        },
+    }
+}
+
 /// Leave every supplementary group (libcontainer does not when the container asks for none).
 pub fn clear_groups() -> io::Result<()> {
     // SAFETY: a length of 0 makes the kernel ignore the pointer.

@@ -1,7 +1,7 @@
 //! How containers end: restart policies, stop, kill, pause, and a supervisor that is killed.
 
 use super::Kept;
-use crate::harness::env::wait_for;
+use crate::harness::env::{s, wait_for};
 use crate::harness::leaks::Picture;
 use crate::harness::{Env, Outcome};
 use crate::{cases, check, check_eq};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 cases!("lifecycle::ends":
     on_failure_counts, always_until_it_is_stopped, unless_stopped_stays_stopped, pauses_get_longer,
     stopped_while_it_waits, rm_and_restart_exclude_each_other, the_stop_signal_is_the_plans, a_deaf_one_is_killed_in_time,
+    output_that_others_hold_keeps_nobody, a_loose_descriptor_limit_ends_nobody, a_stop_for_ever_is_one,
+    what_the_caller_has_of_priority_stays_outside,
     @alone a_killed_supervisor_takes_its_container_along, paused_is_paused, exit_codes_are_kept,
 );
 
@@ -104,6 +106,63 @@ fn a_deaf_one_is_killed_in_time(env: &Env) -> Outcome {
     // Once more is no failure.
     kept.verb(&["stop"]).go()?.ok()?;
     kept.verb(&["kill"]).go()?.exits(1)?.complains(&["is not running"])?;
+    Ok(())
+}
+
+fn output_that_others_hold_keeps_nobody(env: &Env) -> Outcome {
+    // In the host's pid namespace nothing ends with the first process, and the other one has its output.
+    let flags = ["--pid", "host", "--allow", "host-pid"];
+    let kept = Kept::run(env, &flags, &["sh", "-c", "sleep 611 & echo said; exit 5"])?;
+    let status = kept.until_state("exited", 10)?;
+    check_eq!(status["exit_code"], 5);
+    kept.logs(&[])?.says("said")?;
+    Ok(())
+}
+
+fn a_loose_descriptor_limit_ends_nobody(env: &Env) -> Outcome {
+    let script = format!(
+        "ulimit -Sn 40; exec {} --root {} run -d --network none busybox sleep 1000",
+        s(&env.hardrun),
+        s(&env.root)
+    );
+    let id = crate::harness::Run::new("sh").args(["-c", &script]).go()?.ok()?.out().trim_end().to_owned();
+    let kept = Kept { env, root: env.root.clone(), id };
+    let waiting: Vec<_> = (0..45).map(|_| kept.verb(&["wait"]).start()).collect::<Outcome<_>>()?;
+    std::thread::sleep(Duration::from_secs(2));
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    kept.verb(&["kill"]).go()?.ok()?;
+    for wait in waiting {
+        wait.finish()?.ok()?.says("137")?;
+    }
+    Ok(())
+}
+
+fn a_stop_for_ever_is_one(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let stop = kept.verb(&["stop", "-t", "9223372036854775807"]).start()?;
+    std::thread::sleep(Duration::from_millis(700));
+    check_eq!(kept.state(), "running");
+    kept.exec(&[], &["true"]).go()?.ok()?;
+    kept.verb(&["kill"]).go()?.ok()?;
+    stop.finish()?.ok()?;
+    let status = kept.status()?;
+    check_eq!((&status["exit_code"], &status["error"]), (&137.into(), &"".into()));
+    Ok(())
+}
+
+fn what_the_caller_has_of_priority_stays_outside(env: &Env) -> Outcome {
+    for program in ["nice", "taskset", "chrt", "setarch"] {
+        env.needs(program)?;
+    }
+    let ask = "cat /proc/self/personality; cut -d' ' -f19,41 /proc/self/stat; grep Cpus_allowed_list /proc/self/status";
+    let plain = env.sh(&["--network", "none"], ask)?.ok()?.out();
+    check!(plain.starts_with("00000000\n0 0\n"), "{plain}");
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let (hardrun, root, id) = (s(&env.hardrun), s(&env.root), kept.id.as_str());
+    for what in [format!("run --rm --network none busybox sh -c \"{ask}\""), format!("exec {id} sh -c \"{ask}\"")] {
+        let script = format!("exec nice -n 7 chrt -b 0 taskset -c 0 setarch -R {hardrun} --root {root} {what}");
+        check_eq!(crate::harness::Run::new("sh").args(["-c", &script]).go()?.ok()?.out(), plain, "{what}");
+    }
     Ok(())
 }
 

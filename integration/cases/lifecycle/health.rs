@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 cases!("lifecycle::health":
     healthy_then_unhealthy_then_healthy, a_start_period_forgives, a_slow_check_has_failed, unhealthy_is_killed,
     what_a_slow_check_started_ends_with_it,
-    checks_are_confined,
+    checks_are_confined, a_stop_by_hand_stays_one,
 );
 
 fn health(status: &serde_json::Value) -> &str {
@@ -97,6 +97,33 @@ fn unhealthy_is_killed(env: &Env) -> Outcome {
     let kept = Kept::run(env, &flags, &["sleep", "1000"])?;
     let status = kept.until_state("exited", 20)?;
     check_eq!((&status["exit_code"], health(&status)), (&137.into(), "unhealthy"));
+    Ok(())
+}
+
+fn a_stop_by_hand_stays_one(env: &Env) -> Outcome {
+    let flags = [
+        "--health-cmd",
+        "test -e /tmp/ok",
+        "--health-interval",
+        "300ms",
+        "--health-retries",
+        "2",
+        "--health-on-failure",
+        "restart",
+        "--restart",
+        "always",
+    ];
+    let kept =
+        Kept::run(env, &flags, &["sh", "-c", "trap 'rm -f /tmp/ok' TERM; touch /tmp/ok; while :; do sleep 0.1; done"])?;
+    kept.until(20, |s| health(s) == "healthy")?;
+    // The signal makes it unhealthy, and it does not end before its time is over.
+    kept.verb(&["stop", "-t", "4"]).go()?.ok()?;
+    std::thread::sleep(Duration::from_millis(700));
+    let status = kept.status()?;
+    check_eq!(
+        (&status["state"], &status["restart_count"], health(&status)),
+        (&"exited".into(), &0.into(), "unhealthy")
+    );
     Ok(())
 }
 

@@ -121,6 +121,25 @@ fn other_names_are_passed_on(_: &Env) -> Outcome {
     });
     let answer = answer.map_err(stop("by connection"))?;
     check(answer.ends_with(&[192, 0, 2, 2]), format!("by connection: {answer:?}"))?;
+    // Three in one write, as a resolver does: one after another is answered.
+    let questions = [7, 8, 9].map(|id| message::ask(id, "example.org", A).expect("a name"));
+    let ids = guest.with_names(move || {
+        let mut stream = TcpStream::connect("127.0.0.11:53")?;
+        stream.set_read_timeout(Some(Duration::from_secs(4)))?;
+        let framed = questions.iter().flat_map(|q| [&(q.len() as u16).to_be_bytes()[..], q].concat());
+        stream.write_all(&framed.collect::<Vec<u8>>())?;
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            let mut length = [0u8; 2];
+            stream.read_exact(&mut length)?;
+            let mut answer = vec![0u8; usize::from(u16::from_be_bytes(length))];
+            stream.read_exact(&mut answer)?;
+            ids.push(answer[1]);
+        }
+        std::io::Result::Ok(ids)
+    });
+    let ids = ids.map_err(stop("three at once"))?;
+    check(ids == [7, 8, 9], format!("three at once: {ids:?}"))?;
     guest.detach()?;
     let slow = vec!["127.0.0.153".to_owned(), server.address.clone()];
     let mut guest = lab.guest(Ask::new("a", &["bridge"]).with(|p| p.dns = slow))?;

@@ -82,6 +82,13 @@ struct Connection {
     deadline: Instant,
 }
 
+impl Connection {
+    /// Its next question may be taken.
+    fn is_free(&self) -> bool {
+        !self.waiting && self.due.is_empty()
+    }
+}
+
 /// The name server.
 #[derive(Debug)]
 pub struct Dns {
@@ -140,6 +147,10 @@ impl Dns {
 
     /// None while nobody asks.
     pub fn next_timeout(&self) -> Option<Duration> {
+        // The next question of a connection came together with the one before: nothing more has to come for it.
+        if self.connections.iter().any(|c| c.is_free() && framed(&c.got).is_some()) {
+            return Some(Duration::ZERO);
+        }
         let deadlines = self.passed.iter().map(|p| p.deadline).chain(self.connections.iter().map(|c| c.deadline));
         deadlines.min().map(|at| at.saturating_duration_since(Instant::now()))
     }
@@ -260,20 +271,22 @@ impl Dns {
     }
 
     fn read_connections(&mut self, ways: &mut Option<(&mut Ways, &Tables)>) {
-        let numbers: Vec<u64> =
-            self.connections.iter().filter(|c| !c.waiting && c.due.is_empty()).map(|c| c.number).collect();
+        let numbers: Vec<u64> = self.connections.iter().filter(|c| c.is_free()).map(|c| c.number).collect();
         for number in numbers {
             let Some(c) = self.connections.iter_mut().find(|c| c.number == number) else { continue };
-            match rustix::net::recv(&c.socket, &mut self.buffer[..4096], RecvFlags::empty()) {
-                Ok((0, _)) => {
-                    self.hang_up(Client::Tcp(number));
-                    continue;
-                }
-                Ok((n, _)) => c.got.extend_from_slice(&self.buffer[..n]),
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-                Err(_) => {
-                    self.hang_up(Client::Tcp(number));
-                    continue;
+            // One question a turn; what came with the last one is not read for again.
+            if framed(&c.got).is_none() {
+                match rustix::net::recv(&c.socket, &mut self.buffer[..4096], RecvFlags::empty()) {
+                    Ok((0, _)) => {
+                        self.hang_up(Client::Tcp(number));
+                        continue;
+                    }
+                    Ok((n, _)) => c.got.extend_from_slice(&self.buffer[..n]),
+                    Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
+                    Err(_) => {
+                        self.hang_up(Client::Tcp(number));
+                        continue;
+                    }
                 }
             }
             let Some(message) = framed(&c.got).map(<[u8]>::to_vec) else { continue };

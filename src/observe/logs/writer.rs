@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// Lines are written in batches of about so many bytes: with long attributes a buffer of short lines becomes a hundred times as much.
+const BATCH: usize = 64 * 1024;
 /// Docker's longest line; a longer one is written in parts.
 const LINE: usize = 16 * 1024;
 
@@ -55,24 +57,33 @@ impl LogWriter {
     /// Take what the container wrote. What cannot be written is lost, not the container's end; see [`take_error`](Self::take_error).
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
         let now = Stamp::now();
-        let partial = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
+        let mut partial = std::mem::take(self.partial(stream));
         let mut batch = Vec::new();
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             partial.extend_from_slice(piece);
             while partial.len() >= LINE && !partial[..LINE].contains(&b'\n') {
-                let rest = partial.split_off(character_boundary(partial, LINE));
-                line(&mut batch, stream, partial, &self.attributes, now);
-                *partial = rest;
+                let rest = partial.split_off(character_boundary(&partial, LINE));
+                line(&mut batch, stream, &partial, &self.attributes, now);
+                partial = rest;
             }
             if partial.ends_with(b"\n") {
-                line(&mut batch, stream, partial, &self.attributes, now);
+                line(&mut batch, stream, &partial, &self.attributes, now);
                 partial.clear();
             }
+            if batch.len() >= BATCH {
+                self.append(&batch);
+                batch.clear();
+            }
         }
+        *self.partial(stream) = partial;
         self.append(&batch);
+    }
+
+    fn partial(&mut self, stream: Stream) -> &mut Vec<u8> {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
     }
 
     /// The container has ended: what it wrote without a line break is a line too.
@@ -233,6 +244,18 @@ mod tests {
         ];
         assert_eq!(lines(&dir.path().join(FILE)), expected.map(|(l, s)| (l.to_owned(), s)));
         assert!(log.take_error().is_none());
+    }
+
+    #[test]
+    fn long_attributes_are_written_in_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let attributes: BTreeMap<String, String> = [("a".to_owned(), "x".repeat(1000))].into();
+        let mut log = LogWriter::new(dir.path(), Some(1), 100).with_attributes(attributes);
+        log.write(Stream::Stdout, "\n".repeat(1000).as_bytes());
+        // A file is full after its first batch: their sizes are those of the batches.
+        let files: Vec<u64> =
+            std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().metadata().unwrap().len()).collect();
+        assert!(files.len() > 10 && files.iter().all(|size| *size < BATCH as u64 + 2000), "{files:?}");
     }
 
     #[test]
