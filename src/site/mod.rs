@@ -12,6 +12,7 @@ pub mod limits;
 mod load;
 mod parse;
 pub mod pattern;
+mod roots;
 pub mod rules;
 mod schema;
 pub mod signature;

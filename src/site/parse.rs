@@ -9,6 +9,7 @@ use crate::preset::Amount;
 use crate::request::{Cpus, Ulimit, clean_path};
 use jiff::civil::Date;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 
@@ -43,6 +44,11 @@ pub fn parse(text: &str, key_file: KeyFile) -> Result<Law, Vec<Problem>> {
         let key = named.unwrap_or_default().trim().to_owned();
         vec![Problem { line: line_at(text, at), key, what: e.message().replace('\n', " ") }]
     })?;
+    if DeTable::parse(text).is_ok_and(|table| table.get_ref().is_empty()) {
+        // Such is a file that is being written just now: for that moment it must not be a policy that decides nothing.
+        let what = "it says nothing: take the file away if nothing is to be decided, or move a whole one into its place";
+        return Err(vec![Problem { line: 1, key: String::new(), what: what.into() }]);
+    }
     let mut reader = Reader { text, problems: Vec::new() };
     let law = reader.law(file, key_file);
     if reader.problems.is_empty() { Ok(law) } else { Err(reader.problems) }
@@ -70,6 +76,7 @@ impl Reader<'_> {
             unlisted_overrides,
             deny,
             allow,
+            roots,
             images,
             signature,
             limits,
@@ -99,6 +106,7 @@ impl Reader<'_> {
             unlisted_overrides,
             deny,
             allow: allow.into_iter().enumerate().filter_map(|(i, g)| self.grant(i, g)).collect(),
+            roots: roots.iter().enumerate().filter_map(|(i, path)| self.folder(&format!("roots[{i}]"), path)).collect(),
             registries: registries.map(|all| self.registries(&all)),
             local_images: local,
             require_digest,
@@ -231,13 +239,17 @@ impl Reader<'_> {
 
     fn path(&mut self, i: usize, entry: PathFile) -> Option<SitePath> {
         let PathFile { path, mode, reason } = entry;
+        let path = self.folder(&format!("path[{i}].path"), &path)?;
+        Some(SitePath { path, mode, reason })
+    }
+
+    fn folder(&mut self, key: &str, path: &str) -> Option<PathBuf> {
         let clean = if path.starts_with('/') && path != "/" && !path.contains('*') {
-            Ok(clean_path(&path))
+            Ok(clean_path(path))
         } else {
             Err(format!("{path:?} is no absolute path of a file or folder"))
         };
-        let path = self.take(&format!("path[{i}].path"), clean)?;
-        Some(SitePath { path: path.into(), mode, reason })
+        self.take(key, clean).map(Into::into)
     }
 }
 
@@ -285,9 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_nothing_decided() {
-        assert_eq!(parse("", &|_| Err(String::new())).unwrap(), Law::default());
-        assert_eq!(parse("# nothing\n", &|_| Err(String::new())).unwrap(), Law::default());
+    fn a_file_that_says_nothing_is_none_that_is_whole() {
+        for text in ["", "\n \n", "# nothing\n"] {
+            assert!(problems(text)[0].contains("it says nothing"), "{text:?}");
+        }
+        assert_eq!(parse("deny = []", &|_| Err(String::new())).unwrap(), Law::default());
     }
 
     #[test]
@@ -324,6 +338,8 @@ mod tests {
                 "2: path[0].path: \"srv\" is no absolute path",
             ),
             ("[[path]]\npath = \"/srv\"\nmode = \"none\"\nreason = \"r\"", "3: unknown variant"),
+            ("roots = [\"/srv\", \"store\"]", "1: roots[1]: \"store\" is no absolute path"),
+            ("roots = [\"/\"]", "1: roots[0]"),
             ("publish-address = \"host\"", "1: publish-address: \"host\" is no IP address"),
             ("[messages]\nhost-net = \"x\"", "2: messages.host-net: there is no rule"),
             ("[[signature]]\nkeys = []", "2: signature[0].keys: a key is wanted"),

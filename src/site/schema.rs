@@ -14,6 +14,9 @@ pub struct PolicyFile {
     pub deny: Vec<String>,
     /// Who may override a rule, for what and how long. A rule that is named here may be overridden in these ways only
     pub allow: Vec<GrantFile>,
+    /// Folders besides /var/lib/hardrun that `--root` may name: the store in it says where its images are from, so whoever can
+    /// write there decides what this policy is told. None where it is left out
+    pub roots: Vec<String>,
     /// Where images may come from
     pub images: ImagesFile,
     /// Which images must be signed. All entries that fit an image must be met

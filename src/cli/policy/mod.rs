@@ -179,6 +179,7 @@ fn rows(law: &Law, today: &str) -> Vec<(&'static str, String)> {
         let mode = if path.mode == PathMode::Never { "never" } else { "read-only" };
         rows.push(("path", format!("{} {mode}: {}", path.path.display(), path.reason)));
     }
+    rows.extend(law.roots.iter().map(|path| ("root", path.display().to_string())));
     rows.extend(law.preset.iter().map(|p| ("preset", p.clone())));
     rows.push(("publish address", law.publish_address.clone().unwrap_or_else(|| "127.0.0.1".into())));
     rows.extend(law.messages.iter().map(|(rule, text)| ("message", format!("{rule}: {text}"))));
