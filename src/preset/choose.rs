@@ -25,7 +25,7 @@ pub fn choose(request: &Request, image: &Image, ground: &str, memory: u64) -> Re
     if let Some(name) = &request.own.preset {
         return Ok((load::load(name)?, Vec::new()));
     }
-    let ground = load::load(ground)?;
+    let ground = load::of_site(ground)?;
     let (name, why) = match (label(image), own_command(request, image)) {
         (Some(name), _) => {
             check_name(&name)?;

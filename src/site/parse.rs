@@ -102,12 +102,16 @@ impl Reader<'_> {
         if preset.as_deref().is_some_and(str::is_empty) {
             self.wrong("preset", "it is empty");
         }
+        if preset.as_deref().is_some_and(|name| name.contains('/') || name.ends_with(".toml")) {
+            let what = format!("the name of a preset is wanted, of one of the program's or of {}", crate::preset::SITE);
+            self.wrong("preset", what);
+        }
         Law {
             unlisted_overrides,
             deny,
             allow: allow.into_iter().enumerate().filter_map(|(i, g)| self.grant(i, g)).collect(),
             roots: roots.iter().enumerate().filter_map(|(i, path)| self.folder(&format!("roots[{i}]"), path)).collect(),
-            registries: registries.map(|all| self.registries(&all)),
+            registries: registries.map(|all| self.repositories("images.registries", &all)),
             local_images: local,
             require_digest,
             signatures: signature.into_iter().enumerate().map(|(i, s)| self.signed(i, s, key_file)).collect(),
@@ -132,19 +136,18 @@ impl Reader<'_> {
         words.iter().enumerate().filter_map(one).collect()
     }
 
-    fn registries(&mut self, words: &[String]) -> Vec<Pattern> {
-        let all = self.patterns("images.registries", words);
-        for (i, pattern) in all.iter().enumerate() {
-            let whole = match pattern {
-                Pattern::Below(_) => true,
-                Pattern::One(r) => r.tag.is_none() && r.digest.is_none(),
-                Pattern::Digest(_) => false,
+    /// Of repositories as a whole: a tag means another image tomorrow, and neither tag nor digest need be typed to get one.
+    fn repositories(&mut self, key: &str, words: &[String]) -> Vec<Pattern> {
+        let all = self.patterns(key, words);
+        for (i, word) in words.iter().enumerate() {
+            let whole = match Pattern::parse(word) {
+                Ok(Pattern::Below(_)) | Err(_) => true,
+                Ok(Pattern::One(r)) => r.tag.is_none() && r.digest.is_none(),
+                Ok(Pattern::Digest(_)) => false,
             };
             if !whole {
-                self.wrong(
-                    &format!("images.registries[{i}]"),
-                    "a repository or a folder of them is wanted, without tag and digest",
-                );
+                let what = "a repository or a folder of them is wanted, without tag and digest";
+                self.wrong(&format!("{key}[{i}]"), what);
             }
         }
         all
@@ -165,6 +168,12 @@ impl Reader<'_> {
         };
         let expires = self.take(&at("expires"), day(&expires))?.to_string();
         let images = self.patterns(&at("images"), &images);
+        for (n, pattern) in images.iter().enumerate() {
+            if matches!(pattern, Pattern::One(r) if r.tag.is_some()) {
+                let what = "a tag is given by whoever may run `hardrun tag`: name the repository, or a digest";
+                self.wrong(&format!("{}[{n}]", at("images")), what);
+            }
+        }
         Some(Grant { rule, users, groups, images, reason, expires })
     }
 
@@ -197,7 +206,7 @@ impl Reader<'_> {
                 None
             }
         });
-        Signed { images: self.patterns(&at("images"), &images), keys: pem, identity }
+        Signed { images: self.repositories(&at("images"), &images), keys: pem, identity }
     }
 
     fn ceilings(&mut self, file: CeilingsFile) -> Ceilings {
@@ -327,6 +336,11 @@ mod tests {
             ("[[allow]]\nrule = \"host-pid\"\nreason = \"r\"\nexpires = \"2027-02-30\"", "4: allow[0].expires"),
             ("[images]\nregistries = [\n\"busybox\"]", "3: images.registries[0]: \"busybox\" does not begin"),
             ("[images]\nregistries = [\"docker.io/library/busybox:1\"]", "2: images.registries[0]: a repository"),
+            ("[[signature]]\nimages = [\"reg.lan/app:1\"]\nkeys = []", "2: signature[0].keys: a key"),
+            (
+                "[[allow]]\nrule = \"host-pid\"\nimages = [\"reg.lan/app:1\"]\nreason = \"r\"\nexpires = \"2027-02-20\"",
+                "3: allow[0].images[0]: a tag is given",
+            ),
             ("[limits]\nmemory = \"lots\"", "2: limits.memory: \"lots\" is no size"),
             ("[limits]\nmemory = \"50%\"", "2: limits.memory"),
             ("[limits]\nmemory = \"5m\"", "2: limits.memory: a container does not start"),
@@ -340,6 +354,8 @@ mod tests {
             ("[[path]]\npath = \"/srv\"\nmode = \"none\"\nreason = \"r\"", "3: unknown variant"),
             ("roots = [\"/srv\", \"store\"]", "1: roots[1]: \"store\" is no absolute path"),
             ("roots = [\"/\"]", "1: roots[0]"),
+            ("preset = \"./own.toml\"", "1: preset: the name of a preset is wanted"),
+            ("preset = \"own.toml\"", "1: preset: the name of a preset is wanted"),
             ("publish-address = \"host\"", "1: publish-address: \"host\" is no IP address"),
             ("[messages]\nhost-net = \"x\"", "2: messages.host-net: there is no rule"),
             ("[[signature]]\nkeys = []", "2: signature[0].keys: a key is wanted"),
@@ -359,6 +375,15 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let text = "deny = [\"a-b-c-d\"]\npublish-address = \"x\"\n[limits]\nmemory = \"x\"\n";
         assert_eq!(problems(text).len(), 3);
+    }
+
+    #[test]
+    fn demands_are_for_whole_repositories() {
+        for word in ["reg.lan/app:1".to_owned(), format!("reg.lan/app@sha256:{}", "a".repeat(64)), format!("sha256:{}", "a".repeat(64))] {
+            let text = format!("[[signature]]\nimages = [{word:?}]\nkeys = []");
+            let all = problems(&text);
+            assert!(all.iter().any(|p| p.starts_with("2: signature[0].images[0]: a repository")), "{word}: {all:?}");
+        }
     }
 
     #[test]
