@@ -22,6 +22,11 @@ impl Site {
         self.permits_where(rule, &|pattern| image::fits(pattern, image))
     }
 
+    /// The same where there is no image: entries that name images permit nothing then.
+    pub fn permits_anywhere(&self, rule: &str) -> Permission {
+        self.permits_where(rule, &|_| false)
+    }
+
     /// The same for a registry that is about to be spoken with: of an image there is what was typed. Without a path the registry
     /// as a whole is meant.
     pub fn permits_registry(&self, rule: &str, reference: &Reference) -> Permission {
