@@ -111,7 +111,10 @@ fn nothing_starts_under_a_policy_that_cannot_be_trusted(env: &Env) -> Outcome {
         refused("policy.toml:1: it says nothing")?;
     }
     site.write_whole("deny = []\n")?;
-    site.run(&["run", "--rm", "busybox", "true"]).go()?.exits(125)?.complains(&["does not list this folder", "roots = ["])?;
+    site.run(&["run", "--rm", "busybox", "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["does not list this folder", "roots = ["])?;
     site.write("")?;
     site.mode("policy.toml", "664")?;
     refused("can be written by others than root (mode 0664)")?;

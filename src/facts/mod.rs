@@ -138,11 +138,7 @@ impl Facts {
             || !request.mounts.volumes_from.is_empty()
             || request.source.rootfs.is_some()
             || request.isolation.use_api_socket;
-        if binds {
-            Self::gather(paths)
-        } else {
-            Ok(Self::without_sockets(paths)?.under(crate::site::load()?))
-        }
+        if binds { Self::gather(paths) } else { Ok(Self::without_sockets(paths)?.under(crate::site::load()?)) }
     }
 
     /// With the site's policy. All stores that it lets be used are hardrun's own, whichever one is used now: what a container

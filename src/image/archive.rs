@@ -245,7 +245,10 @@ fn without_digest(name: Reference) -> Option<Reference> {
     if name.digest.is_none() && !name.looks_like_digest() {
         return Some(name);
     }
-    ui::warn(&format!("{} names a digest, which only a registry can; the image is loaded without that name", name.familiar()));
+    ui::warn(&format!(
+        "{} names a digest, which only a registry can; the image is loaded without that name",
+        name.familiar()
+    ));
     None
 }
 
@@ -373,7 +376,8 @@ mod tests {
         let hex = "b".repeat(64);
         let named = |text: &str| without_digest(text.parse().unwrap());
         assert!(named("reg.lan/loaded:1").is_some());
-        for bad in [format!("reg.lan/loaded:1@sha256:{hex}"), format!("sha256:{hex}"), format!("reg.lan/sha256:{hex}")] {
+        for bad in [format!("reg.lan/loaded:1@sha256:{hex}"), format!("sha256:{hex}"), format!("reg.lan/sha256:{hex}")]
+        {
             assert_eq!(named(&bad), None, "{bad}");
         }
     }

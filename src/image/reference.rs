@@ -90,7 +90,8 @@ impl Reference {
     /// A repository `sha256` with 64 hexadecimal digits as its tag reads as an image's ID: `sha256:…`. Docker refuses the same.
     pub fn looks_like_digest(&self) -> bool {
         let last = self.path.rsplit('/').next();
-        last == Some("sha256") && self.tag.as_ref().is_some_and(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()))
+        last == Some("sha256")
+            && self.tag.as_ref().is_some_and(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()))
     }
 
     /// The host as it is compared with a policy's: in small letters, the port as a number and left out where it is that of HTTPS,

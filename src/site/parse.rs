@@ -46,7 +46,8 @@ pub fn parse(text: &str, key_file: KeyFile) -> Result<Law, Vec<Problem>> {
     })?;
     if DeTable::parse(text).is_ok_and(|table| table.get_ref().is_empty()) {
         // Such is a file that is being written just now: for that moment it must not be a policy that decides nothing.
-        let what = "it says nothing: take the file away if nothing is to be decided, or move a whole one into its place";
+        let what =
+            "it says nothing: take the file away if nothing is to be decided, or move a whole one into its place";
         return Err(vec![Problem { line: 1, key: String::new(), what: what.into() }]);
     }
     let mut reader = Reader { text, problems: Vec::new() };
@@ -379,7 +380,11 @@ mod tests {
 
     #[test]
     fn demands_are_for_whole_repositories() {
-        for word in ["reg.lan/app:1".to_owned(), format!("reg.lan/app@sha256:{}", "a".repeat(64)), format!("sha256:{}", "a".repeat(64))] {
+        for word in [
+            "reg.lan/app:1".to_owned(),
+            format!("reg.lan/app@sha256:{}", "a".repeat(64)),
+            format!("sha256:{}", "a".repeat(64)),
+        ] {
             let text = format!("[[signature]]\nimages = [{word:?}]\nkeys = []");
             let all = problems(&text);
             assert!(all.iter().any(|p| p.starts_with("2: signature[0].images[0]: a repository")), "{word}: {all:?}");

@@ -25,7 +25,7 @@ pub struct PolicyFile {
     pub limits: CeilingsFile,
     /// Host paths that are not ordinary here
     pub path: Vec<PathFile>,
-    /// Preset of a container for which none is asked
+    /// Preset of a container for which none is asked: one of the program's or of /etc/hardrun/presets
     pub preset: Option<String>,
     /// Host address of a published port for which none is given; 127.0.0.1 where it is left out
     pub publish_address: Option<String>,
@@ -54,8 +54,8 @@ pub struct GrantFile {
     /// Names or ids of groups
     #[serde(default)]
     pub groups: Vec<Name>,
-    /// `sha256:…` of a manifest, an index or a config; `HOST/PATH/` for all below; `HOST/PATH[:TAG][@DIGEST]` for one. Any
-    /// image where it is left out
+    /// `sha256:…` of a manifest, an index or a config; `HOST/PATH/` for all below; `HOST/PATH[@DIGEST]` for one. Any
+    /// image where it is left out. No tags: who may run `hardrun tag` gives them
     #[serde(default)]
     pub images: Vec<String>,
     /// Why; shown by `explain` and written to the audit log
@@ -88,7 +88,7 @@ pub struct ImagesFile {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignatureFile {
-    /// As of `[[allow]]`; every image where it is left out
+    /// `HOST/PATH/` for all below, `HOST/PATH` for one repository; every image where it is left out
     #[serde(default)]
     pub images: Vec<String>,
     /// Public keys as `cosign generate-key-pair` writes them (ECDSA P-256, PEM), or names of files beside the policy that hold

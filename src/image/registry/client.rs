@@ -294,11 +294,7 @@ impl<'a> Client<'a> {
         // but it gets no certificate of ours, and an override does not reach it.
         let folder = if *origin == self.base { folder } else { folder.without_own() };
         let verify = self.verify || origin.host != self.base.host;
-        let tls = if origin.tls {
-            Some(Tls(tls::client_config(&self.roots()?, &folder, verify)?))
-        } else {
-            None
-        };
+        let tls = if origin.tls { Some(Tls(tls::client_config(&self.roots()?, &folder, verify)?)) } else { None };
         let t = &self.settings.timeouts;
         let config = Agent::config_builder()
             .user_agent(concat!("hardrun/", env!("CARGO_PKG_VERSION")))

@@ -67,7 +67,8 @@ pub fn login(paths: &Paths, server: &Server, credential: Credential, options: &O
     let reference = server.reference();
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(paths, "login", &reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
+    let world =
+        World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
     verify(server, &credential, options, &world)?;
     Ok(Login { kept: docker_config::keep(&server.key, &credential, &env)? })
 }

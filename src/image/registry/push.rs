@@ -38,7 +38,8 @@ pub fn push(store: &Store, reference: &Reference, options: &Options, all_tags: b
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(&store.paths, "push", reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
+    let world =
+        World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
     push_with(store, reference, options, all_tags, &progress, &world)
 }
 
