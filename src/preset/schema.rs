@@ -369,10 +369,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_shown_with_its_line_and_a_caret() {
-        let e = parse("description = \"x\"\nreadonly = true\n", "t.toml").unwrap_err();
+        let e = parse("description = \"x\"\nreadonly = true\n", "mine").unwrap_err();
         let text = e.chain().join("\n");
         assert!(
-            text.contains("t.toml") && text.contains("line 2") && text.contains('^') && text.contains("readonly"),
+            text.contains("preset mine") && text.contains("line 2") && text.contains('^') && text.contains("readonly"),
             "{text}"
         );
     }

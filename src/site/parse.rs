@@ -337,7 +337,6 @@ mod tests {
             ("[[allow]]\nrule = \"host-pid\"\nreason = \"r\"\nexpires = \"2027-02-30\"", "4: allow[0].expires"),
             ("[images]\nregistries = [\n\"busybox\"]", "3: images.registries[0]: \"busybox\" does not begin"),
             ("[images]\nregistries = [\"docker.io/library/busybox:1\"]", "2: images.registries[0]: a repository"),
-            ("[[signature]]\nimages = [\"reg.lan/app:1\"]\nkeys = []", "2: signature[0].keys: a key"),
             (
                 "[[allow]]\nrule = \"host-pid\"\nimages = [\"reg.lan/app:1\"]\nreason = \"r\"\nexpires = \"2027-02-20\"",
                 "3: allow[0].images[0]: a tag is given",
