@@ -46,7 +46,11 @@ impl<'a> Site<'a> {
         site.mode("", "755")?;
         Ok(site)
     }
+    /// The policy, with a first line that lets these cases' own store be used.
     fn write(&self, policy: &str) -> Outcome {
+        self.write_whole(&format!("roots = [{:?}]\n{policy}", self.root))
+    }
+    fn write_whole(&self, policy: &str) -> Outcome {
         std::fs::write(self.file(), policy)?;
         self.mode("policy.toml", "644")
     }
@@ -99,9 +103,18 @@ fn nothing_starts_under_a_policy_that_cannot_be_trusted(env: &Env) -> Outcome {
         Ok(())
     };
     site.write("unknown = true\n")?;
-    refused("policy.toml:1: unknown: unknown field")?;
+    refused("policy.toml:2: unknown: unknown field")?;
     site.write("deny = [\n\"host-netwrk\"]\n")?;
-    refused("policy.toml:2: deny[0]: there is no rule")?;
+    refused("policy.toml:3: deny[0]: there is no rule")?;
+    for empty in ["", "# nothing\n"] {
+        site.write_whole(empty)?;
+        refused("policy.toml:1: it says nothing")?;
+    }
+    site.write_whole("deny = []\n")?;
+    site.run(&["run", "--rm", "busybox", "true"])
+        .go()?
+        .exits(125)?
+        .complains(&["does not list this folder", "roots = ["])?;
     site.write("")?;
     site.mode("policy.toml", "664")?;
     refused("can be written by others than root (mode 0664)")?;

@@ -62,6 +62,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if name.as_ref().is_some_and(|n| n.digest.is_some()) {
         return Err(Error::verb("cannot commit to digest reference"));
     }
+    name.as_ref().map_or(Ok(()), super::tag::refuse_digest_like)?;
     let changes = change.iter().map(|text| Change::from_str(text)).collect::<Result<Vec<_>>>()?;
     let container = lookup::find(&ctx.paths, &container)?;
     let store = Store::open(&ctx.paths)?;

@@ -2,9 +2,11 @@
 
 use super::Context;
 use crate::error::{Context as _, Error, Result};
+use crate::facts::Facts;
 use crate::observe::events::{self, Event};
 use crate::observe::human;
 use crate::request::parse_bool;
+use crate::site::reach;
 use crate::state::{Container, lookup};
 use crate::storage::copy::{self, Seen, says_folder};
 use crate::ui;
@@ -139,6 +141,10 @@ fn copy_out(ctx: &Context, from: &Named, source: &str, to: &str, follow: bool, k
     let end = local_destination(to)?;
     let whole = end.path.clone();
     let (folder, top) = prepare(seen.is_dir(), &named, &end.end, &whole)?;
+    // Links above it are followed as they will be when it is written.
+    let real = Path::new(&folder).canonicalize().unwrap_or_else(|_| PathBuf::from(&folder));
+    let target = if top.is_empty() { real } else { real.join(&top) };
+    reach::may_write("cp to", &target, seen.is_dir(), &Facts::gather(&ctx.paths)?)?;
     let mut visit = copy::read(&ctx.paths, container, name, &source, &top, false)?;
     let mut counted = Counted { inner: &mut visit.stream, count: 0 };
     let unpacked = copy::unpack_on_host(&mut counted, Path::new(&folder), keep_owners);
@@ -293,6 +299,10 @@ fn copy_in(ctx: &Context, to: &Named, source: &str, path: &str, follow: bool, ke
         return copied.verb_context(|| "reading the archive from standard input".into());
     }
     let (from, top, is_dir) = local_source(source, follow)?;
+    // A link that is not followed is packed as one.
+    if !from.is_symlink() {
+        reach::may_read("cp of", &from, &Facts::gather(&ctx.paths)?)?;
+    }
     let (folder, top) = prepare(is_dir, &top, &end, &path)?;
     let mut visit = copy::write(&ctx.paths, container, name, &folder, keep_owners)?;
     let mut counted = Counted { inner: &mut visit.stream, count: 0 };

@@ -75,7 +75,7 @@ use crate::state::Paths;
 use clap::{CommandFactory, Parser, Subcommand};
 use deferred::Deferred;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Run a container where a script called `docker run`, with every isolation layer of Linux on
@@ -269,13 +269,26 @@ fn from_words(argv: Vec<OsString>) -> Result<u8> {
         }
         Err(e) => return Err(usage::of_call(&e, &called, &argv)),
     };
-    let ctx = Context { paths: Paths::new(cli.root.as_deref()) };
+    let ctx = Context { paths: root(&cli)? };
     if let Some(args) = cli.verb.run_words()
         && args.wants_help()
     {
         return print_help(&words::verb_of(&called));
     }
     cli.verb.run(&ctx).map_err(|e| usage::as_called(e, &called))
+}
+
+/// The store, if the site's policy lets it be used. The verb that looks after the policy itself works with any.
+fn root(cli: &Cli) -> Result<Paths> {
+    let paths = Paths::new(cli.root.as_deref());
+    if paths.root == Path::new(Paths::ROOT) || matches!(cli.verb, Verb::Policy(_)) {
+        return Ok(paths);
+    }
+    match crate::site::load() {
+        Ok(site) => site.root(&paths),
+        // Whatever starts or fetches something reads it again, and says this then; what runs can be stopped.
+        Err(_) => Ok(paths),
+    }
 }
 
 impl Verb {

@@ -152,10 +152,18 @@ fn pin(request: &mut Request) -> Result<()> {
 
 /// The preset that was asked for or that the image chose, else the site's, else `default`; and what there is to say about the choice.
 pub fn preset(request: &Request, image: &Image, facts: &Facts) -> Result<(Preset, Vec<String>)> {
-    let ground = facts.site.law.preset.as_deref().unwrap_or(preset::DEFAULT);
-    let (mut preset, said) = preset::choose(request, image, ground, facts.memory)?;
+    let (mut preset, said) = preset::choose(request, image, ground_name(facts), facts.memory)?;
     crate::site::limits::lower_preset(&mut preset, facts);
     Ok((preset, said))
+}
+
+fn ground_name(facts: &Facts) -> &str {
+    facts.site.law.preset.as_deref().unwrap_or(preset::DEFAULT)
+}
+
+/// The loosest that an image can choose.
+pub fn ground(facts: &Facts) -> Result<Preset> {
+    preset::of_site(ground_name(facts))
 }
 
 /// What is kept of an image's signatures, where the site's policy asks for one.
@@ -168,16 +176,14 @@ pub fn signatures(facts: &Facts, ctx: &Context, manifest: &str, index: Option<&s
 }
 
 /// The draft of a container that exists, with what the host and the store have of it now: its image may have been signed
-/// since, and the site's policy may name a path that lies in what it binds.
+/// since, the site's policy may name a path that lies in what it binds, and an engine's socket or a key may have come to lie there.
 pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft> {
     let mut draft = draft.clone();
     let image = &draft.image;
     draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
-    if !facts.site.law.paths.is_empty() {
-        for mount in &mut draft.mounts {
-            if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
-                *seen = crate::facts::bind::look(source, facts);
-            }
+    for mount in &mut draft.mounts {
+        if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
+            *seen = crate::facts::bind::look(source, facts);
         }
     }
     Ok(draft)

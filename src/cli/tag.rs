@@ -23,6 +23,15 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     if name.digest.is_some() {
         return Err(Error::verb("refusing to create a tag with a digest reference"));
     }
+    refuse_digest_like(&name)?;
     Store::open(&ctx.paths)?.tag(&source, &name)?;
     Ok(0)
+}
+
+/// A name that reads as an image's ID would be one thing to whoever reads it and another to the store.
+pub fn refuse_digest_like(name: &Reference) -> Result<()> {
+    match name.looks_like_digest() {
+        true => Err(Error::verb("refusing to create an ambiguous tag using digest algorithm as name")),
+        false => Ok(()),
+    }
 }

@@ -117,8 +117,9 @@ fn change(ctx: &Context, request: &Request, restart: Option<RestartPolicy>, draf
     let facts = Facts::gather(&ctx.paths)?;
     let mut preset = preset::load(&draft.preset.value)?;
     if draft.preset.source == crate::plan::Source::Image {
-        preset.hold_within(&preset::load(preset::DEFAULT)?, facts.memory);
+        preset.hold_within(&prepare::ground(&facts)?, facts.memory);
     }
+    crate::site::limits::lower_preset(&mut preset, &facts);
     let inputs = Inputs {
         request,
         image: &prepare::bare_image(request, Vec::new()),

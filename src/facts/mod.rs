@@ -123,7 +123,7 @@ impl Facts {
     /// Everything that can be known cheaply; `paths` say where the layers are. What only trying can tell is left to
     /// [`probe`] and to the launch itself.
     pub fn gather(paths: &Paths) -> Result<Facts> {
-        Ok(Facts { site: crate::site::load()?, ..Self::of_host(paths)? })
+        Ok(Self::of_host(paths)?.under(crate::site::load()?))
     }
 
     /// The same without the site's policy: for verbs that tell what the host is and judge nothing.
@@ -138,11 +138,21 @@ impl Facts {
             || !request.mounts.volumes_from.is_empty()
             || request.source.rootfs.is_some()
             || request.isolation.use_api_socket;
-        if binds {
-            Self::gather(paths)
-        } else {
-            Ok(Facts { site: crate::site::load()?, ..Self::without_sockets(paths)? })
+        if binds { Self::gather(paths) } else { Ok(Self::without_sockets(paths)?.under(crate::site::load()?)) }
+    }
+
+    /// With the site's policy. All stores that it lets be used are hardrun's own, whichever one is used now: what a container
+    /// wrote into another would be believed when that is.
+    fn under(mut self, site: crate::site::Site) -> Facts {
+        if site.digest.is_some() {
+            let others = std::iter::once(Path::new(Paths::ROOT)).chain(site.law.roots.iter().map(PathBuf::as_path));
+            for other in others.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
+                if !self.own_paths.contains(&other) {
+                    self.own_paths.push(other);
+                }
+            }
         }
+        Facts { site, ..self }
     }
 
     fn without_sockets(paths: &Paths) -> Result<Facts> {

@@ -217,8 +217,8 @@ fn load_index(
 ) -> Result<Vec<Loaded>> {
     let mut loaded = Vec::new();
     for entry in &index.manifests {
-        let name = entry.name();
-        if name.is_none()
+        let name = entry.name().and_then(without_digest);
+        if entry.name().is_none()
             && let Some(text) = entry.annotations.get(layout::REF_NAME)
         {
             ui::warn(&format!("the image's name {text:?} is not a valid reference; it is loaded without a name"));
@@ -237,6 +237,19 @@ fn load_index(
         });
     }
     Ok(loaded)
+}
+
+/// The name if it names no digest: an archive says what it likes, and is no registry that vouches for it. `repo:sha256` with
+/// hexadecimal digits behind would be taken for one.
+fn without_digest(name: Reference) -> Option<Reference> {
+    if name.digest.is_none() && !name.looks_like_digest() {
+        return Some(name);
+    }
+    ui::warn(&format!(
+        "{} names a digest, which only a registry can; the image is loaded without that name",
+        name.familiar()
+    ));
+    None
 }
 
 /// The manifest that an entry stands for: of an index, the one for the platform.
@@ -328,7 +341,7 @@ fn load_docker_image(ingest: &Ingest<'_>, image: &DockerImage, files: &mut Spool
     let names = image.repo_tags.iter().flatten().map(|text| {
         Reference::from_str(text).map_err(|e| Error::verb(format!("manifest.json has the name {text:?}")).because(e))
     });
-    let names = names.collect::<Result<Vec<_>>>()?;
+    let names: Vec<Reference> = names.collect::<Result<Vec<_>>>()?.into_iter().filter_map(without_digest).collect();
     let (id, size) = files.commit(ingest, &image.config)?.ok_or_else(|| lacks("image config", &image.config))?;
     let config = ingest.store().read_blob(&id, layout::CONFIG_MAX)?;
     // Read before anything is unpacked, so that an archive of something else fails early.
@@ -357,6 +370,17 @@ fn load_docker_image(ingest: &Ingest<'_>, image: &DockerImage, files: &mut Spool
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_names_no_digest() {
+        let hex = "b".repeat(64);
+        let named = |text: &str| without_digest(text.parse().unwrap());
+        assert!(named("reg.lan/loaded:1").is_some());
+        for bad in [format!("reg.lan/loaded:1@sha256:{hex}"), format!("sha256:{hex}"), format!("reg.lan/sha256:{hex}")]
+        {
+            assert_eq!(named(&bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn links_stay_in_the_archive() {

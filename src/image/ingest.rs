@@ -71,7 +71,8 @@ impl Store {
     }
 
     /// Put an image's manifest (or index) into the index, under a name or without one. The image that had the name before
-    /// loses it and stays, as `<none>`. A reference by digest gives no name: the digest is kept as the repository's.
+    /// loses it and stays, as `<none>`. A reference by digest gives no name, and says nothing of where the image is from: only who
+    /// has spoken with the registry knows, and notes it in the entry.
     ///
     /// Returns the digest of the entry that lost the name.
     pub fn record(&self, reference: Option<&Reference>, entry: &Descriptor) -> Result<Option<Digest>> {
@@ -145,14 +146,6 @@ fn put(index: &mut Index, reference: Option<&Reference>, entry: &Descriptor) -> 
     };
     note(entry);
     index.manifests.iter().filter(|e| e.digest == new.digest).for_each(&mut note);
-    if let Some(reference) = reference
-        && let Some(digest) = &reference.digest
-    {
-        let one = format!("{}@{digest}", reference.name());
-        if !repo_digests.contains(&one) {
-            repo_digests.push(one);
-        }
-    }
     if !repo_digests.is_empty() {
         new.annotations.insert(layout::REPO_DIGESTS.into(), repo_digests.join(" "));
     }

@@ -217,9 +217,12 @@ impl Hold {
 }
 
 /// Lock an image's manifest, which says that the image is in use, and the folders that [`unpacked`] returned.
-pub(super) fn hold(manifest: &Path, roots: &[PathBuf]) -> Result<Hold> {
+pub(super) fn hold<'a>(manifest: &Path, roots: &'a [PathBuf]) -> Result<Hold> {
     let mut fds = Vec::with_capacity(roots.len() + 1);
-    let folders = roots.iter().map(|root| root.parent().expect("a layer's root has a folder"));
+    let folder = |root: &'a PathBuf| {
+        root.parent().ok_or_else(|| Error::runner(format!("{} is no layer: it has no folder", root.display())))
+    };
+    let folders = roots.iter().map(folder).collect::<Result<Vec<_>>>()?;
     for path in std::iter::once(manifest).chain(folders) {
         let gone = || {
             Error::runner(format!("{} was removed while the container was being started", path.display()))

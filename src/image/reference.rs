@@ -7,6 +7,7 @@
 
 use crate::error::{Error, Result};
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// Where a name without a host lives.
@@ -86,6 +87,28 @@ impl Reference {
         Ok(Reference { domain, path: path.into(), tag: tag.map(Into::into), digest: digest.map(Into::into) })
     }
 
+    /// A repository `sha256` with 64 hexadecimal digits as its tag reads as an image's ID: `sha256:…`. Docker refuses the same.
+    pub fn looks_like_digest(&self) -> bool {
+        let last = self.path.rsplit('/').next();
+        last == Some("sha256")
+            && self.tag.as_ref().is_some_and(|t| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit()))
+    }
+
+    /// The host as it is compared with a policy's: in small letters, the port as a number and left out where it is that of HTTPS,
+    /// Docker's hub under its one name. Names stay as docker shows them; two spellings of one registry are the same to a rule.
+    pub fn host(&self) -> String {
+        canonical_host(&self.domain)
+    }
+
+    /// [`Reference::name`] with [`Reference::host`].
+    pub fn canonical_name(&self) -> String {
+        let host = self.host();
+        match host == DEFAULT_DOMAIN && !self.path.contains('/') {
+            true => format!("{host}/{OFFICIAL_PREFIX}{}", self.path),
+            false => format!("{host}/{}", self.path),
+        }
+    }
+
     /// As docker shows it: without `docker.io/library/`, with tag and digest.
     pub fn familiar(&self) -> String {
         self.with_suffix(self.familiar_name())
@@ -150,6 +173,28 @@ fn split_domain(text: &str) -> (String, String) {
         return (domain.into(), format!("{OFFICIAL_PREFIX}{rest}"));
     }
     (domain.into(), rest.into())
+}
+
+/// See [`Reference::host`].
+pub fn canonical_host(domain: &str) -> String {
+    let domain = domain.to_ascii_lowercase();
+    let (host, port) = match domain.rsplit_once(':') {
+        // An IPv6 address has colons of its own, inside its brackets.
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
+        _ => (domain.as_str(), ""),
+    };
+    let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).and_then(|h| h.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => host.to_owned(),
+    };
+    if let "index.docker.io" | "registry-1.docker.io" = host.as_str() {
+        return DEFAULT_DOMAIN.into();
+    }
+    match port.trim_start_matches('0') {
+        "443" => host,
+        _ if port.is_empty() => host,
+        port => format!("{host}:{port}"),
+    }
 }
 
 fn is_lower_hex(b: u8) -> bool {
@@ -250,6 +295,35 @@ mod tests {
     }
     fn message(text: &str) -> String {
         text.parse::<Reference>().expect_err(text).to_string()
+    }
+
+    #[test]
+    fn a_registry_is_one_however_it_is_spelled() {
+        for (typed, canonical) in [
+            ("reg.lan/a", "reg.lan/a"),
+            ("REG.LAN:5999/a", "reg.lan:5999/a"),
+            ("reg.lan:05999/a", "reg.lan:5999/a"),
+            ("reg.lan:443/a", "reg.lan/a"),
+            ("Reg.Lan:0443/a", "reg.lan/a"),
+            ("reg.lan:80/a", "reg.lan:80/a"),
+            ("[0:0::1]:5000/a", "[::1]:5000/a"),
+            ("[::1]/a", "[::1]/a"),
+            ("busybox", "docker.io/library/busybox"),
+            ("DOCKER.IO/busybox", "docker.io/library/busybox"),
+            ("registry-1.docker.io/library/busybox", "docker.io/library/busybox"),
+            ("localhost/a", "localhost/a"),
+        ] {
+            assert_eq!(parse(typed).canonical_name(), canonical, "{typed}");
+        }
+        assert_eq!(parse("REG.LAN:05999/a").name(), "REG.LAN:05999/a", "names are shown as they are");
+    }
+
+    #[test]
+    fn a_name_that_reads_as_an_id_is_known() {
+        let hex = "a".repeat(64);
+        assert!(parse(&format!("sha256:{hex}")).looks_like_digest());
+        assert!(parse(&format!("reg.lan/sha256:{hex}")).looks_like_digest());
+        assert!(!parse("sha256:abc").looks_like_digest() && !parse(&format!("app:{hex}")).looks_like_digest());
     }
 
     #[test]

@@ -306,7 +306,7 @@ impl Store {
             healthcheck: healthcheck(&bytes)?,
             layers: folders,
             index_digest: entry.is_index().then(|| entry.digest.to_string()),
-            repositories: repositories(entry),
+            repositories: repositories(entry, &digest),
             signatures: Vec::new(),
         }))
     }
@@ -321,10 +321,17 @@ impl Store {
     }
 }
 
-/// Repositories that an entry is known to be from.
-fn repositories(entry: &Descriptor) -> Vec<String> {
-    let mut all: Vec<String> =
-        entry.repo_digests().iter().filter_map(|one| Some(one.rsplit_once('@')?.0.to_owned())).collect();
+/// Repositories that an entry is known to be from: by its own digest, or by that of the manifest that is used of it (a push
+/// gives a registry that one alone).
+fn repositories(entry: &Descriptor, manifest: &Digest) -> Vec<String> {
+    let own = |digest: &str| digest == entry.digest.as_str() || digest == manifest.as_str();
+    let all = entry.annotations.get(layout::REPO_DIGESTS).map(String::as_str).unwrap_or_default();
+    let mut all: Vec<String> = all
+        .split(' ')
+        .filter_map(|one| one.rsplit_once('@'))
+        .filter(|(_, digest)| own(digest))
+        .filter_map(|(name, _)| Some(Reference::parse_bare(name).ok()?.name()))
+        .collect();
     all.dedup();
     all
 }
@@ -332,14 +339,8 @@ fn repositories(entry: &Descriptor) -> Vec<String> {
 /// The entry that a reference names. A digest counts alone: it says more than any tag next to it.
 pub(super) fn named<'a>(index: &'a Index, reference: &Reference) -> Option<&'a Descriptor> {
     if let Some(digest) = &reference.digest {
-        let known = |entry: &&Descriptor| {
-            entry.digest.as_str() == digest
-                || entry
-                    .annotations
-                    .get(layout::REPO_DIGESTS)
-                    .is_some_and(|all| all.split(' ').any(|one| one.rsplit('@').next() == Some(digest)))
-        };
-        return index.manifests.iter().find(known);
+        // What a registry called it is not asked: an annotation can say any digest, the content has one.
+        return index.manifests.iter().find(|entry| entry.digest.as_str() == digest);
     }
     let canonical = reference.to_string();
     let exact = |entry: &&Descriptor| {

@@ -281,7 +281,9 @@ fn a_pull_by_digest_and_an_index_of_platforms() {
         platform(layout::host_architecture(), &manifest)
     );
     let ingest = store.ingest().unwrap();
-    let entry = ingest.put_manifest(index.as_bytes(), layout::OCI_INDEX).unwrap();
+    let mut entry = ingest.put_manifest(index.as_bytes(), layout::OCI_INDEX).unwrap();
+    let known_as = format!("registry.example/app@{}", entry.digest);
+    entry.annotations.insert(layout::REPO_DIGESTS.into(), known_as);
     let pinned = reference(&format!("registry.example/app@{}", entry.digest));
     store.record(Some(&pinned), &entry).unwrap();
     drop(ingest);
@@ -295,6 +297,25 @@ fn a_pull_by_digest_and_an_index_of_platforms() {
     );
     store.remove("app:1", false).unwrap();
     assert!(store.lookup(&pinned, None).unwrap().is_some(), "the other entry needs the same manifest");
+}
+
+#[test]
+fn a_name_with_a_digest_says_nothing_of_where_an_image_is_from() {
+    let (_dir, store) = store();
+    import(&store, layer("one").as_slice(), Some(&reference("app:1")), &import::Options::default()).unwrap();
+    let image = store.find("app:1", None).unwrap().unwrap();
+    let (mut entry, _) = store.find_entry("app:1").unwrap().unwrap();
+    let forged = reference(&format!("reg.lan/loaded@sha256:{}", "b".repeat(64)));
+    store.record(Some(&forged), &entry).unwrap();
+    assert!(store.lookup(&forged, None).unwrap().is_none());
+    let own = reference(&format!("reg.lan/loaded@{}", image.manifest_digest));
+    store.record(Some(&own), &entry).unwrap();
+    assert_eq!(store.find("app:1", None).unwrap().unwrap().repositories, Vec::<String>::new());
+    // An annotation that somebody else wrote counts for the digest that the content has.
+    entry.annotations.insert(layout::REPO_DIGESTS.into(), format!("{forged} reg.lan/true@{}", entry.digest));
+    store.record(Some(&reference("app:1")), &entry).unwrap();
+    assert!(store.lookup(&forged, None).unwrap().is_none());
+    assert_eq!(store.find("app:1", None).unwrap().unwrap().repositories, ["reg.lan/true"]);
 }
 
 #[test]
@@ -402,7 +423,7 @@ fn an_archive_does_not_answer_for_a_digest_that_it_only_claims() {
     let mut index = from.index().unwrap();
     index.manifests[0].annotations.insert(layout::REPO_DIGESTS.into(), reference(&claimed).to_string());
     from.write_index(&index).unwrap();
-    assert!(from.find(&claimed, None).unwrap().is_some(), "what a pull would have recorded");
+    assert!(from.find(&claimed, None).unwrap().is_none(), "the content has another digest");
     load_folder(&to, &from.paths.images(), None).unwrap();
     assert!(to.find("app:1", None).unwrap().is_some());
     assert!(to.find(&claimed, None).unwrap().is_none());

@@ -25,7 +25,7 @@ pub fn choose(request: &Request, image: &Image, ground: &str, memory: u64) -> Re
     if let Some(name) = &request.own.preset {
         return Ok((load::load(name)?, Vec::new()));
     }
-    let ground = load::load(ground)?;
+    let ground = load::of_site(ground)?;
     let (name, why) = match (label(image), own_command(request, image)) {
         (Some(name), _) => {
             check_name(&name)?;
@@ -108,7 +108,7 @@ fn by_name(image: &str) -> Result<Option<(String, String)>> {
 
 impl Preset {
     /// Take back whatever is looser than `ground`, and say what that was. Sizes of shared memory and of folders in memory are
-    /// left: they count against the container's memory.
+    /// left where the ground has them as `default` has and does not lock them: they count against the container's memory.
     pub fn hold_within(&mut self, ground: &Preset, memory: u64) -> Vec<Key> {
         let mut keys = BTreeSet::new();
         let mut sets = |key, mine: &mut BTreeSet<String>, most: &BTreeSet<String>| {
@@ -174,11 +174,60 @@ impl Preset {
         });
         value(Key::Nofile, more(&self.nofile, &ground.nofile, |n| *n), &mut || self.nofile = ground.nofile.clone());
         value(Key::Core, more(&self.core, &ground.core, |n| *n), &mut || self.core = ground.core.clone());
+        self.stack = match more(&self.stack, &ground.stack, |n| *n) {
+            true => ground.stack.clone(),
+            false => self.stack.take(),
+        };
+        // Who it runs as is the ground's to say, where it says it.
+        self.user = ground.user.clone().or_else(|| self.user.take());
+        keys.extend(self.hold_sizes(ground, memory));
+        self.hold_folders(ground);
         self.umask.value |= ground.umask.value;
         for (key, by) in &ground.lock {
             self.lock.entry(*key).or_insert_with(|| by.clone());
         }
         keys.into_iter().collect()
+    }
+}
+
+impl Preset {
+    fn hold_sizes(&mut self, ground: &Preset, memory: u64) -> Vec<Key> {
+        let default = load::load(load::DEFAULT).expect("the program's own presets are sound");
+        let mut keys = Vec::new();
+        let (mine, most, usual) = (self.shm_size.value, ground.shm_size.value, default.shm_size.value);
+        if mine > most && (most < usual || ground.lock.contains_key(&Key::ShmSize)) {
+            self.shm_size = ground.shm_size.clone();
+            keys.push(Key::ShmSize);
+        }
+        let [mine, most, usual] = [&*self, ground, &default].map(|p| p.tmpfs_size.value.of(memory));
+        if most < usual || ground.lock.contains_key(&Key::TmpfsSize) {
+            let mut held = mine > most;
+            if held {
+                self.tmpfs_size = ground.tmpfs_size.clone();
+            }
+            for folder in &mut self.tmpfs {
+                let theirs = ground.tmpfs.iter().find(|g| g.value.path == folder.value.path);
+                let most = theirs.and_then(|g| g.value.size).unwrap_or(most);
+                if folder.value.size.is_some_and(|size| size > most) {
+                    folder.value.size = Some(most);
+                    held = true;
+                }
+            }
+            keys.extend(held.then_some(Key::TmpfsSize));
+        }
+        keys
+    }
+
+    /// Where nothing can be written but what the ground says, nothing that was written is run, and nothing stays.
+    fn hold_folders(&mut self, ground: &Preset) {
+        if !ground.read_only.value {
+            return;
+        }
+        self.volumes.retain(|mine| ground.volumes.iter().any(|g| g.value == mine.value));
+        for folder in &mut self.tmpfs {
+            let theirs = ground.tmpfs.iter().find(|g| g.value.path == folder.value.path);
+            folder.value.exec &= theirs.is_some_and(|g| g.value.exec);
+        }
     }
 }
 
@@ -296,6 +345,27 @@ mod tests {
         preset.hold_within(&load::load("strict").unwrap(), 8 << 30);
         assert!(preset.capabilities.value.is_empty() && preset.read_only.value && preset.non_root.value);
         assert!(preset.user.is_some() && preset.locked(Key::Network).is_some());
+    }
+
+    #[test]
+    fn a_strict_ground_holds_folders_sizes_and_user() {
+        let loose = "description = \"\"\nuser = \"1:1\"\nvolumes = [\"/data\"]\n\
+            [limits]\nshm-size = \"1g\"\ntmpfs-size = \"1g\"\nstack = \"64m\"\n\
+            [[tmpfs]]\npath = \"/tmp\"\nexec = true\nsize = \"1g\"\n";
+        let mut preset = resolve("loose", &|name| match name {
+            "loose" => schema::parse(loose, name),
+            _ => schema::parse(&load::source(name)?, name),
+        })
+        .unwrap();
+        assert!(preset.tmpfs.iter().any(|t| t.value.exec) && !preset.volumes.is_empty(), "else nothing is tested");
+        let strict = load::load("strict").unwrap();
+        let keys = preset.hold_within(&strict, 8 << 30);
+        assert!(keys.contains(&Key::ShmSize) && keys.contains(&Key::TmpfsSize), "{keys:?}");
+        assert_eq!(preset.shm_size.value, strict.shm_size.value);
+        assert_eq!(preset.tmpfs_size.value, strict.tmpfs_size.value);
+        assert!(preset.tmpfs.iter().all(|t| !t.value.exec && t.value.size.is_none_or(|n| n <= 64 << 20)));
+        assert!(preset.volumes.is_empty());
+        assert_eq!(preset.user.unwrap().value, strict.user.unwrap().value);
     }
 
     #[test]

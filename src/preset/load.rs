@@ -102,6 +102,12 @@ pub fn load(name: &str) -> Result<Preset> {
     resolve(name, &read)
 }
 
+/// The same for a preset that the site's policy names: only what is part of the program or lies in the site's folder, all along
+/// the chain. What is in the caller's home, or where he stands, is his word and not the site's.
+pub fn of_site(name: &str) -> Result<Preset> {
+    resolve(name, &|name| schema::parse(&named(name, &[PathBuf::from(SITE)])?, name))
+}
+
 /// Layer the preset `name` on what it extends; `read` finds a file by name.
 pub fn resolve(name: &str, read: &dyn Fn(&str) -> Result<PresetFile>) -> Result<Preset> {
     let mut chain: Vec<(String, PresetFile)> = Vec::new();
@@ -132,23 +138,35 @@ fn read(name: &str) -> Result<PresetFile> {
 
 /// The text of a preset's own file.
 pub fn source(name: &str) -> Result<String> {
+    let built_in = BUILTIN.iter().any(|(n, _)| *n == name);
+    if !built_in && (name.contains('/') || name.ends_with(".toml")) {
+        return std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"));
+    }
+    named(name, &folders())
+}
+
+/// The text of a preset that is built in or lies in one of these folders.
+fn named(name: &str, folders: &[PathBuf]) -> Result<String> {
     if let Some((_, text)) = BUILTIN.iter().find(|(n, _)| *n == name) {
         return Ok((*text).to_owned());
     }
-    if name.contains('/') || name.ends_with(".toml") {
-        return std::fs::read_to_string(name).context(|| format!("cannot read preset {name}"));
-    }
-    for folder in folders() {
-        let path = folder.join(format!("{name}.toml"));
-        match path.try_exists() {
-            Ok(true) => return own_file(&folder, &path),
-            Ok(false) => {}
-            Err(e) => return Err(e).context(|| format!("cannot look at {}", path.display())),
+    if !name.contains('/') {
+        for folder in folders {
+            let path = folder.join(format!("{name}.toml"));
+            match path.try_exists() {
+                Ok(true) => return own_file(folder, &path),
+                Ok(false) => {}
+                Err(e) => return Err(e).context(|| format!("cannot look at {}", path.display())),
+            }
         }
     }
-    Err(Error::runner(format!("no preset named {name:?}")).hint(format!(
-        "hardrun preset list shows them; others are files in {SITE} or ~/.config/hardrun/presets, or named by path (./{name}.toml)"
-    )))
+    let error = Error::runner(format!("no preset named {name:?}"));
+    Err(match folders {
+        [only] => error.hint(format!("the site's policy takes presets of the program and of {} only", only.display())),
+        _ => error.hint(format!(
+            "hardrun preset list shows them; others are files in {SITE} or ~/.config/hardrun/presets, or named by path (./{name}.toml)"
+        )),
+    })
 }
 
 /// A preset is policy: only root, or in a folder of the caller's own the caller, may have been able to write it.
@@ -254,6 +272,20 @@ mod tests {
         let end = "description = \"\"\nextends = \"middle\"\nread-only = false\n";
         let e = preset(&[("middle", middle), ("end", end)], "end").unwrap_err().to_string();
         assert!(e.contains("end") && e.contains("strict"), "{e}");
+    }
+
+    #[test]
+    fn a_preset_of_the_site_comes_from_nowhere_else() {
+        assert_eq!(of_site("strict").unwrap().name, "strict");
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own.toml");
+        std::fs::write(&own, "description = \"\"\n").unwrap();
+        let own = own.to_str().unwrap();
+        assert!(load(own).is_ok() && of_site(own).is_err());
+        // A folder of the caller's counts for the caller alone.
+        let folders = [PathBuf::from(SITE), folder.path().to_owned()];
+        assert!(named("own", &folders).is_ok() && named("own", &folders[..1]).is_err());
+        assert!(named("../own", &folders).is_err());
     }
 
     #[test]

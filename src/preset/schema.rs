@@ -302,7 +302,34 @@ impl Amount {
 
 /// Read a preset file's text; the error shows the line and a caret.
 pub fn parse(text: &str, origin: &str) -> Result<PresetFile> {
-    toml::from_str(text).context(|| format!("cannot read preset {origin}"))
+    let say = || format!("cannot read preset {origin}");
+    match toml::from_str(text) {
+        Ok(file) => Ok(file),
+        // By path any file of the host can be named; what stands in it is not for the caller's eyes.
+        Err(e) if origin.contains('/') || origin.ends_with(".toml") => {
+            Err(Error::runner(say()).because(without_text(text, &e)))
+        }
+        Err(e) => Err(e).context(say),
+    }
+}
+
+/// Line and kind of what is wrong, and the key if it is a plain word.
+fn without_text(text: &str, e: &toml::de::Error) -> String {
+    let at = e.span().map_or(0, |s| s.start);
+    let line = text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1;
+    let before = text.as_bytes().get(..at).unwrap_or_default().rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let key = match std::str::from_utf8(before).ok().and_then(|t| t.split_once('=')) {
+        Some((key, _)) => key,
+        None if e.message().starts_with("unknown field") => e.span().and_then(|s| text.get(s)).unwrap_or_default(),
+        None => "",
+    };
+    let plain = |word: &str| word.len() < 24 && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let key = Some(key.trim()).filter(|k| !k.is_empty() && plain(k)).map(|k| format!("{k}: ")).unwrap_or_default();
+    let what = match e.message().split([':', ',', '`', '"', '\'']).next().unwrap_or_default().trim() {
+        "" => "it is no preset",
+        what => what,
+    };
+    format!("line {line}: {key}{what}")
 }
 
 /// `0022` and `022` alike.
@@ -318,6 +345,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_stands_in_a_file_named_by_path_is_not_told() {
+        for (text, said) in [
+            ("root:$y$secret:1:0:\n", "line 1: "),
+            ("secret\n", "line 1: "),
+            ("description = \"\"\nnon-root = \"secret\"\n", "line 2: non-root: invalid type"),
+            ("description = \"\"\nprest = \"secret\"\n", "line 2: prest: unknown field"),
+        ] {
+            let chain = parse(text, "/etc/shadow").unwrap_err().chain().join(": ");
+            assert!(chain.contains(said) && !chain.contains("secret") && !chain.contains("$y"), "{chain}");
+        }
+    }
+
+    #[test]
     fn amounts_are_sizes_or_shares() {
         assert_eq!(Amount::parse("512m").unwrap(), Amount::Bytes(512 << 20));
         assert_eq!(Amount::parse("4096").unwrap(), Amount::Bytes(4096));
@@ -329,10 +369,10 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_shown_with_its_line_and_a_caret() {
-        let e = parse("description = \"x\"\nreadonly = true\n", "t.toml").unwrap_err();
+        let e = parse("description = \"x\"\nreadonly = true\n", "mine").unwrap_err();
         let text = e.chain().join("\n");
         assert!(
-            text.contains("t.toml") && text.contains("line 2") && text.contains('^') && text.contains("readonly"),
+            text.contains("preset mine") && text.contains("line 2") && text.contains('^') && text.contains("readonly"),
             "{text}"
         );
     }

@@ -5,16 +5,10 @@ use super::pattern::{Named, Pattern};
 use crate::image::reference::Reference;
 use crate::plan::{Draft, ImagePlan};
 
-/// Repositories that gave or have the image, the one that was typed with its tag.
+/// Repositories that gave or have the image. Without a tag: which tag it had there nobody has noted, and the one that was typed
+/// may have been given here.
 pub fn origins(image: &ImagePlan) -> Vec<Reference> {
-    let typed = typed(image);
-    let known = image.repositories.iter().filter_map(|name| Reference::parse_bare(name).ok());
-    known
-        .map(|known| match &typed {
-            Some(typed) if typed.name() == known.name() => typed.clone(),
-            _ => known,
-        })
-        .collect()
+    image.repositories.iter().filter_map(|name| Reference::parse_bare(name).ok()).collect()
 }
 
 /// The name that was typed, if it is one and not an ID.

@@ -13,6 +13,8 @@ pub struct Law {
     pub unlisted_overrides: Unlisted,
     pub deny: Vec<String>,
     pub allow: Vec<Grant>,
+    /// Absolute, normalised: what `--root` may name.
+    pub roots: Vec<PathBuf>,
     /// `None`: from anywhere.
     pub registries: Option<Vec<Pattern>>,
     pub local_images: bool,

@@ -12,6 +12,8 @@ pub mod limits;
 mod load;
 mod parse;
 pub mod pattern;
+pub mod reach;
+mod roots;
 pub mod rules;
 mod schema;
 pub mod signature;

@@ -9,6 +9,7 @@ use crate::preset::Amount;
 use crate::request::{Cpus, Ulimit, clean_path};
 use jiff::civil::Date;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
 
@@ -43,6 +44,12 @@ pub fn parse(text: &str, key_file: KeyFile) -> Result<Law, Vec<Problem>> {
         let key = named.unwrap_or_default().trim().to_owned();
         vec![Problem { line: line_at(text, at), key, what: e.message().replace('\n', " ") }]
     })?;
+    if DeTable::parse(text).is_ok_and(|table| table.get_ref().is_empty()) {
+        // Such is a file that is being written just now: for that moment it must not be a policy that decides nothing.
+        let what =
+            "it says nothing: take the file away if nothing is to be decided, or move a whole one into its place";
+        return Err(vec![Problem { line: 1, key: String::new(), what: what.into() }]);
+    }
     let mut reader = Reader { text, problems: Vec::new() };
     let law = reader.law(file, key_file);
     if reader.problems.is_empty() { Ok(law) } else { Err(reader.problems) }
@@ -70,6 +77,7 @@ impl Reader<'_> {
             unlisted_overrides,
             deny,
             allow,
+            roots,
             images,
             signature,
             limits,
@@ -95,11 +103,16 @@ impl Reader<'_> {
         if preset.as_deref().is_some_and(str::is_empty) {
             self.wrong("preset", "it is empty");
         }
+        if preset.as_deref().is_some_and(|name| name.contains('/') || name.ends_with(".toml")) {
+            let what = format!("the name of a preset is wanted, of one of the program's or of {}", crate::preset::SITE);
+            self.wrong("preset", what);
+        }
         Law {
             unlisted_overrides,
             deny,
             allow: allow.into_iter().enumerate().filter_map(|(i, g)| self.grant(i, g)).collect(),
-            registries: registries.map(|all| self.registries(&all)),
+            roots: roots.iter().enumerate().filter_map(|(i, path)| self.folder(&format!("roots[{i}]"), path)).collect(),
+            registries: registries.map(|all| self.repositories("images.registries", &all)),
             local_images: local,
             require_digest,
             signatures: signature.into_iter().enumerate().map(|(i, s)| self.signed(i, s, key_file)).collect(),
@@ -124,19 +137,18 @@ impl Reader<'_> {
         words.iter().enumerate().filter_map(one).collect()
     }
 
-    fn registries(&mut self, words: &[String]) -> Vec<Pattern> {
-        let all = self.patterns("images.registries", words);
-        for (i, pattern) in all.iter().enumerate() {
-            let whole = match pattern {
-                Pattern::Below(_) => true,
-                Pattern::One(r) => r.tag.is_none() && r.digest.is_none(),
-                Pattern::Digest(_) => false,
+    /// Of repositories as a whole: a tag means another image tomorrow, and neither tag nor digest need be typed to get one.
+    fn repositories(&mut self, key: &str, words: &[String]) -> Vec<Pattern> {
+        let all = self.patterns(key, words);
+        for (i, word) in words.iter().enumerate() {
+            let whole = match Pattern::parse(word) {
+                Ok(Pattern::Below(_)) | Err(_) => true,
+                Ok(Pattern::One(r)) => r.tag.is_none() && r.digest.is_none(),
+                Ok(Pattern::Digest(_)) => false,
             };
             if !whole {
-                self.wrong(
-                    &format!("images.registries[{i}]"),
-                    "a repository or a folder of them is wanted, without tag and digest",
-                );
+                let what = "a repository or a folder of them is wanted, without tag and digest";
+                self.wrong(&format!("{key}[{i}]"), what);
             }
         }
         all
@@ -157,6 +169,12 @@ impl Reader<'_> {
         };
         let expires = self.take(&at("expires"), day(&expires))?.to_string();
         let images = self.patterns(&at("images"), &images);
+        for (n, pattern) in images.iter().enumerate() {
+            if matches!(pattern, Pattern::One(r) if r.tag.is_some()) {
+                let what = "a tag is given by whoever may run `hardrun tag`: name the repository, or a digest";
+                self.wrong(&format!("{}[{n}]", at("images")), what);
+            }
+        }
         Some(Grant { rule, users, groups, images, reason, expires })
     }
 
@@ -189,7 +207,7 @@ impl Reader<'_> {
                 None
             }
         });
-        Signed { images: self.patterns(&at("images"), &images), keys: pem, identity }
+        Signed { images: self.repositories(&at("images"), &images), keys: pem, identity }
     }
 
     fn ceilings(&mut self, file: CeilingsFile) -> Ceilings {
@@ -231,13 +249,17 @@ impl Reader<'_> {
 
     fn path(&mut self, i: usize, entry: PathFile) -> Option<SitePath> {
         let PathFile { path, mode, reason } = entry;
+        let path = self.folder(&format!("path[{i}].path"), &path)?;
+        Some(SitePath { path, mode, reason })
+    }
+
+    fn folder(&mut self, key: &str, path: &str) -> Option<PathBuf> {
         let clean = if path.starts_with('/') && path != "/" && !path.contains('*') {
-            Ok(clean_path(&path))
+            Ok(clean_path(path))
         } else {
             Err(format!("{path:?} is no absolute path of a file or folder"))
         };
-        let path = self.take(&format!("path[{i}].path"), clean)?;
-        Some(SitePath { path: path.into(), mode, reason })
+        self.take(key, clean).map(Into::into)
     }
 }
 
@@ -285,9 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_nothing_decided() {
-        assert_eq!(parse("", &|_| Err(String::new())).unwrap(), Law::default());
-        assert_eq!(parse("# nothing\n", &|_| Err(String::new())).unwrap(), Law::default());
+    fn a_file_that_says_nothing_is_none_that_is_whole() {
+        for text in ["", "\n \n", "# nothing\n"] {
+            assert!(problems(text)[0].contains("it says nothing"), "{text:?}");
+        }
+        assert_eq!(parse("deny = []", &|_| Err(String::new())).unwrap(), Law::default());
     }
 
     #[test]
@@ -313,6 +337,10 @@ mod tests {
             ("[[allow]]\nrule = \"host-pid\"\nreason = \"r\"\nexpires = \"2027-02-30\"", "4: allow[0].expires"),
             ("[images]\nregistries = [\n\"busybox\"]", "3: images.registries[0]: \"busybox\" does not begin"),
             ("[images]\nregistries = [\"docker.io/library/busybox:1\"]", "2: images.registries[0]: a repository"),
+            (
+                "[[allow]]\nrule = \"host-pid\"\nimages = [\"reg.lan/app:1\"]\nreason = \"r\"\nexpires = \"2027-02-20\"",
+                "3: allow[0].images[0]: a tag is given",
+            ),
             ("[limits]\nmemory = \"lots\"", "2: limits.memory: \"lots\" is no size"),
             ("[limits]\nmemory = \"50%\"", "2: limits.memory"),
             ("[limits]\nmemory = \"5m\"", "2: limits.memory: a container does not start"),
@@ -324,6 +352,10 @@ mod tests {
                 "2: path[0].path: \"srv\" is no absolute path",
             ),
             ("[[path]]\npath = \"/srv\"\nmode = \"none\"\nreason = \"r\"", "3: unknown variant"),
+            ("roots = [\"/srv\", \"store\"]", "1: roots[1]: \"store\" is no absolute path"),
+            ("roots = [\"/\"]", "1: roots[0]"),
+            ("preset = \"./own.toml\"", "1: preset: the name of a preset is wanted"),
+            ("preset = \"own.toml\"", "1: preset: the name of a preset is wanted"),
             ("publish-address = \"host\"", "1: publish-address: \"host\" is no IP address"),
             ("[messages]\nhost-net = \"x\"", "2: messages.host-net: there is no rule"),
             ("[[signature]]\nkeys = []", "2: signature[0].keys: a key is wanted"),
@@ -343,6 +375,19 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let text = "deny = [\"a-b-c-d\"]\npublish-address = \"x\"\n[limits]\nmemory = \"x\"\n";
         assert_eq!(problems(text).len(), 3);
+    }
+
+    #[test]
+    fn demands_are_for_whole_repositories() {
+        for word in [
+            "reg.lan/app:1".to_owned(),
+            format!("reg.lan/app@sha256:{}", "a".repeat(64)),
+            format!("sha256:{}", "a".repeat(64)),
+        ] {
+            let text = format!("[[signature]]\nimages = [{word:?}]\nkeys = []");
+            let all = problems(&text);
+            assert!(all.iter().any(|p| p.starts_with("2: signature[0].images[0]: a repository")), "{word}: {all:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which images an entry of the policy means.
 
-use crate::image::reference::{Reference, check_digest};
+use crate::image::reference::{Reference, canonical_host, check_digest};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -51,9 +51,10 @@ impl Pattern {
     pub fn fits(&self, image: Named<'_>) -> bool {
         match (self, image.reference) {
             (Pattern::Digest(digest), _) => image.digests.contains(&digest.as_str()),
-            (Pattern::Below(folder), Some(is)) => format!("{}/", is.name()).starts_with(folder.as_str()),
+            // One registry may be spelled in many ways; a demand for its images holds for all of them.
+            (Pattern::Below(folder), Some(is)) => format!("{}/", is.canonical_name()).starts_with(&canonical(folder)),
             (Pattern::One(wanted), Some(is)) => {
-                wanted.name() == is.name()
+                wanted.canonical_name() == is.canonical_name()
                     && wanted.tag.as_ref().is_none_or(|tag| is.tag.as_ref() == Some(tag))
                     && wanted.digest.as_deref().is_none_or(|d| image.digests.contains(&d))
             }
@@ -66,8 +67,16 @@ impl Pattern {
         match self {
             Pattern::Digest(digest) => repository.digest.as_ref() == Some(digest),
             Pattern::Below(_) => self.fits(Named { reference: Some(repository), digests: &[] }),
-            Pattern::One(wanted) => wanted.name() == repository.name(),
+            Pattern::One(wanted) => wanted.canonical_name() == repository.canonical_name(),
         }
+    }
+}
+
+/// `HOST/PATH/` with the host as it is compared.
+fn canonical(folder: &str) -> String {
+    match folder.split_once('/') {
+        Some((host, path)) => format!("{}/{path}", canonical_host(host)),
+        None => folder.to_owned(),
     }
 }
 
@@ -116,6 +125,13 @@ mod tests {
             ("reg.lan/team", "reg.lan/team/app", false),
             ("reg.lan/app:1", "reg.lan/app:1", true),
             ("reg.lan/app:1", "reg.lan/app:2", false),
+            ("reg.lan:5999/", "REG.LAN:5999/app", true),
+            ("reg.lan:5999/", "reg.lan:05999/app", true),
+            ("reg.lan:5999/", "reg.lan/app", false),
+            ("reg.lan/team/", "reg.lan:443/team/app", true),
+            ("REG.lan:443/app", "reg.lan/app", true),
+            ("reg.lan/", "reg.lan:80/app", false),
+            ("docker.io/library/", "registry-1.docker.io/library/busybox", true),
         ] {
             assert_eq!(fits(pattern, image, &[]), want, "{pattern} {image}");
         }

@@ -106,9 +106,13 @@ fn digest(draft: &Draft, facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let typed = &draft.image.reference;
-    let whole_id = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let by_digest = typed.parse::<crate::image::reference::Reference>().is_ok_and(|r| r.digest.is_some());
-    if draft.asked.rootfs.is_none() && (by_digest || whole_id(typed.strip_prefix("sha256:").unwrap_or(typed))) {
+    // What was typed must be what the image is: a name such as sha256:… is a tag like any other.
+    let digest = typed.parse::<crate::image::reference::Reference>().ok().and_then(|r| r.digest);
+    let named = digest.unwrap_or_else(|| format!("sha256:{}", typed.strip_prefix("sha256:").unwrap_or(typed)));
+    let is_it = image::digests(&draft.image).contains(&named.as_str());
+    // Before a pull there is nothing to compare with; the pull itself does, and then it is judged again.
+    let will_be = image::is_unknown(&draft.image) && typed.contains('@');
+    if draft.asked.rootfs.is_none() && (is_it || will_be) {
         return Vec::new();
     }
     let finding = Finding::new(DIGEST.id, typed.clone());

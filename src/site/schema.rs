@@ -14,6 +14,9 @@ pub struct PolicyFile {
     pub deny: Vec<String>,
     /// Who may override a rule, for what and how long. A rule that is named here may be overridden in these ways only
     pub allow: Vec<GrantFile>,
+    /// Folders besides /var/lib/hardrun that `--root` may name: the store in it says where its images are from, so whoever can
+    /// write there decides what this policy is told. None where it is left out
+    pub roots: Vec<String>,
     /// Where images may come from
     pub images: ImagesFile,
     /// Which images must be signed. All entries that fit an image must be met
@@ -22,7 +25,7 @@ pub struct PolicyFile {
     pub limits: CeilingsFile,
     /// Host paths that are not ordinary here
     pub path: Vec<PathFile>,
-    /// Preset of a container for which none is asked
+    /// Preset of a container for which none is asked: one of the program's or of /etc/hardrun/presets
     pub preset: Option<String>,
     /// Host address of a published port for which none is given; 127.0.0.1 where it is left out
     pub publish_address: Option<String>,
@@ -51,8 +54,8 @@ pub struct GrantFile {
     /// Names or ids of groups
     #[serde(default)]
     pub groups: Vec<Name>,
-    /// `sha256:…` of a manifest, an index or a config; `HOST/PATH/` for all below; `HOST/PATH[:TAG][@DIGEST]` for one. Any
-    /// image where it is left out
+    /// `sha256:…` of a manifest, an index or a config; `HOST/PATH/` for all below; `HOST/PATH[@DIGEST]` for one. Any
+    /// image where it is left out. No tags: who may run `hardrun tag` gives them
     #[serde(default)]
     pub images: Vec<String>,
     /// Why; shown by `explain` and written to the audit log
@@ -85,7 +88,7 @@ pub struct ImagesFile {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SignatureFile {
-    /// As of `[[allow]]`; every image where it is left out
+    /// `HOST/PATH/` for all below, `HOST/PATH` for one repository; every image where it is left out
     #[serde(default)]
     pub images: Vec<String>,
     /// Public keys as `cosign generate-key-pair` writes them (ECDSA P-256, PEM), or names of files beside the policy that hold

@@ -83,8 +83,9 @@ impl Signature {
         if critical.image.docker_manifest_digest != self.digest {
             return Err(format!("it is for {}", critical.image.docker_manifest_digest));
         }
-        let named = Reference::parse_bare(&critical.identity.docker_reference).map(|r| r.name()).unwrap_or_default();
-        if !names.contains(&named.as_str()) {
+        let named =
+            Reference::parse_bare(&critical.identity.docker_reference).map(|r| r.canonical_name()).unwrap_or_default();
+        if !names.iter().any(|name| Reference::parse_bare(name).is_ok_and(|r| r.canonical_name() == named)) {
             return Err(format!("it is for {:?}, not for {}", critical.identity.docker_reference, names.join(" or ")));
         }
         Ok(())

@@ -127,6 +127,11 @@ fn grants_for_images_go_by_where_they_come_from() {
     };
     assert!(passes(pulled("reg.lan/mon/agent", "sha256:1")));
     assert!(!passes(pulled("reg.lan/other", "sha256:1")));
+    // A tag is given here, and says nothing.
+    let tagged = facts(|s| s.law.allow = vec![Grant { images: patterns(&["reg.lan/mon/agent:1"]), ..grant(rule) }]);
+    let mut agent = pulled("reg.lan/mon/agent", "sha256:1");
+    (agent.asked.publish_all, agent.image.name) = (true, "reg.lan/mon/agent:1".into());
+    assert!(!judged(&agent, &tagged, &allow(rule)).passed());
     // A name that was given here is nobody's word.
     assert!(!passes(draft_with(|d| d.image.name = "reg.lan/mon/agent:1".into())));
 }
@@ -169,9 +174,23 @@ fn digests() {
     assert_eq!(rules("busybox"), ["site-digest"]);
     assert_eq!(rules("busybox:1"), ["site-digest"]);
     assert_eq!(rules("aaaaaaaaaaaa"), ["site-digest"], "a part of an ID can be another image's tomorrow");
-    for fine in [format!("busybox@sha256:{hex}"), format!("sha256:{hex}"), hex.clone()] {
+    // A tag may look like an ID, and a digest may be typed that the image has not.
+    for other in [format!("busybox@sha256:{hex}"), format!("sha256:{hex}"), hex.clone()] {
+        assert_eq!(rules(&other), ["site-digest"], "{other}");
+    }
+    let (manifest, config) = ("1".repeat(64), "2".repeat(64));
+    for fine in [format!("busybox@sha256:{manifest}"), format!("sha256:{config}"), config.clone()] {
         assert!(rules(&fine).is_empty(), "{fine}");
     }
+    let unknown = |reference: &str| {
+        let draft = draft_with(|d| {
+            d.image.reference = reference.into();
+            (d.image.manifest_digest, d.image.config_digest) = (String::new(), String::new());
+        });
+        judged(&draft, &law, &[]).refused_rules()
+    };
+    assert!(unknown(&format!("busybox@sha256:{hex}")).is_empty(), "it is judged again after the pull");
+    assert_eq!(unknown(&format!("sha256:{hex}")), ["site-digest"]);
     let folder = draft_with(|d| d.asked.rootfs = Some("/x".into()));
     assert!(judged(&folder, &law, &[]).refused_rules().contains(&"site-digest"));
 }
@@ -427,8 +446,12 @@ fn an_image_needs_every_signature_that_concerns_it() {
     assert!(judged(&image, &law, &[]).passed());
     // Not concerned; and a name given here concerns as well.
     assert!(judged(&pulled("reg.lan/other", &digest), &law, &[]).passed());
-    let named = draft_with(|d| d.image.name = "reg.lan/team/app:1".into());
-    assert_eq!(judged(&named, &law, &[]).refused_rules(), ["site-signature"]);
+    for name in ["reg.lan/team/app:1", "REG.LAN/team/app", "reg.lan:0443/team/app"] {
+        let named = draft_with(|d| d.image.name = name.into());
+        assert_eq!(judged(&named, &law, &[]).refused_rules(), ["site-signature"], "{name}");
+        let repository = name.split(":1").next().unwrap_or(name);
+        assert_eq!(judged(&pulled(repository, &digest), &law, &[]).refused_rules(), ["site-signature"], "{name}");
+    }
 }
 
 #[test]

@@ -91,8 +91,21 @@ fn check(file: Option<&Path>, format: &str) -> Result<u8> {
 fn problems(path: &Path) -> Result<Vec<Problem>> {
     Ok(match site::try_out(path)? {
         Err(problems) => problems,
-        Ok(law) => preset_problem(&law).into_iter().collect(),
+        Ok(law) => {
+            warn_of_gaps(&law);
+            preset_problem(&law).into_iter().collect()
+        }
     })
+}
+
+/// What is sound and yet less than it looks.
+fn warn_of_gaps(law: &Law) {
+    if law.registries.is_none() && law.signatures.iter().any(|s| !s.images.is_empty()) {
+        ui::warn(
+            "[[signature]] with images, and no images.registries: the same registry under another name (an address, an alias, a \
+             mirror) is asked for no signature; list the registries, or leave images out of [[signature]]",
+        );
+    }
 }
 
 /// An error that is about the file as a whole.
@@ -102,7 +115,7 @@ fn whole(e: &Error) -> Problem {
 }
 
 fn preset_problem(law: &Law) -> Option<Problem> {
-    let e = crate::preset::load(law.preset.as_ref()?).err()?;
+    let e = crate::preset::of_site(law.preset.as_ref()?).err()?;
     Some(Problem { line: 1, key: "preset".into(), what: e.chain().join(": ") })
 }
 
@@ -179,6 +192,7 @@ fn rows(law: &Law, today: &str) -> Vec<(&'static str, String)> {
         let mode = if path.mode == PathMode::Never { "never" } else { "read-only" };
         rows.push(("path", format!("{} {mode}: {}", path.path.display(), path.reason)));
     }
+    rows.extend(law.roots.iter().map(|path| ("root", path.display().to_string())));
     rows.extend(law.preset.iter().map(|p| ("preset", p.clone())));
     rows.push(("publish address", law.publish_address.clone().unwrap_or_else(|| "127.0.0.1".into())));
     rows.extend(law.messages.iter().map(|(rule, text)| ("message", format!("{rule}: {text}"))));

@@ -33,6 +33,8 @@ pub(super) const ERROR_BODY_MAX: u64 = 64 << 10;
 pub struct Settings {
     /// Instead of `/etc/docker/certs.d/HOST:PORT`.
     pub cert_dir: Option<PathBuf>,
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` of the caller count.
+    pub trust_variables: bool,
     pub timeouts: Timeouts,
     pub retry: Retry,
     pub scopes: Scopes,
@@ -271,6 +273,13 @@ impl<'a> Client<'a> {
         }
     }
 
+    fn roots(&self) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>> {
+        match self.settings.trust_variables {
+            true => tls::system_roots(&self.env),
+            false => tls::system_roots(&|_| None),
+        }
+    }
+
     /// The HTTP client for an origin: its own trust, its own proxy.
     pub(super) fn agent(&self, origin: &Origin) -> Result<Agent> {
         let mut agents = self.agents.lock().expect("no panics while held");
@@ -285,11 +294,7 @@ impl<'a> Client<'a> {
         // but it gets no certificate of ours, and an override does not reach it.
         let folder = if *origin == self.base { folder } else { folder.without_own() };
         let verify = self.verify || origin.host != self.base.host;
-        let tls = if origin.tls {
-            Some(Tls(tls::client_config(&tls::system_roots(&self.env)?, &folder, verify)?))
-        } else {
-            None
-        };
+        let tls = if origin.tls { Some(Tls(tls::client_config(&self.roots()?, &folder, verify)?)) } else { None };
         let t = &self.settings.timeouts;
         let config = Agent::config_builder()
             .user_agent(concat!("hardrun/", env!("CARGO_PKG_VERSION")))

@@ -4,6 +4,7 @@ use crate::audit::{Entry, Event};
 use crate::error::{Error, Result};
 use crate::image::reference::Reference;
 use crate::policy::rules::insecure_registry::RULE;
+use crate::site::{Permission, Site};
 use crate::state::Paths;
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -12,8 +13,10 @@ use std::sync::Mutex;
 pub type Record<'a> = &'a (dyn Fn(Event, &str) -> Result<()> + Sync);
 
 pub struct Guard<'a> {
-    /// `--allow insecure-registry` was given.
+    /// `--allow insecure-registry` was given, and the site's policy lets it be.
     allowed: bool,
+    /// It was given, and this is why the policy does not let it be.
+    denied: Option<String>,
     record: Record<'a>,
     note: super::client::Note<'a>,
     /// What was overridden already: said and recorded once.
@@ -21,8 +24,19 @@ pub struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    pub fn new(allowed: bool, record: Record<'a>, note: super::client::Note<'a>) -> Guard<'a> {
-        Guard { allowed, record, note, passed: Mutex::default() }
+    /// `asked`: the override was given. Whether it counts here is the site's to say.
+    pub fn new(
+        asked: bool,
+        site: &Site,
+        reference: &Reference,
+        record: Record<'a>,
+        note: super::client::Note<'a>,
+    ) -> Guard<'a> {
+        let denied = match asked.then(|| site.permits_registry(RULE.id, reference)) {
+            Some(Permission::Denied(why)) => Some(why),
+            Some(Permission::Given(_)) | None => None,
+        };
+        Guard { allowed: asked && denied.is_none(), denied, record, note, passed: Mutex::default() }
     }
 
     pub fn allows(&self) -> bool {
@@ -32,10 +46,11 @@ impl<'a> Guard<'a> {
     /// Refuse, or under the override say and record what is let pass.
     pub fn judge(&self, asked: &str) -> Result<()> {
         if !self.allowed {
+            let refused = refused(asked, self.denied.as_deref());
             return Err(match (self.record)(Event::Refusal, asked) {
-                Ok(()) => refused(asked),
+                Ok(()) => refused,
                 // It is refused all the same; that it could not be recorded is said with it.
-                Err(e) => refused(asked).because(e),
+                Err(e) => refused.because(e),
             });
         }
         let mut passed = self.passed.lock().expect("no panics while held");
@@ -48,10 +63,14 @@ impl<'a> Guard<'a> {
 }
 
 /// A launch's exit status, for nothing was started or written.
-fn refused(asked: &str) -> Error {
+fn refused(asked: &str, denied: Option<&str>) -> Error {
+    let way = match denied {
+        Some(why) => format!("not here, by the site's policy: {why}"),
+        None => format!("--allow {}", RULE.id),
+    };
     Error::new(crate::error::Kind::Refused, format!("refused by rule {}: {asked}", RULE.id)).hint(format!(
-        "risk: {}\nsafer: {}; or a tunnel that ends on 127.0.0.1\noverride: --allow {}",
-        RULE.risk, RULE.instead, RULE.id
+        "risk: {}\nsafer: {}; or a tunnel that ends on 127.0.0.1\noverride: {way}",
+        RULE.risk, RULE.instead
     ))
 }
 
@@ -95,6 +114,30 @@ pub fn record_rule(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::site::Unlisted;
+
+    fn guard<'a>(asked: bool, record: Record<'a>, note: &'a (dyn Fn(&str) + Sync)) -> Guard<'a> {
+        Guard::new(asked, &Site::default(), &"reg.lan/app".parse().unwrap(), record, note)
+    }
+
+    #[test]
+    fn an_override_that_the_site_denies_is_none() {
+        let record = |event: Event, _: &str| {
+            assert_eq!(event, Event::Refusal);
+            Ok(())
+        };
+        let note = |_: &str| ();
+        let mut deny = Site::default();
+        deny.law.deny = vec![RULE.id.into()];
+        let mut unlisted = Site::default();
+        unlisted.law.unlisted_overrides = Unlisted::Deny;
+        for site in [deny, unlisted] {
+            let guard = Guard::new(true, &site, &"reg.lan/app".parse().unwrap(), &record, &note);
+            assert!(!guard.allows());
+            let e = guard.judge("x over http").unwrap_err();
+            assert!(e.hint.unwrap().contains("not here, by the site's policy"));
+        }
+    }
 
     #[test]
     fn everything_is_recorded_before_it_happens() {
@@ -104,10 +147,10 @@ mod tests {
             Ok(())
         };
         let note = |_: &str| ();
-        let e = Guard::new(false, &record, &note).judge("x over http").unwrap_err();
+        let e = guard(false, &record, &note).judge("x over http").unwrap_err();
         assert!(e.message.contains("rule insecure-registry: x over http"));
         assert!(e.hint.unwrap().contains("--allow insecure-registry"));
-        let guard = Guard::new(true, &record, &note);
+        let guard = guard(true, &record, &note);
         guard.judge("y over http").unwrap();
         guard.judge("y over http").unwrap();
         assert_eq!(*log.lock().unwrap(), ["refusal x over http", "override y over http"]);
@@ -117,8 +160,8 @@ mod tests {
     fn what_cannot_be_recorded_is_not_overridden() {
         let record = |_: Event, _: &str| Err(Error::runner("disk full"));
         let note = |_: &str| ();
-        assert_eq!(Guard::new(true, &record, &note).judge("x").unwrap_err().message, "disk full");
-        let chain = Guard::new(false, &record, &note).judge("x").unwrap_err().chain();
+        assert_eq!(guard(true, &record, &note).judge("x").unwrap_err().message, "disk full");
+        let chain = guard(false, &record, &note).judge("x").unwrap_err().chain();
         assert!(chain[0].contains("refused by rule") && chain[1] == "disk full");
     }
 }

@@ -9,7 +9,7 @@ use super::progress::{Channel, Progress};
 use super::signed::Demands;
 use super::timing::Timeouts;
 use super::url::Url;
-use super::{Options, World, check_tls_verify, env};
+use super::{Options, World, check_trust, env};
 use crate::error::{Error, Result};
 use crate::image::reference::{DEFAULT_DOMAIN, Reference};
 use crate::state::Paths;
@@ -63,10 +63,12 @@ impl Server {
 /// # Errors
 /// The registry refuses it or cannot be reached; the config file cannot be written. Nothing is kept then.
 pub fn login(paths: &Paths, server: &Server, credential: Credential, options: &Options) -> Result<Login> {
+    let site = crate::site::load()?;
     let reference = server.reference();
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(paths, "login", &reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE };
+    let world =
+        World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
     verify(server, &credential, options, &world)?;
     Ok(Login { kept: docker_config::keep(&server.key, &credential, &env)? })
 }
@@ -74,11 +76,11 @@ pub fn login(paths: &Paths, server: &Server, credential: Credential, options: &O
 pub(super) fn verify(server: &Server, credential: &Credential, options: &Options, world: &World) -> Result<()> {
     let progress = Progress::new(true, Channel::Stderr);
     let note = |text: &str| progress.note(text);
-    let guard = Guard::new(options.allow_insecure, world.record, &note);
     let reference = server.reference();
-    check_tls_verify(&reference, options, &guard, &progress)?;
+    let guard = Guard::new(options.allow_insecure, world.site, &reference, world.record, &note);
+    check_trust(&reference, options, &guard, &progress, world)?;
     // A token for nothing in particular: whether there is an account is all that is asked.
-    let settings = options.settings(world.timeouts, Scopes::These(Vec::new()));
+    let settings = options.settings(world.timeouts, Scopes::These(Vec::new()), world.site);
     let client = Client::connect(&reference, settings, Some(credential.clone()), guard, world.env, &note)?;
     let url = Url { origin: client.base.clone(), path: "/v2/".into() };
     let ask = Ask { within: Some(client.settings.timeouts.small), ..Ask::default() };

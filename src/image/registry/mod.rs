@@ -49,7 +49,7 @@ use crate::observe::events;
 use crate::policy::Rule;
 use crate::policy::rules::insecure_registry;
 use crate::request::{PullPolicy, SourceRequest};
-use crate::site;
+use crate::site::{self, Site};
 use crate::state::Paths;
 use client::{Client, Scopes, Settings};
 use guard::Guard;
@@ -81,8 +81,9 @@ pub struct Options {
 }
 
 impl Options {
-    fn settings(&self, timeouts: Timeouts, scopes: Scopes) -> Settings {
-        Settings { cert_dir: self.cert_dir.clone(), timeouts, retry: self.retry, scopes }
+    fn settings(&self, timeouts: Timeouts, scopes: Scopes, site: &Site) -> Settings {
+        let trust_variables = !judges_origin(site);
+        Settings { cert_dir: self.cert_dir.clone(), trust_variables, timeouts, retry: self.retry, scopes }
     }
 
     /// From the flags of `run` and `create`.
@@ -109,20 +110,13 @@ fn env(name: &str) -> Option<String> {
 
 /// `hardrun pull`: one name, or with `all_tags` every tag of its repository.
 pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
-    let law = site::load()?.law;
-    if !site::rules::may_pull(law.registries.as_deref(), reference) {
-        return Err(site_refusal(
-            &store.paths,
-            reference,
-            &site::rules::REGISTRY,
-            "the policy does not list its registry",
-        ));
-    }
+    let site = site::load()?;
+    check_listed(&store.paths, "pull", reference, &site)?;
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(&store.paths, "pull", reference, reason, event, asked);
-    let refuse = |why: &str| site_refusal(&store.paths, reference, &site::rules::SIGNATURE, why);
-    let demands = Demands { signed: &law.signatures, refuse: &refuse };
+    let refuse = |why: &str| site_refusal(&store.paths, "pull", reference, &site::rules::SIGNATURE, why);
+    let demands = Demands { signed: &site.law.signatures, refuse: &refuse };
     let ingest = store.ingest()?;
     pull_with(
         &ingest,
@@ -130,20 +124,25 @@ pub fn pull(store: &Store, reference: &Reference, options: &Options, all_tags: b
         options,
         all_tags,
         &progress,
-        &World { timeouts: Timeouts::default(), env: &env, record: &record, demands },
+        &World { timeouts: Timeouts::default(), env: &env, record: &record, demands, site: &site },
     )?;
     events::note(&store.paths, events::Event::image("pull", &reference.familiar(), &reference.familiar_name()));
     Ok(())
 }
 
+/// Whether the site's policy lets this registry be asked, or given something: it would be one that knows the image then.
+fn check_listed(paths: &Paths, what: &str, reference: &Reference, site: &Site) -> Result<()> {
+    if site::rules::may_pull(site.law.registries.as_deref(), reference) {
+        return Ok(());
+    }
+    Err(site_refusal(paths, what, reference, &site::rules::REGISTRY, "the policy does not list its registry"))
+}
+
 /// A refusal by the site's policy, on record.
-fn site_refusal(paths: &Paths, reference: &Reference, rule: &'static Rule, why: &str) -> Error {
-    let error = Error::new(
-        crate::error::Kind::Refused,
-        format!("refused by rule {}: {}: {why}", rule.id, reference.familiar()),
-    )
-    .hint(format!("risk: {}\nsafer: {}\nno override: the site's policy decides this", rule.risk, rule.instead));
-    match guard::record_rule(paths, "pull", rule.id, reference, None, Event::Refusal, &reference.familiar()) {
+fn site_refusal(paths: &Paths, what: &str, reference: &Reference, rule: &'static Rule, why: &str) -> Error {
+    let error = Error::new(crate::error::Kind::Refused, format!("refused by rule {}: {}: {why}", rule.id, reference.familiar()))
+        .hint(format!("risk: {}\nsafer: {}\nno override: the site's policy decides this", rule.risk, rule.instead));
+    match guard::record_rule(paths, what, rule.id, reference, None, Event::Refusal, &reference.familiar()) {
         Ok(()) => error,
         // It is refused all the same; that it could not be recorded is said with it.
         Err(e) => error.because(e),
@@ -157,6 +156,13 @@ struct World<'a> {
     record: guard::Record<'a>,
     /// Whose signature the image must have.
     demands: Demands<'a>,
+    site: &'a Site,
+}
+
+/// Whether the site's policy says where images come from. Then it is the host that says whom to believe, not the caller: a registry
+/// that anybody's certificate makes another one is no registry that was listed.
+fn judges_origin(site: &Site) -> bool {
+    site.law.registries.is_some() || !site.law.signatures.is_empty()
 }
 
 /// The image for `run` and `create`: from the store, from the registry, or an error, as `--pull` says. Talks on stderr, in
@@ -200,10 +206,10 @@ fn pull_with(
     world: &World,
 ) -> Result<()> {
     let note = |text: &str| progress.note(text);
-    let guard = Guard::new(options.allow_insecure, world.record, &note);
-    check_tls_verify(reference, options, &guard, progress)?;
+    let guard = Guard::new(options.allow_insecure, world.site, reference, world.record, &note);
+    check_trust(reference, options, &guard, progress, world)?;
     let credential = credentials::find(&options.sources, reference, world.env, &mut |text| progress.warn(&text))?;
-    let settings = options.settings(world.timeouts, Scopes::Pull);
+    let settings = options.settings(world.timeouts, Scopes::Pull, world.site);
     let client = Client::connect(reference, settings, credential, guard, world.env, &note)?;
     let at_once = if options.at_once == 0 { download::AT_ONCE } else { options.at_once };
     let names = if all_tags {
@@ -223,6 +229,32 @@ fn pull_with(
     let status = if newer { "Downloaded newer image" } else { "Image is up to date" };
     progress.line(&format!("Status: {status} for {shown}"));
     Ok(())
+}
+
+/// What the caller says about whom to believe: `--tls-verify=false`, and under a policy that says where images come from also
+/// `--cert-dir` and the variables that name other authorities.
+fn check_trust(
+    reference: &Reference,
+    options: &Options,
+    guard: &Guard,
+    progress: &Progress,
+    world: &World,
+) -> Result<()> {
+    check_tls_verify(reference, options, guard, progress)?;
+    if !judges_origin(world.site) {
+        return Ok(());
+    }
+    let set = |name: &&&str| (world.env)(name).is_some_and(|value| !value.is_empty());
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().filter(set) {
+        progress.note(&format!("{name} is not used: the site's policy says where images come from"));
+    }
+    match &options.cert_dir {
+        // On loopback nothing is proved by a certificate that plain HTTP would not be let do.
+        Some(folder) if insecure_registry::judge_registry(&reference.domain).is_some() => {
+            guard.judge(&format!("--cert-dir {} for {}", folder.display(), reference.domain))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `--tls-verify=false` switches nothing off by itself. On loopback plain HTTP needs no flag; elsewhere the rule

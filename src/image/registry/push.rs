@@ -8,7 +8,7 @@ use super::progress::{Channel, Progress};
 use super::signed::Demands;
 use super::timing::Timeouts;
 use super::upload::{Blob, denied, upload_all};
-use super::{Options, World, check_tls_verify, credentials, env};
+use super::{Options, World, check_listed, check_trust, credentials, env};
 use crate::error::{Context, Error, Result};
 use crate::image::digest::Digest;
 use crate::image::layout::{self, Descriptor, Index, Manifest};
@@ -33,10 +33,13 @@ struct Chosen {
 
 /// `hardrun push`: one name, or with `all_tags` every tag of its repository that is here.
 pub fn push(store: &Store, reference: &Reference, options: &Options, all_tags: bool, channel: Channel) -> Result<()> {
+    let site = crate::site::load()?;
+    check_listed(&store.paths, "push", reference, &site)?;
     let progress = Progress::new(options.quiet, channel);
     let reason = options.allow_reason.as_deref();
     let record = |event, asked: &str| guard::record(&store.paths, "push", reference, reason, event, asked);
-    let world = World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE };
+    let world =
+        World { timeouts: Timeouts::default(), env: &env, record: &record, demands: Demands::NONE, site: &site };
     push_with(store, reference, options, all_tags, &progress, &world)
 }
 
@@ -56,10 +59,10 @@ pub(super) fn push_with(
         work.push(blobs(store, &index, image)?);
     }
     let note = |text: &str| progress.note(text);
-    let guard = Guard::new(options.allow_insecure, world.record, &note);
-    check_tls_verify(reference, options, &guard, progress)?;
+    let guard = Guard::new(options.allow_insecure, world.site, reference, world.record, &note);
+    check_trust(reference, options, &guard, progress, world)?;
     let credential = credentials::find(&options.sources, reference, world.env, &mut |text| progress.warn(&text))?;
-    let settings = options.settings(world.timeouts, scopes(reference, &work));
+    let settings = options.settings(world.timeouts, scopes(reference, &work), world.site);
     let client = Client::connect(reference, settings, credential, guard, world.env, &note)?;
     for (image, blobs) in images.iter().zip(&work) {
         upload_all(&client, store, blobs, progress)?;

@@ -6,7 +6,7 @@ pub const RULE: Rule = Rule {
     summary: "a device of the host",
     risk: "the driver behind it is kernel code that no user namespace guards; a disk is every file on it",
     instead: "the file or service behind the device, mounted or spoken to; harmless nodes (null, zero, full, random, urandom, tty) are there",
-    example: "--device /dev/sda IMAGE",
+    example: "--device /dev/kmsg IMAGE",
     overriding: Override::Loosens("that device can be opened, with the access asked for"),
     references: &["CIS 5.18", "NIST SP 800-190 4.4.3"],
     check,

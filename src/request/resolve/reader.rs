@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::request::{Env, golang};
+use std::io::Read as _;
 use std::str::FromStr;
 
 /// docker's sentence: `invalid argument "x" for "-m, --memory" flag: …`.
@@ -113,7 +114,12 @@ pub fn read_file(flag: &str, path: &str, env: &Env) -> Result<Vec<u8>> {
     if full.is_dir() {
         return Err(Error::runner(format!("{flag}: invalid env file ({path}): read {path}: is a directory")));
     }
-    std::fs::read(full).map_err(|e| Error::runner(format!("{flag}: open {path}: {}", golang::io_error(&e))))
+    let failed = |e: std::io::Error| Error::runner(format!("{flag}: open {path}: {}", golang::io_error(&e)));
+    let mut file = std::fs::File::open(full).map_err(failed)?;
+    crate::site::reach::may_read_file(flag, &file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -139,7 +139,13 @@ fn tls_verify_off_is_refused_elsewhere_and_needless_here() {
     pull_as(&server, &Folder::new(), "app:1", &o, false).unwrap();
     let reference = "registry.invalid/app:1".parse().unwrap();
     let progress = Progress::new(true, Channel::Stderr);
-    let world = World { timeouts: PATIENT, env: &|_| None, record: &|_, _| Ok(()), demands: Demands::NONE };
+    let world = World {
+        timeouts: PATIENT,
+        env: &|_| None,
+        record: &|_, _| Ok(()),
+        demands: Demands::NONE,
+        site: &crate::site::Site::default(),
+    };
     let e = pull_with(&Folder::new(), &reference, &o, false, &progress, &world).unwrap_err();
     assert!(
         e.message.contains("refused by rule insecure-registry")
@@ -152,7 +158,13 @@ fn a_proxy_is_asked_to_connect_and_the_name_is_not_looked_up_here() {
     let proxy = Server::start(|_| Reply::status(403));
     let address = format!("http://user:s3cret@{}", proxy.host);
     let env = move |name: &str| (name == "HTTPS_PROXY").then(|| address.clone());
-    let world = World { timeouts: PATIENT, env: &env, record: &|_, _| Ok(()), demands: Demands::NONE };
+    let world = World {
+        timeouts: PATIENT,
+        env: &env,
+        record: &|_, _| Ok(()),
+        demands: Demands::NONE,
+        site: &crate::site::Site::default(),
+    };
     let reference = "registry.invalid/app:1".parse().unwrap();
     let progress = Progress::new(true, Channel::Stderr);
     let e = pull_with(&Folder::new(), &reference, &options(), false, &progress, &world).unwrap_err();

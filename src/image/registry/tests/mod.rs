@@ -45,7 +45,13 @@ fn pull_within(
     all: bool,
 ) -> Result<()> {
     let reference = format!("{}/{name}", server.host).parse()?;
-    let world = World { timeouts, env: &|_| None, record: &|_, _| Ok(()), demands: Demands::NONE };
+    let world = World {
+        timeouts,
+        env: &|_| None,
+        record: &|_, _| Ok(()),
+        demands: Demands::NONE,
+        site: &crate::site::Site::default(),
+    };
     pull_with(sink, &reference, options, all, &Progress::new(true, Channel::Stderr), &world)
 }
 fn pull(server: &Server, sink: &Folder) -> Result<()> {

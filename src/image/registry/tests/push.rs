@@ -82,7 +82,13 @@ fn store(names: &[&str]) -> (tempfile::TempDir, Store) {
 }
 
 fn push(store: &Store, name: &str, options: &Options, all: bool) -> Result<()> {
-    let world = World { timeouts: PATIENT, env: &|_| None, record: &|_, _| Ok(()), demands: Demands::NONE };
+    let world = World {
+        timeouts: PATIENT,
+        env: &|_| None,
+        record: &|_, _| Ok(()),
+        demands: Demands::NONE,
+        site: &crate::site::Site::default(),
+    };
     let reference = crate::image::reference::Reference::parse_bare(name).unwrap();
     push_with(store, &reference, options, all, &Progress::new(true, Channel::Stderr), &world)
 }
@@ -144,7 +150,13 @@ fn a_login_is_tried_at_the_registry() {
         }
     });
     let named = Named::parse(Some(&server.host)).unwrap();
-    let world = World { timeouts: PATIENT, env: &|_| None, record: &|_, _| Ok(()), demands: Demands::NONE };
+    let world = World {
+        timeouts: PATIENT,
+        env: &|_| None,
+        record: &|_, _| Ok(()),
+        demands: Demands::NONE,
+        site: &crate::site::Site::default(),
+    };
     let attempt = |creds: &str| verify(&named, &Credential::from_flag(creds).unwrap(), &options(), &world);
     attempt("me:pw").unwrap();
     let refused = attempt("me:wrong").unwrap_err().message;
