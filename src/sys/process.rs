@@ -11,6 +11,7 @@ pub fn ordinary() -> io::Result<bool> {
     const WHOLE_PROCESS: libc::c_long = 1;
     // SAFETY: plain integers.
     if unsafe { libc::personality(ASK) } != 0 {
+        // SAFETY: plain integers.
         check(unsafe { libc::personality(0) } as libc::c_long)?;
     }
     // More than any kernel has (8192); what is not there, or not this process's, is left out by the kernel.
