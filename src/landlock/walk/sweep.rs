@@ -187,7 +187,7 @@ impl Sweep {
             } else if found.is_file() {
                 for stand in deny.iter().filter(|s| s.matches()) {
                     self.note(&entry, (&found, &meta), stand.access);
-                    self.to_try(&entry, stand);
+                    self.note_try(&entry, stand);
                 }
             }
         }
@@ -247,7 +247,7 @@ impl Sweep {
         *known = *known | access;
     }
 
-    fn to_try(&mut self, path: &Path, stand: &Stand<'_>) {
+    fn note_try(&mut self, path: &Path, stand: &Stand<'_>) {
         for (letter, write) in [(Access::READ, false), (Access::WRITE, true)] {
             let tried = self.tried.entry((stand.rule, write)).or_default();
             if stand.access.contains(letter) && *tried < TRIES {
@@ -272,7 +272,7 @@ impl Sweep {
         for start in starts {
             let text = format!("{}/", start.display().to_string().trim_end_matches('/'));
             // The last `/` alone, so that a rule that takes all from here is seen to.
-            let allow = step(&step(allow, text[..text.len() - 1].as_bytes()), b"/");
+            let allow = step(&step(allow, &text.as_bytes()[..text.len() - 1]), b"/");
             self.names_in(&start, &allow, &points)?;
         }
         for (path, access) in &self.denied.names {
