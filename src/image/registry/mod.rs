@@ -140,8 +140,11 @@ fn check_listed(paths: &Paths, what: &str, reference: &Reference, site: &Site) -
 
 /// A refusal by the site's policy, on record.
 fn site_refusal(paths: &Paths, what: &str, reference: &Reference, rule: &'static Rule, why: &str) -> Error {
-    let error = Error::new(crate::error::Kind::Refused, format!("refused by rule {}: {}: {why}", rule.id, reference.familiar()))
-        .hint(format!("risk: {}\nsafer: {}\nno override: the site's policy decides this", rule.risk, rule.instead));
+    let error = Error::new(
+        crate::error::Kind::Refused,
+        format!("refused by rule {}: {}: {why}", rule.id, reference.familiar()),
+    )
+    .hint(format!("risk: {}\nsafer: {}\nno override: the site's policy decides this", rule.risk, rule.instead));
     match guard::record_rule(paths, what, rule.id, reference, None, Event::Refusal, &reference.familiar()) {
         Ok(()) => error,
         // It is refused all the same; that it could not be recorded is said with it.
