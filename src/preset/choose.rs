@@ -349,9 +349,9 @@ mod tests {
 
     #[test]
     fn a_strict_ground_holds_folders_sizes_and_user() {
-        let loose = "description = \"\"\nuser = \"1:1\"\nvolumes = [\"/data\"]\n\
+        let loose = "description = \"\"\nuser = \"1:1\"\n\
             [limits]\nshm-size = \"1g\"\ntmpfs-size = \"1g\"\nstack = \"64m\"\n\
-            [[tmpfs]]\npath = \"/tmp\"\nexec = true\nsize = \"1g\"\n";
+            [[tmpfs]]\npath = \"/tmp\"\nexec = true\nsize = \"1g\"\n[[volumes]]\npath = \"/data\"\n";
         let mut preset = resolve("loose", &|name| match name {
             "loose" => schema::parse(loose, name),
             _ => schema::parse(&load::source(name)?, name),
