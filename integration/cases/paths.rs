@@ -122,7 +122,10 @@ fn no_way_round_a_denied_name(env: &Env) -> Outcome {
 }
 
 fn another_mount_of_a_denied_folder(env: &Env) -> Outcome {
-    let file = preset(env, "[paths]\nall = true\ndeny = [\"/many/*\", \"/data/file\"]\n")?;
+    let file = preset(
+        env,
+        "[paths]\nall = true\ndeny = [{ path = \"/many/*\", access = \"rw\" }, { path = \"/data/file\", access = \"rw\" }]\n",
+    )?;
     let (many, data) = (env.dir("many")?, env.dir("data")?);
     for i in 0..40 {
         std::fs::write(many.join(i.to_string()), "")?;
@@ -160,7 +163,10 @@ fn another_name_of_a_denied_file(env: &Env) -> Outcome {
     })?;
     let store = env.dir("store")?;
     env.at(&store, &["import", s(&root), "linked"]).go()?.ok()?;
-    let file = preset(env, "[paths]\nall = true\ndeny = [\"/srv/x/secret\", \"/srv/whole/**\"]\n")?;
+    let file = preset(
+        env,
+        "[paths]\nall = true\ndeny = [{ path = \"/srv/x/secret\", access = \"rw\" }, { path = \"/srv/whole/**\", access = \"rw\" }]\n",
+    )?;
     let names = ["pub/open", "x/secret", "pub/h", "whole/deep/secret", "pub/h2"].map(|n| format!("cat /srv/{n}"));
     let script = tries(&names.each_ref().map(String::as_str));
     let words = ["run", "--rm", "--network", "none", "--preset", s(&file), "linked", "sh", "-c", &script];

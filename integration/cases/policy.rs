@@ -163,8 +163,9 @@ fn overrides_need_permission(env: &Env) -> Outcome {
     // Neither a variable nor another root is a way around.
     let other = Site { env, folder: site.folder.clone(), root: env.own_root()? };
     let words = ["run", "--rm", "--pid", "host", "--allow", "host-pid", "busybox", "true"];
-    let out = other.after("export HARDRUN_POLICY=/dev/null SUDO_UID=65534", &words).go()?.exits(125)?;
+    let out = site.after("export HARDRUN_POLICY=/dev/null SUDO_UID=65534", &words).go()?.exits(125)?;
     out.complains(&["permitted to nobody only"])?;
+    other.after(":", &words).go()?.exits(125)?.complains(&["the site's policy does not list this folder"])?;
     let explained = site.run(&["explain", "--uts", "host", "--allow", "host-uts=x", "busybox", "true"]).go()?.ok()?;
     check!(
         explained
