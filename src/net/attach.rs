@@ -592,7 +592,6 @@ impl Attached {
         let lock = Store::new(&paths).lock()?;
         let mut errors = Vec::new();
         for joined in self.joined.drain(..) {
-            errors.extend(sweep::leave_link(&self.host, &joined.lease.port).err());
             errors.extend(sweep::release(&self.host, &lock, &joined.lease).err());
             errors.extend(sweep::unused(&self.host, &lock, &joined.network.id).err());
         }

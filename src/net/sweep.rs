@@ -2,24 +2,16 @@
 
 use super::bridge::Host;
 use super::lease::{self, Lease};
-use super::link::Links;
 use super::store::{Lock, Store};
 use crate::error::{Context as _, Result};
 use crate::net::elements::Family;
 use crate::state::Paths;
-use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::time::Duration;
 
 /// Take away what belongs to containers that are not alive. Cheap where there is nothing: a folder is read.
 ///
 /// `alive` says of a container's id whether a supervisor holds its lock. Nothing of another root is looked at.
 pub fn sweep(paths: &Paths, alive: &dyn Fn(&str) -> bool) -> Result<()> {
-    if let Err(e) = left_links(paths) {
-        // The next command tries again; nothing passes such a link.
-        crate::ui::error(&e);
-    }
     let stale = |id: &String| {
         let leases = lease::all(paths, id).unwrap_or_default();
         leases.is_empty() || leases.iter().any(|l| !alive(&l.container))
@@ -50,7 +42,6 @@ pub fn sweep(paths: &Paths, alive: &dyn Fn(&str) -> bool) -> Result<()> {
 pub(super) fn dead(host: &Host, lock: &Lock, network: &str, alive: &dyn Fn(&str) -> bool) -> Result<()> {
     let mut errors = Vec::new();
     for lease in lease::all(&host.paths, network)?.iter().filter(|l| !alive(&l.container)) {
-        errors.extend(leave_link(host, &lease.port).err());
         errors.extend(release(host, lock, lease).err());
     }
     errors.into_iter().next().map_or(Ok(()), Err)
@@ -61,47 +52,6 @@ pub(super) fn unused(host: &Host, lock: &Lock, network: &str) -> Result<()> {
     // A lease that cannot be read is somebody's all the same.
     if lease::all(&host.paths, network)?.is_empty() && lease::unreadable(&host.paths, network)?.is_empty() {
         return host.take_down(lock, network);
-    }
-    Ok(())
-}
-
-/// Links of containers that have ended: a file each, by the name of the host's end.
-fn links_folder(paths: &Paths) -> PathBuf {
-    paths.run.join("links")
-}
-
-/// How long the kernel may take for a network namespace that nobody is in any more.
-const TAKEN_APART: Duration = Duration::from_secs(1);
-
-/// Note a link that the kernel takes away with its network namespace, in its own time: deleting it here costs 15 ms each. But a
-/// container can keep its namespace, by a socket that it has handed to another process; then the link is deleted by whoever looks later.
-pub(super) fn leave_link(host: &Host, port: &str) -> Result<()> {
-    let folder = links_folder(&host.paths);
-    let attempt = || format!("note the link {port}");
-    super::store::make_private(&folder).context(attempt)?;
-    std::fs::write(folder.join(port), b"").context(attempt)
-}
-
-/// Delete the links that are still there.
-fn left_links(paths: &Paths) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(links_folder(paths)) else { return Ok(()) };
-    let mut links = None;
-    for entry in entries.flatten() {
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-        let Some(port) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        if age.is_some_and(|age| age < TAKEN_APART) {
-            continue;
-        }
-        let attempt = || format!("remove the link {port}");
-        let links = match &mut links {
-            Some(links) => links,
-            none => none.insert(Links::open().context(attempt)?),
-        };
-        links.delete(&port).context(attempt)?;
-        match std::fs::remove_file(entry.path()) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).context(attempt),
-            _ => {}
-        }
     }
     Ok(())
 }
