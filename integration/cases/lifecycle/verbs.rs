@@ -227,7 +227,9 @@ fn detached_by_keys(env: &Env) -> Outcome {
     let id = env.verb(&args).go()?.ok()?.out().trim().to_owned();
     let kept = Kept { env, root: env.root.clone(), id };
     check_eq!(kept.state(), "running");
-    check_eq!(kept.events("event=detach", "{{.Action}}")?, ["detach"]);
+    // The client does not wait for the supervisor to write it down.
+    let noted = || kept.events("event=detach", "{{.Action}}").ok().filter(|e| *e == ["detach"]);
+    check!(wait_for(Duration::from_secs(5), noted).is_some(), "no event tells of it");
     let words = [s(&env.hardrun), "--root", s(&env.root), "attach", "by-keys"];
     let mut t = Terminal::start(&words, 24, 80)?;
     std::thread::sleep(Duration::from_millis(500));
