@@ -417,8 +417,12 @@ impl Supervisor<'_> {
     ) -> Result<()> {
         if let Err(e) = update::apply(self.freezer.group, &resources) {
             // All or none: what was set before the kernel refused would not be what the record says.
-            let _ = update::apply(self.freezer.group, &self.draft().resources);
-            return Err(e);
+            return Err(match update::apply(self.freezer.group, &self.draft().resources) {
+                Ok(()) => e,
+                Err(back) => {
+                    e.hint(format!("the limits of before could not all be set again: {}", back.chain().join(": ")))
+                }
+            });
         }
         let plan = &mut self.record.plan;
         plan.draft.resources = resources;
