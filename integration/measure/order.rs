@@ -112,7 +112,7 @@ impl Symbols {
             })
             .collect();
         if all.is_empty() {
-            return fail(format!("{} has no symbols: build it with CARGO_PROFILE_RELEASE_STRIP=none", file.display()));
+            return fail(format!("{} has no symbols: build it with HARDRUN_SYMBOLS=1", file.display()));
         }
         all.sort();
         Ok(Symbols(all))
