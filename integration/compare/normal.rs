@@ -92,7 +92,9 @@ fn said(stderr: &str) -> Vec<Said> {
     let mut lines = Vec::new();
     // 20.10 prints "See", the usage and a line of help; 28 the usage and then "Run".
     let (mut see, mut help, mut own) = (false, false, false);
-    for line in stderr.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
+    // Docker's client logs that it stopped waiting for a container that did not start, when its two goroutines happen to meet so.
+    let stray = |l: &str| l.trim_end_matches('"').ends_with("error waiting for container: context canceled");
+    for line in stderr.lines().map(str::trim_end).filter(|l| !l.is_empty() && !stray(l)) {
         let pointer = (line.starts_with("See '") || line.starts_with("Run '") || line.starts_with("SRun '"))
             && line.contains(" --help'");
         if pointer {
