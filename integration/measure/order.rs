@@ -62,7 +62,7 @@ fn step(hardrun: &Path, root: &Path, run: &[&str], heard: &mut dyn FnMut(u64)) -
     let first = Pid::from_raw(child.id() as i32);
     waitpid(first, Some(WaitPidFlag::WUNTRACED))?;
     let forks = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
-    ptrace::seize(first, forks | Options::PTRACE_O_EXITKILL)?;
+    ptrace::seize(first, forks | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL)?;
     nix::sys::signal::kill(first, Signal::SIGCONT)?;
     let mut steps = 0;
     let mut status = None;
@@ -78,7 +78,11 @@ fn step(hardrun: &Path, root: &Path, run: &[&str], heard: &mut dyn FnMut(u64)) -
                 go_on(pid, None);
             }
             WaitStatus::Stopped(pid, signal) => go_on(pid, Some(signal)),
-            // A new process, or a stop for the whole group, which ends at once.
+            WaitStatus::PtraceEvent(pid, _, what) if what == nix::libc::PTRACE_EVENT_EXEC && !is_ours(pid) => {
+                // It fails only for a process that has been killed meanwhile.
+                let _ = ptrace::detach(pid, None);
+            }
+            // A new process, another life of the same, or a stop for the whole group, which ends at once.
             WaitStatus::PtraceEvent(pid, ..) => go_on(pid, None),
             _ => {}
         }
@@ -89,6 +93,12 @@ fn step(hardrun: &Path, root: &Path, run: &[&str], heard: &mut dyn FnMut(u64)) -
         Some(0) => Ok(steps),
         other => fail(format!("{} ended with {other:?}", run.join(" "))),
     }
+}
+
+/// Whether a process runs hardrun still, or already another program (`nft`, `iptables`, the container's own).
+fn is_ours(pid: Pid) -> bool {
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe"));
+    exe.is_ok_and(|exe| exe.to_string_lossy().contains("hardrun"))
 }
 
 fn go_on(pid: Pid, signal: Option<Signal>) {
