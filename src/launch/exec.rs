@@ -5,13 +5,15 @@
 //! pidfd of the first process, a child in its pid namespace, credentials; then hardrun's own executor, the same that confines the
 //! first process, and a look at the result before the word to go.
 
+use super::build::{drop_after_filter, selinux_label};
 use super::enter::Entrance;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
+use super::handshake::{await_exec, await_ready, channel};
 use super::keeper::{self, Part, Watched};
-use super::launcher::{await_exec, await_ready, channel, selinux_label};
+use super::pipes::pipe_for;
 use super::poll::{Poller, Token};
-use super::process::{Ended, Init, Signals};
+use super::process::{Ended, Init, KillOnDrop, Signals};
 use super::streams::{End, Peer, Streams};
 use super::{credentials, readback, terminal};
 use crate::control::{Answer, Ask, Client};
@@ -269,7 +271,7 @@ impl Entry {
             landlock: crate::landlock::rules(&draft).ok(),
             selinux: selinux_label(&draft),
             init: false,
-            drop_after_filter: super::launcher::drop_after_filter(&draft)?,
+            drop_after_filter: drop_after_filter(&draft)?,
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
         };
@@ -305,7 +307,7 @@ impl Entry {
         drop(theirs);
         ends.close_inside();
         let process = Init::new(pid)?;
-        let guard = super::launcher::KillOnDrop(&process);
+        let guard = KillOnDrop(&process);
         await_ready(&ours, &process).map_err(|e| not_there(e, &draft))?;
         let master = ends.receive_master()?;
         if let Some(master) = &master {
@@ -510,7 +512,7 @@ impl Ends {
                 ends.inside[n] = Some(null.into());
                 continue;
             }
-            let (inside, outside) = super::launcher::pipe_for(n, owner)?;
+            let (inside, outside) = pipe_for(n, owner)?;
             ends.inside[n] = Some(inside);
             ends.outside[n] = Some(outside);
         }

@@ -26,7 +26,7 @@ const GO: u8 = b'g';
 /// Part in two. The caller has one thread, and its signals blocked.
 pub fn part(signals: &mut Signals) -> Result<Part> {
     let attempt = || "start the process that keeps the terminal".to_string();
-    let (ours, theirs) = super::launcher::channel()?;
+    let (ours, theirs) = super::handshake::channel()?;
     match sys::process::fork().context(attempt)? {
         0 => Ok(Part::Keeper(Watched { line: theirs })),
         keeper => {

@@ -5,6 +5,8 @@
 //! environment, in a mount namespace of its own. It stages the mounts, builds the container, reads its state back,
 //! lets it go, and stays as its supervisor.
 
+mod build;
+mod caller;
 mod cgroup;
 mod cgroup_v1;
 mod cgroup_v2;
@@ -12,6 +14,7 @@ pub mod client;
 mod connections;
 mod credentials;
 mod device_program;
+mod end;
 mod enter;
 mod enter_cgroup;
 pub mod exec;
@@ -19,12 +22,14 @@ mod executor;
 mod freezer;
 mod front;
 mod handoff;
+mod handshake;
 mod health;
 mod init;
 mod join;
 mod keeper;
 mod launcher;
 mod network;
+mod pipes;
 mod poll;
 mod process;
 pub mod processes;
@@ -32,6 +37,7 @@ mod readback;
 mod remove;
 mod rename;
 mod restart;
+mod staging;
 mod streams;
 mod supervisor;
 mod systemd;
