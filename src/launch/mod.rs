@@ -18,6 +18,8 @@ mod end;
 mod enter;
 mod enter_cgroup;
 pub mod exec;
+mod exec_ends;
+mod exec_entry;
 mod executor;
 mod freezer;
 mod front;
