@@ -5,6 +5,7 @@
 //! environment, in a mount namespace of its own. It stages the mounts, builds the container, reads its state back,
 //! lets it go, and stays as its supervisor.
 
+mod asks;
 mod build;
 mod caller;
 mod cgroup;
