@@ -100,8 +100,7 @@ impl ExecRequest {
 
     /// Inside, with credentials that stay: a health check does not outlive the process that started it, and what it starts stays below
     /// it as long as it lives, so that all of it can be found and ended where the check takes too long. A command of a caller's is not
-    /// tied: detached or with a terminal it goes on without whoever started it, as with docker. With pipes it goes on until it writes to
-    /// one, for nobody reads it then; docker's engine would.
+    /// tied: it goes on without whoever started it, as with docker.
     pub(super) fn tie(&self) -> Result<(), String> {
         if !self.host {
             return Ok(());

@@ -58,7 +58,8 @@ impl Entry {
         let mut signals = Signals::block()?;
         super::launcher::be_ordinary()?;
         sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
-        let watched = match self.request.tty && !self.request.detached {
+        // Nobody watches what goes on in the background, and a health check ends with its supervisor.
+        let watched = match !self.request.detached && !self.request.host {
             true => match keeper::part(&mut signals)? {
                 Part::Watcher(status) => return Ok(status),
                 Part::Keeper(watched) => Some(watched),
@@ -233,14 +234,19 @@ impl Entry {
             }
             streams.poll(&mut poller);
             let ready = poller.wait(None)?;
-            let hung_up =
-                ready.contains(&Token::Signals) && pass_signals(signals, process, master.as_ref(), request.host)?;
-            streams.step(&ready);
+            if ready.contains(&Token::Signals) {
+                pass_signals(signals, process, master.as_ref(), request.host, watched.is_some())?;
+            }
+            // First of all: who was killed with the reader of their output has broken no pipe.
+            let left = ready.contains(&Token::Watcher);
+            if !left {
+                streams.step(&ready);
+            }
             let pressed = streams.detached();
-            if (pressed || hung_up || ready.contains(&Token::Watcher))
+            if (pressed || left)
                 && let Some(watched) = watched.take()
             {
-                // The process keeps its terminal: what it writes there is read by nobody from now on.
+                // The process keeps its terminal or its pipes: what it writes goes nowhere from now on, and its input has ended.
                 streams.detach(Peer::Caller);
                 streams.set_detach_keys(Vec::new());
                 raw = None;
@@ -264,20 +270,25 @@ impl Entry {
     }
 }
 
-/// Whether the caller's terminal has gone: the process has one of its own, and goes on, as with docker. `check`: whoever started a health
-/// check wants it ended, with everything that it started.
-fn pass_signals(signals: &mut Signals, process: &Init, master: Option<&OwnedFd>, check: bool) -> Result<bool> {
-    let mut hung_up = false;
+/// `check`: whoever started a health check wants it ended, with everything that it started. `watched`: signals of the caller's group are
+/// the watcher's, but for the size of the terminal.
+fn pass_signals(
+    signals: &mut Signals,
+    process: &Init,
+    master: Option<&OwnedFd>,
+    check: bool,
+    watched: bool,
+) -> Result<()> {
     while let Some(number) = signals.take()? {
         match number {
-            libc::SIGHUP if master.is_some() => hung_up = true,
             libc::SIGTERM if check => super::tree::end(process)?,
             libc::SIGWINCH => drop(master.map(terminal::copy_size)),
             libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
+            _ if watched => {}
             number => process.send(number),
         }
     }
-    Ok(hung_up)
+    Ok(())
 }
 
 /// Docker's status for a working folder that is not there: the command cannot be invoked.
