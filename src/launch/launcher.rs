@@ -84,6 +84,15 @@ impl Identity<'_> {
     fn base(self) -> Option<u32> {
         self.joined.map_or(self.range.map(|r| r.base), |j| j.base)
     }
+
+    /// The lock on the range, for whoever joins this container.
+    fn share(self) -> Result<Option<OwnedFd>> {
+        match (self.range, self.joined) {
+            (Some(range), _) => range.share().map(Some),
+            (None, Some(joined)) => joined.share(),
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 /// What became of one start.
@@ -294,7 +303,10 @@ impl Launcher {
         };
         let user = identity.joined.and_then(|j| j.user.as_ref()).or(holder.as_ref().map(|h| &h.user));
         let mut staged = stage_mounts(handoff, stage, folder, base, user, group)?;
-        staged.joined = identity.joined.map(Joined::paths).unwrap_or_default();
+        if let Some(joined) = identity.joined {
+            staged.joined = joined.paths();
+            staged.shared_memory = joined.stage_memory(stage)?;
+        }
         let netns = match &mut holder {
             Some(holder) if has_network(draft) => {
                 Some(holder.network().context(|| "make the container's network namespace".into())?)
@@ -366,7 +378,7 @@ impl Launcher {
             }
         }
         let mut streams = pipes.streams(draft, master.as_ref(), open_log(folder, draft)?)?;
-        let range = identity.range.map(IdRange::share).transpose()?;
+        let range = identity.share()?;
         let entrance = Entrance::new(self.memory.try_clone().context(|| "keep the plan".into())?, range)?;
         let health = self.health(draft, &init)?;
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;

@@ -86,6 +86,7 @@ pub(super) fn stage_mounts(
         userns: userns.map(userns::path),
         network: None,
         joined: Default::default(),
+        shared_memory: None,
         cgroup2: group.hierarchies.iter().all(|h| h.v2),
         apparmor: handoff.apparmor.clone(),
     })

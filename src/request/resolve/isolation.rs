@@ -89,11 +89,6 @@ fn what_is_not_carried_out(isolation: &IsolationRequest, notes: &mut Notes) {
             "--uidmap, --gidmap, --subuidname and --subgidname are not carried out: every container gets a range of its own",
         );
     }
-    if let Some(IpcMode::Container(name)) = &isolation.ipc {
-        notes.unsupported(format!(
-            "--ipc container:{name} is not carried out: /dev/shm belongs to one container; share a volume or a tmpfs folder of the host"
-        ));
-    }
     match &isolation.userns {
         Some(UsernsMode::Auto(Some(options))) => {
             notes.notice(format!("--userns auto:{options}: the options do nothing, the range is hardrun's choice"));
