@@ -140,15 +140,13 @@ struct Create {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     match args.what {
         What::Connect { alias, ip, ip6, mac_address, network, container } => {
-            let given = |value: Option<String>, parse: fn(&str) -> Result<String, String>| {
-                value.filter(|v| !v.is_empty()).map(|v| parse(&v).map_err(Error::verb)).transpose()
-            };
+            let given = |value: Option<String>| value.filter(|v| !v.is_empty());
             let endpoint = EndpointPlan {
                 network,
                 aliases: alias,
-                ip: given(ip, parse_ipv4)?,
-                ip6: given(ip6, parse_ipv6)?,
-                mac: given(mac_address, parse_mac)?,
+                ip: given(ip).map(|v| parse_ipv4(&v)).transpose().map_err(Error::verb)?,
+                ip6: given(ip6).map(|v| parse_ipv6(&v)).transpose().map_err(Error::verb)?,
+                mac: given(mac_address).map(|v| parse_mac(&v)).transpose().map_err(Error::verb)?,
                 gw_priority: 0,
             };
             connect(ctx, endpoint, &container)
