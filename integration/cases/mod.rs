@@ -59,6 +59,7 @@ pub fn all() -> Vec<Case> {
         lifecycle::health::CASES,
         lifecycle::exec::CASES,
         lifecycle::idle::CASES,
+        lifecycle::joins::CASES,
         lifecycle::kills::CASES,
         compare::CASES,
         net::CASES,

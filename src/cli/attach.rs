@@ -1,10 +1,9 @@
 //! `hardrun attach`
 
-use super::{Context, run};
-use crate::control::{Answer, Client};
+use super::{Context, watch};
 use crate::error::{Error, Result};
-use crate::launch::client::{self, Wish};
-use crate::state::{Container, State, lookup};
+use crate::launch::client::Wish;
+use crate::state::{State, lookup};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -39,20 +38,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         stderr: true,
         tty: stdio.tty,
         sig_proxy: args.sig_proxy.unwrap_or(true) && !stdio.tty,
-        detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
+        detach_keys: watch::detach_keys(args.detach_keys.as_deref())?,
     };
-    attach(&container, &wish)
-}
-
-/// Connect to a running container and stay until it ends or is let go of.
-pub fn attach(container: &Container, wish: &Wish) -> Result<u8> {
-    let client = Client::to(container)?;
-    let (ours, theirs) = client::pipes(wish)?;
-    client.attach(&theirs)?;
-    drop(theirs);
-    match client.answer()? {
-        Some((Answer::Failed(error), _)) => Err(error.into_error()),
-        Some(_) => Ok(client::follow(&client, ours, wish)?.status()),
-        None => Err(Error::verb(format!("Container {} is not running", container.id()))),
-    }
+    watch::attach(&container, &wish)
 }

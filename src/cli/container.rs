@@ -2,13 +2,12 @@
 
 use super::Context;
 use super::confirm::confirm;
-use super::prepare;
+use super::{prepare, pruned};
 use crate::error::{Kind, Result};
 use crate::image::prune::until;
 use crate::image::store::Store;
 use crate::observe::events::{self, Event};
 use crate::observe::filter::Filters;
-use crate::observe::human;
 use crate::request::parse_bool;
 use crate::state::{Container, Folder, lookup};
 use crate::storage::volumes;
@@ -42,7 +41,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return Ok(0);
     }
     let pruned = prune(ctx, &filters)?;
-    ui::stdout(&format!("{}Total reclaimed space: {}\n", pruned.text(), human::long_size(pruned.reclaimed)))?;
+    ui::stdout(&(pruned::list("Containers", &pruned.ids) + &pruned::reclaimed(pruned.reclaimed)))?;
     Ok(0)
 }
 
@@ -54,16 +53,6 @@ pub const FILTERS: &[&str] = &["label", "label!", "until"];
 pub struct Pruned {
     pub ids: Vec<String>,
     pub reclaimed: u64,
-}
-
-impl Pruned {
-    /// Docker's list, and an empty line; nothing where nothing went.
-    pub fn text(&self) -> String {
-        match self.ids.as_slice() {
-            [] => String::new(),
-            ids => format!("Deleted Containers:\n{}\n\n", ids.join("\n")),
-        }
-    }
 }
 
 /// Remove what does not run. One that cannot be removed is said, and the others go.

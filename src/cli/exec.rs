@@ -1,6 +1,6 @@
 //! `hardrun exec`
 
-use super::{Context, run};
+use super::{Context, watch};
 use crate::audit::{self, Entry};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Context as _, Error, Kind, Result};
@@ -156,7 +156,7 @@ fn request(args: &Args, container: &Container, pid: i32, draft: &mut Draft) -> R
         detached: args.detach,
         capabilities,
         privileged: args.privileged,
-        detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
+        detach_keys: watch::detach_keys(args.detach_keys.as_deref())?,
         control: false,
         report: false,
         host: false,

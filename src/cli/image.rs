@@ -1,12 +1,11 @@
 //! `hardrun image`: what has no verb of its own.
 
-use super::Context;
 use super::confirm::confirm;
+use super::{Context, pruned};
 use crate::error::Result;
 use crate::image::gc::Removed;
 use crate::image::prune::Filter;
 use crate::image::store::Store;
-use crate::observe::human;
 use crate::request::parse_bool;
 use crate::ui;
 use std::str::FromStr;
@@ -50,14 +49,8 @@ fn prune(all: bool, filters: &[String], force: bool, ctx: &Context) -> Result<u8
         return Ok(0);
     }
     let pruned = Store::open(&ctx.paths)?.prune(all, &filters)?;
-    let mut text = String::new();
-    if !pruned.removed.is_empty() {
-        text.push_str("Deleted Images:\n");
-        pruned.removed.iter().flat_map(lines).for_each(|line| text.push_str(&format!("{line}\n")));
-        text.push('\n');
-    }
-    text.push_str(&format!("Total reclaimed space: {}\n", human::long_size(pruned.reclaimed)));
-    ui::stdout(&text)?;
+    let lines: Vec<String> = pruned.removed.iter().flat_map(lines).collect();
+    ui::stdout(&(pruned::list("Images", &lines) + &pruned::reclaimed(pruned.reclaimed)))?;
     Ok(0)
 }
 

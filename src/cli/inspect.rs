@@ -45,14 +45,16 @@ const OF_CLUSTERS: [&str; 6] = ["config", "node", "plugin", "secret", "service",
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let format = Inspect::parse(args.format.as_deref())?;
     let types = types(args.kind.as_deref())?;
+    print(&format, &args.names, |name| look(ctx, &types, name, args.size)?.ok_or_else(|| missing(&types, name)))
+}
+
+/// What was found, as was asked for; then, on stderr, what was not.
+pub fn print(format: &Inspect, names: &[String], look: impl FnMut(&String) -> Result<Value>) -> Result<u8> {
     let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for name in &args.names {
-        match look(ctx, &types, name, args.size) {
-            Ok(Some(value)) => found.push(value),
-            Ok(None) => errors.push(missing(&types, name)),
-            Err(e) => errors.push(e),
-        }
-    }
+    names.iter().map(look).for_each(|looked| match looked {
+        Ok(value) => found.push(value),
+        Err(e) => errors.push(e),
+    });
     let (text, wrong) = format.render(&found, ui::on_terminal());
     ui::stdout(&text)?;
     errors.extend(wrong);

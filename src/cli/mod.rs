@@ -38,14 +38,17 @@ mod logout;
 mod logs;
 mod man;
 mod network;
+mod pairs;
 mod policy;
 mod port;
 mod prepare;
 mod preset;
+mod pruned;
 mod ps;
 mod pull;
 mod push;
 mod registry_flags;
+mod restart;
 mod rm;
 mod rmi;
 mod rules;
@@ -64,6 +67,7 @@ mod update;
 mod usage;
 mod version;
 mod volume;
+mod watch;
 mod words;
 
 pub use run::RunArgs;
@@ -315,7 +319,7 @@ impl Verb {
             Verb::Attach(args) => attach::run(args.0, ctx),
             Verb::Exec(args) => exec::run(args.0, ctx),
             Verb::Stop(args) => stop::stop(args.0, ctx),
-            Verb::Restart(args) => stop::restart(args.0, ctx),
+            Verb::Restart(args) => restart::restart(args.0, ctx),
             Verb::Kill(args) => stop::kill(args.0, ctx),
             Verb::Pause(args) => stop::pause(args.0, ctx),
             Verb::Unpause(args) => stop::unpause(args.0, ctx),

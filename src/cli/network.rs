@@ -1,12 +1,16 @@
 //! `hardrun network`
 
 use super::confirm::confirm;
-use super::{Context, each, prepare};
+use super::container::FILTERS;
+use super::pairs::pairs;
+use super::{Context, each, inspect, prepare};
 use crate::control::{Ask, Client};
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::image::prune::until;
 use crate::launch;
 use crate::net::store::{BUILT_IN, Network, Store};
 use crate::net::{describe, make};
+use crate::observe::filter::Filters;
 use crate::observe::format::Value;
 use crate::observe::format::inspect::Inspect;
 use crate::observe::format::list::{Columns, Field, Listing};
@@ -15,7 +19,6 @@ use crate::plan::{EndpointPlan, NetworkMode};
 use crate::request::{parse_bool, parse_ipv4, parse_ipv6, parse_mac};
 use crate::state::{Folder, lookup};
 use crate::ui;
-use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 #[derive(Debug, clap::Args)]
@@ -140,15 +143,13 @@ struct Create {
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     match args.what {
         What::Connect { alias, ip, ip6, mac_address, network, container } => {
-            let given = |value: Option<String>, parse: fn(&str) -> Result<String, String>| {
-                value.filter(|v| !v.is_empty()).map(|v| parse(&v).map_err(Error::verb)).transpose()
-            };
+            let given = |value: Option<String>| value.filter(|v| !v.is_empty());
             let endpoint = EndpointPlan {
                 network,
                 aliases: alias,
-                ip: given(ip, parse_ipv4)?,
-                ip6: given(ip6, parse_ipv6)?,
-                mac: given(mac_address, parse_mac)?,
+                ip: given(ip).map(|v| parse_ipv4(&v)).transpose().map_err(Error::verb)?,
+                ip6: given(ip6).map(|v| parse_ipv6(&v)).transpose().map_err(Error::verb)?,
+                mac: given(mac_address).map(|v| parse_mac(&v)).transpose().map_err(Error::verb)?,
                 gw_priority: 0,
             };
             connect(ctx, endpoint, &container)
@@ -158,7 +159,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
             Err(e) if !force => Err(e),
             _ => Ok(0),
         },
-        What::Inspect { format, verbose: _, names } => inspect(ctx, format.as_deref(), &names),
+        What::Inspect { format, verbose: _, names } => look(ctx, format.as_deref(), &names),
         What::Ls { filter, format, no_trunc, quiet } => list(ctx, &filter, format.as_deref(), no_trunc, quiet),
         What::Prune { filter, force } => prune(ctx, &filter, force),
         What::Rm { force, names } => each::print(&names, |name| {
@@ -169,13 +170,6 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
             }
         }),
     }
-}
-
-/// `KEY=VALUE`, or a key whose value is empty.
-fn pairs(words: &[String]) -> BTreeMap<String, String> {
-    let pair =
-        |word: &String| word.split_once('=').map_or((word.clone(), String::new()), |(k, v)| (k.into(), v.into()));
-    words.iter().map(pair).collect()
 }
 
 fn make_one(ctx: &Context, create: Create) -> Result<u8> {
@@ -201,22 +195,13 @@ fn verb(e: Error) -> Error {
     e.of_kind(Kind::Verb)
 }
 
-fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
+fn look(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
     let format = Inspect::parse(format)?;
     let store = Store::new(&ctx.paths);
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for name in names {
-        let network = store.find(name)?.ok_or_else(|| Error::verb(format!("No such network: {name}")));
-        match network.and_then(|n| describe::describe(&ctx.paths, &n)) {
-            Ok(json) => found.push(shape::NETWORK.typed(Some(&json))),
-            Err(e) => errors.push(e),
-        }
-    }
-    let (text, wrong) = format.render(&found, std::io::stdout().is_terminal());
-    ui::stdout(&text)?;
-    errors.extend(wrong);
-    errors.iter().for_each(ui::error);
-    Ok(u8::from(!errors.is_empty()))
+    inspect::print(&format, names, |name| {
+        let network = store.find(name)?.ok_or_else(|| Error::verb(format!("No such network: {name}")))?;
+        Ok(shape::NETWORK.typed(Some(&describe::describe(&ctx.paths, &network)?)))
+    })
 }
 
 /// A network as it is listed.
@@ -257,11 +242,11 @@ const COLUMNS: Columns<Row> = Columns {
 
 fn list(ctx: &Context, filters: &[String], format: Option<&str>, no_trunc: bool, quiet: bool) -> Result<u8> {
     let listing = Listing::parse(format, &["ID", "Name", "Driver", "Scope"], quiet.then_some("ID"))?;
-    let filters = filters.iter().map(|text| Filter::parse(text, FOR_LISTS)).collect::<Result<Vec<_>>>()?;
+    let filters = Filters::parse(filters, FOR_LISTS)?;
     let mut rows = Vec::new();
     for network in Store::new(&ctx.paths).list()? {
         let used = || crate::net::lease::all(&ctx.paths, &network.id).is_ok_and(|l| !l.is_empty());
-        if Filter::all_fit(&filters, &network, &used)? {
+        if fits(&filters, &network, &used)? {
             rows.push(Row { network, no_trunc });
         }
     }
@@ -270,91 +255,41 @@ fn list(ctx: &Context, filters: &[String], format: Option<&str>, no_trunc: bool,
 }
 
 const FOR_LISTS: &[&str] = &["name", "id", "driver", "scope", "type", "label", "dangling"];
-const FOR_PRUNE: &[&str] = &["label", "label!", "until"];
 
-struct Filter {
-    key: String,
-    value: String,
-}
-
-impl Filter {
-    fn parse(text: &str, known: &[&str]) -> Result<Filter> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
-        // `label!=KEY` is cut behind the sign.
-        let key = key.trim().to_lowercase();
-        match known.contains(&key.as_str()) {
-            true => Ok(Filter { key, value: value.trim().to_owned() }),
-            false => Err(Error::verb(format!("Invalid filter '{key}'"))),
-        }
+/// Of one key any value will do, of several keys each must; labels must all be there.
+fn fits(filters: &Filters, network: &Network, used: &dyn Fn() -> bool) -> Result<bool> {
+    if let Some(value) = filters.values("type").iter().find(|v| !matches!(v.as_str(), "custom" | "builtin")) {
+        return Err(Error::verb(format!("Invalid filter: 'type'='{value}'")));
     }
-
-    /// Of one key any value will do, of several keys each must; labels must all be there.
-    fn all_fit(filters: &[Filter], network: &Network, used: &dyn Fn() -> bool) -> Result<bool> {
-        let mut by_key: BTreeMap<&str, bool> = BTreeMap::new();
-        for filter in filters {
-            let fits = filter.fits(network, used)?;
-            let every = filter.key.starts_with("label");
-            by_key.entry(&filter.key).and_modify(|b| *b = if every { *b && fits } else { *b || fits }).or_insert(fits);
-        }
-        Ok(by_key.values().all(|fits| *fits))
-    }
-
-    fn fits(&self, network: &Network, used: &dyn Fn() -> bool) -> Result<bool> {
-        let value = self.value.as_str();
-        let labelled = || match value.split_once('=') {
-            Some((key, value)) => network.labels.get(key).is_some_and(|v| v == value),
-            None => network.labels.contains_key(value),
-        };
-        Ok(match self.key.as_str() {
-            "name" => network.name.contains(value),
-            "id" => network.id.starts_with(value),
-            "driver" => network.driver == value,
-            "scope" => value == "local",
-            "label" => labelled(),
-            "label!" => !labelled(),
-            "type" => match value {
-                "custom" => !network.is_built_in(),
-                "builtin" => network.is_built_in(),
-                _ => return Err(Error::verb(format!("Invalid filter: 'type'='{value}'"))),
-            },
-            "dangling" => {
-                let wanted =
-                    parse_bool(value).map_err(|_| Error::verb(format!("Invalid filter 'dangling=[{value}]'")))?;
-                (!network.is_built_in() && !used()) == wanted
-            }
-            _ => network.created.0 < until(value)?,
-        })
-    }
-}
-
-/// A moment, or how long ago: `24h`.
-fn until(text: &str) -> Result<jiff::Timestamp> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(at);
-    }
-    if let Ok(seconds) = text.parse::<i64>() {
-        return jiff::Timestamp::from_second(seconds).verb_context(|| format!("invalid filter 'until={text}'"));
-    }
-    let ago: crate::request::GoDuration =
-        text.parse().map_err(|e| Error::verb(format!("invalid filter 'until={text}': {e}")))?;
-    let nanoseconds = jiff::SignedDuration::from_nanos(ago.nanos);
-    jiff::Timestamp::now().checked_sub(nanoseconds).verb_context(|| format!("invalid filter 'until={text}'"))
+    let dangling = filters.truth("dangling")?;
+    Ok(filters.any("name", |part| network.name.contains(part))
+        && filters.any("id", |start| network.id.starts_with(start))
+        && filters.any("driver", |name| network.driver == name)
+        && filters.any("scope", |name| name == "local")
+        && filters.any("type", |kind| network.is_built_in() == (kind == "builtin"))
+        && filters.labels(&network.labels)
+        && dangling.is_none_or(|wanted| (!network.is_built_in() && !used()) == wanted))
 }
 
 fn prune(ctx: &Context, filters: &[String], force: bool) -> Result<u8> {
-    let filters = filters.iter().map(|text| Filter::parse(text, FOR_PRUNE)).collect::<Result<Vec<_>>>()?;
+    let filters = Filters::parse(filters, FILTERS)?;
     if !force && !confirm("all custom networks not used by at least one container.")? {
         return Ok(0);
     }
-    let wanted = |network: &Network| Filter::all_fit(&filters, network, &|| false).unwrap_or(false);
-    let removed = make::prune(&ctx.paths, &wanted, &launch::alive(&ctx.paths)).map_err(verb)?;
-    if !removed.is_empty() {
-        let names: String = removed.iter().map(|name| format!("{name}\n")).collect();
-        ui::stdout(&format!("Deleted Networks:\n{names}\n"))?;
-    }
+    let removed = pruned(ctx, &filters)?;
+    ui::stdout(&super::pruned::list("Networks", &removed))?;
     Ok(0)
+}
+
+/// Remove the networks that no container is on: their names.
+pub fn pruned(ctx: &Context, filters: &Filters) -> Result<Vec<String>> {
+    let mut before = None;
+    for text in filters.values("until") {
+        before = Some(until(text, jiff::Timestamp::now())?);
+    }
+    let wanted =
+        |network: &Network| filters.labels(&network.labels) && before.is_none_or(|before| network.created.0 < before);
+    make::prune(&ctx.paths, &wanted, &launch::alive(&ctx.paths)).map_err(verb)
 }
 
 /// The network's own name, whatever it was called by: what plans hold.
@@ -450,15 +385,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = crate::state::Paths::new(Some(dir.path()));
         let bridge = Store::new(&paths).get("bridge").unwrap();
-        let fit = |texts: &[&str]| {
-            let filters: Vec<Filter> = texts.iter().map(|t| Filter::parse(t, FOR_LISTS).unwrap()).collect();
-            Filter::all_fit(&filters, &bridge, &|| false).unwrap()
-        };
+        let parse =
+            |texts: &[&str]| Filters::parse(&texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>(), FOR_LISTS);
+        let fit = |texts: &[&str]| fits(&parse(texts).unwrap(), &bridge, &|| false).unwrap();
         assert!(fit(&[]) && fit(&["name=idg"]) && fit(&["name=x", "name=bridge"]) && fit(&["type=builtin"]));
         assert!(!fit(&["name=bridge", "driver=host"]) && !fit(&["type=custom"]) && !fit(&["label=a"]));
-        assert!(fit(&["dangling=false"]));
-        assert_eq!(Filter::parse("colour=red", FOR_LISTS).err().unwrap().message, "Invalid filter 'colour'");
-        assert!(Filter::parse("name", FOR_LISTS).is_err());
-        assert!(until("24h").unwrap() < jiff::Timestamp::now());
+        assert!(fit(&["dangling=false"]) && !fit(&["dangling=true"]));
+        assert!(fits(&parse(&["type=x"]).unwrap(), &bridge, &|| false).is_err());
+        assert_eq!(parse(&["colour=red"]).unwrap_err().message, "Invalid filter 'colour'");
     }
 }

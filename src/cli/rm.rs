@@ -1,6 +1,6 @@
 //! `hardrun rm` and `rename`
 
-use super::{Context, prepare, stop};
+use super::{Context, prepare};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::image::store::Store;
@@ -124,7 +124,7 @@ fn end(container: &Container, force: bool) -> Result<()> {
     let Ok(Some(client)) = Client::connect(&container.folder) else { return Ok(()) };
     // Both: a kill at once, and the word that no restart is wanted.
     match client.send(&Ask::Stop { signal: Some(libc::SIGKILL), seconds: Some(0) }) {
-        Ok(()) => stop::ended(&client),
+        Ok(()) => client.ended().map(drop),
         // It ends just now.
         Err(_) => Ok(()),
     }

@@ -9,9 +9,8 @@ use crate::control;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::launch::client;
 use crate::plan::{Draft, explain};
-use crate::request::{DetachKeys, Env, OutputFormat, Request, RestartPolicy};
+use crate::request::{Env, OutputFormat, Request, RestartPolicy};
 use std::io::IsTerminal;
-use std::str::FromStr;
 
 // No doc comment: it would replace the verb's line in the help.
 #[derive(Debug, Clone, Default, PartialEq, clap::Args)]
@@ -112,15 +111,8 @@ fn wish(draft: &Draft) -> Result<client::Wish> {
         stderr: stdio.attach_stderr,
         tty: stdio.tty,
         sig_proxy: stdio.sig_proxy,
-        detach_keys: detach_keys(stdio.detach_keys.as_deref())?,
+        detach_keys: super::watch::detach_keys(stdio.detach_keys.as_deref())?,
     })
-}
-
-/// `--detach-keys`, else docker's ctrl-p ctrl-q.
-pub fn detach_keys(typed: Option<&str>) -> Result<Vec<u8>> {
-    let typed = typed.unwrap_or("ctrl-p,ctrl-q");
-    let keys = DetachKeys::from_str(typed).map_err(|why| Error::runner(format!("--detach-keys: {why}")))?;
-    Ok(keys.bytes)
 }
 
 /// The store's errors end a management verb with 1; here they kept a command from starting, which is 125.

@@ -1,6 +1,6 @@
 //! `hardrun start`
 
-use super::{Context, prepare, run};
+use super::{Context, prepare, watch};
 use crate::control;
 use crate::error::{Error, Kind, Result};
 use crate::facts::Facts;
@@ -55,16 +55,16 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         stderr: true,
         tty: stdio.tty,
         sig_proxy: !stdio.tty,
-        detach_keys: run::detach_keys(args.detach_keys.as_deref())?,
+        detach_keys: watch::detach_keys(args.detach_keys.as_deref())?,
     };
     if container.is_running() {
-        return super::attach::attach(&container, &wish);
+        return watch::attach(&container, &wish);
     }
     let (ours, theirs) = client::pipes(&wish)?;
     match start(ctx, &container, theirs)? {
         Some(connection) => Ok(client::follow(&connection, ours, &wish)?.status()),
         // Somebody else has started it meanwhile.
-        None => super::attach::attach(&lookup::find(&ctx.paths, container.id())?, &wish),
+        None => watch::attach(&lookup::find(&ctx.paths, container.id())?, &wish),
     }
 }
 

@@ -1,7 +1,7 @@
-//! `hardrun stop`, `restart`, `kill`, `wait`, `pause`, `unpause`: short words with a supervisor.
+//! `hardrun stop`, `kill`, `wait`, `pause`, `unpause`: short words with a supervisor.
 
-use super::{Context, each, prepare, start};
-use crate::control::{self, Answer, Ask, Client};
+use super::{Context, each, prepare};
+use crate::control::{Answer, Ask, Client};
 use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::request::Signal;
@@ -13,13 +13,13 @@ use std::time::Duration;
 pub struct StopArgs {
     /// Signal to send
     #[arg(short, long, value_name = "SIGNAL")]
-    signal: Option<String>,
+    pub(super) signal: Option<String>,
     /// Seconds to wait before the container is killed
     #[arg(short = 't', long = "timeout", alias = "time", value_name = "SECONDS", allow_hyphen_values = true)]
-    timeout: Option<i64>,
+    pub(super) timeout: Option<i64>,
     /// Containers
     #[arg(value_name = "CONTAINER", required = true)]
-    containers: Vec<String>,
+    pub(super) containers: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub struct NamesArgs {
     containers: Vec<String>,
 }
 
-fn signal(word: &str) -> Result<i32> {
+pub(super) fn signal(word: &str) -> Result<i32> {
     Signal::from_str(word).map(|s| s.0).map_err(|_| Error::verb(format!("Invalid signal: {word}")))
 }
 
@@ -63,9 +63,9 @@ pub fn stop(args: StopArgs, ctx: &Context) -> Result<u8> {
 
 /// Wait until a container that was asked to stop has. Its supervisor may have replaced itself for the next start before it read the
 /// question: then it is asked again.
-fn stopped(ctx: &Context, client: Client, container: &Container, wish: &Ask) -> Result<()> {
+pub(super) fn stopped(ctx: &Context, client: Client, container: &Container, wish: &Ask) -> Result<()> {
     let mut client = client;
-    while answer(&client)?.is_none() {
+    while client.ended()?.is_none() {
         match ask_to_stop(ctx, container, wish)? {
             Some(next) => client = next,
             None => break,
@@ -76,7 +76,7 @@ fn stopped(ctx: &Context, client: Client, container: &Container, wish: &Ask) -> 
 }
 
 /// `None`: it does not run, which docker is content with.
-fn ask_to_stop(ctx: &Context, container: &Container, wish: &Ask) -> Result<Option<Client>> {
+pub(super) fn ask_to_stop(ctx: &Context, container: &Container, wish: &Ask) -> Result<Option<Client>> {
     while let Some(client) = connect(ctx, container)? {
         // One that ends just now, or replaces itself, takes no message any more.
         if client.send(wish).is_ok() {
@@ -94,43 +94,6 @@ fn connect(ctx: &Context, container: &Container) -> Result<Option<Client>> {
         Err(_) if !container.folder.exists() => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-/// Wait until the container has ended. A supervisor that has gone without a word has taken the container with it.
-pub fn ended(client: &Client) -> Result<()> {
-    answer(client).map(drop)
-}
-
-/// The exit code of the container, when it has ended; `None`: its supervisor has gone without a word.
-fn answer(client: &Client) -> Result<Option<i32>> {
-    loop {
-        match client.answer()? {
-            Some((Answer::Ended { code, .. }, _)) => return Ok(Some(code)),
-            Some((Answer::Failed(error), _)) => return Err(error.into_error()),
-            Some(_) => {}
-            None => return Ok(None),
-        }
-    }
-}
-
-pub fn restart(args: StopArgs, ctx: &Context) -> Result<u8> {
-    // Before anything is stopped: it could not be started again.
-    crate::site::load()?;
-    prepare::sweep(ctx)?;
-    let signal = args.signal.as_deref().map(signal).transpose()?;
-    each::print(&args.containers, |name| {
-        let container = lookup::find(&ctx.paths, name)?;
-        start::may(ctx, &container)?;
-        let wish = Ask::Stop { signal, seconds: args.timeout };
-        if let Some(client) = ask_to_stop(ctx, &container, &wish)? {
-            stopped(ctx, client, &container, &wish)?;
-        }
-        // As it is now: no supervisor of before counts.
-        let container = Container { alive: false, ..lookup::find(&ctx.paths, name)? };
-        start::start(ctx, &container, control::Streams::default())?;
-        events::note(&ctx.paths, Event::container(&container.record, "restart"));
-        Ok(())
-    })
 }
 
 pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
@@ -198,7 +161,7 @@ fn wait_for(name: &str, ctx: &Context) -> Result<i32> {
         && let Some(client) = Client::connect(&container.folder)?
     {
         if client.send(&Ask::Wait).is_ok()
-            && let Some(code) = answer(&client)?
+            && let Some(code) = client.ended()?
         {
             return Ok(code);
         }

@@ -1,14 +1,11 @@
 //! `hardrun system`: what has no verb of its own.
 
 use super::container::{self, FILTERS};
-use super::{Context, confirm, df};
+use super::{Context, confirm, df, network, pruned};
 use crate::error::{Error, Result};
 use crate::image::prune::Filter;
 use crate::image::store::Store;
-use crate::launch;
-use crate::net;
 use crate::observe::filter::Filters;
-use crate::observe::human;
 use crate::request::parse_bool;
 use crate::storage::volumes;
 use crate::ui;
@@ -61,38 +58,21 @@ fn prune(args: &PruneArgs, ctx: &Context) -> Result<u8> {
         return Ok(0);
     }
     let containers = container::prune(ctx, &filters)?;
-    let mut text = containers.text();
+    let mut text = pruned::list("Containers", &containers.ids);
     let mut reclaimed = containers.reclaimed;
-    list(&mut text, "Networks", &networks(ctx, &filters)?);
+    text += &pruned::list("Networks", &network::pruned(ctx, &filters)?);
     if args.volumes {
         let pruned = volumes::prune(&ctx.paths, false, &|volume| !filters.labels(&volume.labels))?;
-        list(&mut text, "Volumes", &pruned.names);
+        text += &pruned::list("Volumes", &pruned.names);
         reclaimed += pruned.reclaimed;
     }
     let of_images = args.filter.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
     let images = Store::open(&ctx.paths)?.prune(args.all, &of_images)?;
     let lines: Vec<String> = images.removed.iter().flat_map(super::image::lines).collect();
-    list(&mut text, "Images", &lines);
+    text += &pruned::list("Images", &lines);
     reclaimed += images.reclaimed;
-    ui::stdout(&format!("{text}Total reclaimed space: {}\n", human::long_size(reclaimed)))?;
+    ui::stdout(&(text + &pruned::reclaimed(reclaimed)))?;
     Ok(0)
-}
-
-fn networks(ctx: &Context, filters: &Filters) -> Result<Vec<String>> {
-    let mut before = None;
-    for text in filters.values("until") {
-        before = Some(crate::image::prune::until(text, jiff::Timestamp::now())?);
-    }
-    let wanted = |network: &net::store::Network| {
-        filters.labels(&network.labels) && before.is_none_or(|before| network.created.0 < before)
-    };
-    net::make::prune(&ctx.paths, &wanted, &launch::alive(&ctx.paths)).map_err(|e| Error::verb(e.message))
-}
-
-fn list(text: &mut String, what: &str, lines: &[String]) {
-    if !lines.is_empty() {
-        text.push_str(&format!("Deleted {what}:\n{}\n\n", lines.join("\n")));
-    }
 }
 
 /// Docker's words.
@@ -127,9 +107,5 @@ mod tests {
              - all anonymous volumes not used by at least one container\n  - all images without at least one container \
              associated to them\n\n  Items to be pruned will be filtered with:\n  - label=x\n"
         );
-        let mut text = String::new();
-        list(&mut text, "Networks", &["a".into(), "b".into()]);
-        list(&mut text, "Images", &[]);
-        assert_eq!(text, "Deleted Networks:\na\nb\n\n");
     }
 }

@@ -1,20 +1,22 @@
 //! `hardrun volume`
 
 use super::confirm::confirm;
-use super::{Context, prepare};
+use super::pairs::pairs;
+use super::{Context, each, inspect, prepare, pruned};
 use crate::audit;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::facts::Facts;
 use crate::image::usage;
+use crate::observe::filter::Filters;
 use crate::observe::format::Value;
 use crate::observe::format::inspect::Inspect;
 use crate::observe::format::list::{Columns, Field, Listing};
-use crate::observe::{human, shape};
+use crate::observe::shape;
 use crate::plan::draft::{self, Inputs, ThisHost};
 use crate::policy::{self, Allow};
 use crate::preset;
 use crate::request::{BindRequest, MountRequest, Request, parse_bool};
-use crate::storage::volumes::{self, Backing, Pairs, Volume, Wanted};
+use crate::storage::volumes::{self, Backing, Volume, Wanted};
 use crate::ui;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -97,7 +99,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         What::Create { driver, label, opt, allow, old_name, name } => {
             create(ctx, &driver, &label, &opt, &allow, old_name, name)
         }
-        What::Inspect { format, names } => inspect(ctx, format.as_deref(), &names),
+        What::Inspect { format, names } => look(ctx, format.as_deref(), &names),
         What::Ls { filter, format, quiet } => list(ctx, &filter, format, quiet),
         What::Prune { all, filter, force } => prune(ctx, all, &filter, force),
         What::Rm { force, names } => remove(ctx, force, &names),
@@ -203,31 +205,13 @@ fn random_name() -> Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// `KEY=VALUE`, or a key whose value is empty.
-fn pairs(words: &[String]) -> Pairs {
-    words
-        .iter()
-        .map(|word| word.split_once('=').map_or((word.clone(), String::new()), |(k, v)| (k.into(), v.into())))
-        .collect()
-}
-
-fn inspect(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
+fn look(ctx: &Context, format: Option<&str>, names: &[String]) -> Result<u8> {
     let format = Inspect::parse(format)?;
-    let (mut found, mut errors) = (Vec::new(), Vec::new());
-    for name in names {
-        match volumes::get(&ctx.paths, name) {
-            Ok(volume) => {
-                let json = serde_json::to_value(volume.describe()).verb_context(|| format!("describe {name}"))?;
-                found.push(shape::VOLUME.typed(Some(&json)));
-            }
-            Err(e) => errors.push(e),
-        }
-    }
-    let (text, failed) = format.render(&found, ui::on_terminal());
-    ui::stdout(&text)?;
-    errors.extend(failed);
-    errors.iter().for_each(ui::error);
-    Ok(u8::from(!errors.is_empty()))
+    inspect::print(&format, names, |name| {
+        let volume = volumes::get(&ctx.paths, name)?;
+        let json = serde_json::to_value(volume.describe()).verb_context(|| format!("describe {name}"))?;
+        Ok(shape::VOLUME.typed(Some(&json)))
+    })
 }
 
 const COLUMNS: Columns<Volume> = Columns {
@@ -253,85 +237,28 @@ fn labels(volume: &Volume) -> String {
 
 fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) -> Result<u8> {
     let listing = Listing::parse(format.as_deref(), &["Driver", "Name"], quiet.then_some("Name"))?;
-    let filters = filters.iter().map(|text| Filter::parse(text)).collect::<Result<Vec<_>>>()?;
+    let filters = Filters::parse(filters, &["dangling", "driver", "label", "name"])?;
+    let dangling = filters.truth("dangling")?;
     // Asked only where it matters: a record that cannot be read must not hide the volumes.
-    let containers = match filters.iter().any(|f| matches!(f, Filter::Dangling(_))) {
-        true => usage::containers(&ctx.paths)?,
-        false => Vec::new(),
+    let containers = match dangling {
+        Some(_) => usage::containers(&ctx.paths)?,
+        None => Vec::new(),
     };
     let mut rows = volumes::list(&ctx.paths)?;
-    // Of one kind any will do, of several kinds each must; labels must all be there.
     rows.retain(|volume| {
-        let any = |kind: fn(&Filter) -> bool| {
-            let mut of_kind = filters.iter().filter(|f| kind(f)).peekable();
-            of_kind.peek().is_none() || of_kind.any(|f| f.fits(volume, &containers))
-        };
-        any(|f| matches!(f, Filter::Name(_)))
-            && any(|f| matches!(f, Filter::Driver(_)))
-            && any(|f| matches!(f, Filter::Dangling(_)))
-            && filters.iter().filter(|f| matches!(f, Filter::Label { .. })).all(|f| f.fits(volume, &containers))
+        filters.any("name", |part| volume.name.contains(part))
+            && filters.any("driver", |name| name == "local")
+            && filters.labels(&volume.labels)
+            && dangling.is_none_or(|wanted| volumes::users(volume, &containers).is_empty() == wanted)
     });
     ui::stdout(&listing.render(&COLUMNS, &rows, ui::on_terminal())?)?;
     Ok(0)
 }
 
-enum Filter {
-    Name(String),
-    Driver(String),
-    Dangling(bool),
-    Label { key: String, value: Option<String>, wanted: bool },
-}
-
-impl Filter {
-    fn parse(text: &str) -> Result<Filter> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
-        let label = |wanted| match value.split_once('=') {
-            Some((key, value)) => Filter::Label { key: key.into(), value: Some(value.into()), wanted },
-            None => Filter::Label { key: value.into(), value: None, wanted },
-        };
-        match key.trim() {
-            "name" => Ok(Filter::Name(value.into())),
-            "driver" => Ok(Filter::Driver(value.into())),
-            "dangling" => match value {
-                "true" | "1" => Ok(Filter::Dangling(true)),
-                "false" | "0" => Ok(Filter::Dangling(false)),
-                _ => Err(Error::verb(format!("Invalid filter 'dangling=[{value}]'"))),
-            },
-            "label" => Ok(label(true)),
-            "label!" => Ok(label(false)),
-            other => Err(Error::verb(format!("Invalid filter '{other}'"))),
-        }
-    }
-
-    fn fits(&self, volume: &Volume, containers: &[usage::User]) -> bool {
-        match self {
-            Filter::Name(part) => volume.name.contains(part),
-            Filter::Driver(name) => name == "local",
-            Filter::Dangling(wanted) => volumes::users(volume, containers).is_empty() == *wanted,
-            Filter::Label { key, value, wanted } => {
-                let has = volume.labels.get(key).is_some_and(|has| value.as_ref().is_none_or(|v| v == has));
-                has == *wanted
-            }
-        }
-    }
-}
-
 fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8> {
-    let mut labels = Vec::new();
-    let mut all = all;
-    for text in filters {
-        // What docker's client asks a new engine with.
-        if let Some(value) = text.strip_prefix("all=") {
-            all |= matches!(value, "1" | "true");
-            continue;
-        }
-        match Filter::parse(text)? {
-            label @ Filter::Label { .. } => labels.push(label),
-            _ => return Err(Error::verb(format!("Invalid filter '{}'", text.split('=').next().unwrap_or_default()))),
-        }
-    }
+    // `all`: what docker's client asks a new engine with.
+    let filters = Filters::parse(filters, &["all", "label", "label!"])?;
+    let all = all || filters.truth("all")? == Some(true);
     let what = match all {
         true => "all local volumes not used by at least one container.",
         false => "anonymous local volumes not used by at least one container.",
@@ -339,29 +266,14 @@ fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8
     if !force && !confirm(what)? {
         return Ok(0);
     }
-    let pruned = volumes::prune(&ctx.paths, all, &|volume| !labels.iter().all(|f| f.fits(volume, &[])))?;
-    let mut text = String::new();
-    if !pruned.names.is_empty() {
-        text.push_str("Deleted Volumes:\n");
-        pruned.names.iter().for_each(|name| text.push_str(&format!("{name}\n")));
-        text.push('\n');
-    }
-    text.push_str(&format!("Total reclaimed space: {}\n", human::long_size(pruned.reclaimed)));
-    ui::stdout(&text)?;
+    let pruned = volumes::prune(&ctx.paths, all, &|volume| !filters.labels(&volume.labels))?;
+    ui::stdout(&(pruned::list("Volumes", &pruned.names) + &pruned::reclaimed(pruned.reclaimed)))?;
     Ok(0)
 }
 
 fn remove(ctx: &Context, force: bool, names: &[String]) -> Result<u8> {
-    let mut failed = false;
-    for name in names {
-        match volumes::remove(&ctx.paths, name) {
-            Ok(()) => ui::stdout(&format!("{name}\n"))?,
-            Err(e) if force && e.message.ends_with("no such volume") => ui::stdout(&format!("{name}\n"))?,
-            Err(e) => {
-                ui::error(&e);
-                failed = true;
-            }
-        }
-    }
-    Ok(u8::from(failed))
+    each::print(names, |name| match volumes::remove(&ctx.paths, name) {
+        Err(e) if force && e.message.ends_with("no such volume") => Ok(()),
+        other => other,
+    })
 }

@@ -85,6 +85,19 @@ impl Client {
         wire::send(&self.socket, &ask, &fds)
     }
 
+    /// Wait until the container has ended: its exit code. `None`: its supervisor has gone without a word, and has taken the container
+    /// with it.
+    pub fn ended(&self) -> Result<Option<i32>> {
+        loop {
+            match self.answer()? {
+                Some((Answer::Ended { code, .. }, _)) => return Ok(Some(code)),
+                Some((Answer::Failed(error), _)) => return Err(error.into_error()),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
     /// Wait for the next answer. `None`: the supervisor has gone.
     pub fn answer(&self) -> Result<Option<(Answer, Vec<OwnedFd>)>> {
         match wire::receive(&self.socket)? {

@@ -1,8 +1,8 @@
-//! Two processes where `exec` gives a terminal: the caller's own, which only waits, and a child of it that starts the process and keeps
-//! the master of its terminal. When the caller lets go, or is killed, the child stays: with the master closed the kernel would send the
-//! process SIGHUP, and take its terminal away.
+//! Two processes where `exec` has a caller who waits: the caller's own, which only waits, and a child of it that starts the process and
+//! keeps its streams. When the caller lets go, is ended by a signal, or killed, the child stays, as docker's engine would: it reads what
+//! the process writes, so that no pipe breaks, and keeps the master of its terminal, for with that closed the kernel would send SIGHUP.
 
-use super::process::Signals;
+use super::process::{Init, Signals};
 use crate::error::{Context, Error, Result};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,43 +22,51 @@ pub struct Watched {
 
 /// The word that the watcher may go.
 const GO: u8 = b'g';
+/// The watcher's word that it is told to end. Closing the line says the same, and is not answered.
+const LEAVE: u8 = b'l';
 
 /// Part in two. The caller has one thread, and its signals blocked.
 pub fn part(signals: &mut Signals) -> Result<Part> {
-    let attempt = || "start the process that keeps the terminal".to_string();
-    let (ours, theirs) = super::launcher::channel()?;
+    let attempt = || "start the process that keeps the streams".to_string();
+    let (ours, theirs) = super::handshake::channel()?;
     match sys::process::fork().context(attempt)? {
         0 => Ok(Part::Keeper(Watched { line: theirs })),
         keeper => {
             drop(theirs);
-            let keeper = super::process::Init::new(keeper)?;
+            let keeper = Init::new(keeper)?;
             watch(&keeper, &ours, signals).map(Part::Watcher)
         }
     }
 }
 
-/// Wait until the keeper has ended or says that nobody needs to watch; signals are its own to judge.
-fn watch(keeper: &super::process::Init, line: &OwnedFd, signals: &mut Signals) -> Result<u8> {
+/// Wait until the keeper has ended or says that nobody needs to watch. A signal that ends a program ends this one, as it does docker's
+/// client, and not the process inside; the keeper gives the caller's terminal back first.
+fn watch(keeper: &Init, line: &OwnedFd, signals: &mut Signals) -> Result<u8> {
     sys::memory::forget_text();
+    let mut told = None;
     loop {
         let mut fds = [PollFd::new(signals, PollFlags::IN), PollFd::new(line, PollFlags::IN)];
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(Error::runner("wait for the process that keeps the terminal").because(e)),
+            Err(e) => return Err(Error::runner("wait for the process that keeps the streams").because(e)),
         }
         let spoke = fds[1].revents() != PollFlags::empty();
         while let Some(number) = signals.take()? {
             match number {
-                // The terminal sends this one to both.
-                libc::SIGCHLD | libc::SIGWINCH | libc::SIGTTIN | libc::SIGTTOU | libc::SIGPIPE | libc::SIGURG => {}
-                number => keeper.send(number),
+                libc::SIGTSTP => sys::process::kill(std::process::id() as i32, libc::SIGSTOP),
+                number if told.is_none() && ends(number) => {
+                    told = Some((128 + number) as u8);
+                    // One that is gone has closed the line.
+                    let _ = rustix::io::write(line, &[LEAVE]);
+                }
+                _ => {}
             }
         }
         if spoke {
             let mut word = [0u8; 1];
             let length = rustix::io::read(line, &mut word).context(|| "hear of the process's end".into())?;
             if length == 1 && word[0] == GO {
-                return Ok(0);
+                return Ok(told.unwrap_or(0));
             }
             let ended = keeper.ended(true)?;
             return ended.map(|e| e.exit_code()).ok_or_else(|| Error::runner("the process's end was lost"));
@@ -66,8 +74,19 @@ fn watch(keeper: &super::process::Init, line: &OwnedFd, signals: &mut Signals) -
     }
 }
 
+/// Whether a signal ends a program that does nothing about it.
+fn ends(number: i32) -> bool {
+    match number {
+        libc::SIGCHLD | libc::SIGWINCH | libc::SIGURG | libc::SIGCONT | libc::SIGTTIN | libc::SIGTTOU => false,
+        // The write that it is about fails, and says so.
+        libc::SIGPIPE => false,
+        // `nohup`: blocked, it comes although it is ignored.
+        number => !sys::process::ignores(number),
+    }
+}
+
 impl Watched {
-    /// Leave the caller's terminal and session, and let the caller go.
+    /// Leave the caller's streams, terminal and session, and let the caller go.
     pub fn let_go(self) -> Result<()> {
         let attempt = || "let the caller go".to_string();
         let null = std::fs::File::options().read(true).write(true).open("/dev/null").context(attempt)?;

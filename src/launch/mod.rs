@@ -5,6 +5,9 @@
 //! environment, in a mount namespace of its own. It stages the mounts, builds the container, reads its state back,
 //! lets it go, and stays as its supervisor.
 
+mod asks;
+mod build;
+mod caller;
 mod cgroup;
 mod cgroup_v1;
 mod cgroup_v2;
@@ -12,19 +15,24 @@ pub mod client;
 mod connections;
 mod credentials;
 mod device_program;
+mod end;
 mod enter;
 mod enter_cgroup;
 pub mod exec;
+mod exec_ends;
+mod exec_entry;
 mod executor;
 mod freezer;
 mod front;
 mod handoff;
+mod handshake;
 mod health;
 mod init;
 mod join;
 mod keeper;
 mod launcher;
 mod network;
+mod pipes;
 mod poll;
 mod process;
 pub mod processes;
@@ -32,6 +40,7 @@ mod readback;
 mod remove;
 mod rename;
 mod restart;
+mod staging;
 mod streams;
 mod supervisor;
 mod systemd;

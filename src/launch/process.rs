@@ -104,6 +104,24 @@ impl AsFd for Init {
     }
 }
 
+/// Ends a process whose launch failed half-way.
+pub(super) struct KillOnDrop<'a>(pub(super) &'a Init);
+
+impl KillOnDrop<'_> {
+    /// It has been let go.
+    pub(super) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for KillOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.kill();
+        // Reap it, so that its cgroup is empty; an error here means that it is gone.
+        let _ = self.0.ended(true);
+    }
+}
+
 /// Field 22 of `/proc/PID/stat`: clock ticks from boot to the process's start. With the number it names a process for good.
 pub fn start_time(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

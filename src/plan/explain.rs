@@ -372,7 +372,13 @@ fn limits(t: &mut Table, plan: &Plan) {
     }
     match &r.shm_size {
         Some(s) => t.asked("/dev/shm", s, bytes(s.value), "64 MiB"),
-        None => t.put("/dev/shm", "none", &Source::Flag("--ipc".into()), "the same"),
+        None => {
+            let whose = match &plan.draft.namespaces.ipc.value {
+                Namespace::Container(id) => format!("that of container {}", &id[..id.len().min(12)]),
+                _ => "none".into(),
+            };
+            t.put("/dev/shm", &whose, &Source::Flag("--ipc".into()), "the same");
+        }
     }
     for (name, limit) in &plan.draft.process.rlimits {
         let show = |n: u64| if n == u64::MAX { "unlimited".to_owned() } else { n.to_string() };

@@ -499,7 +499,7 @@ pub struct ResourcesPlan {
     pub write_bps: Vec<Sourced<BlkioDevice>>,
     pub read_iops: Vec<Sourced<BlkioDevice>>,
     pub write_iops: Vec<Sourced<BlkioDevice>>,
-    /// `None`: the container has no /dev/shm (`--ipc none`).
+    /// `None`: the container has no /dev/shm of its own (`--ipc none`, `--ipc container:NAME`).
     pub shm_size: Option<Sourced<u64>>,
 }
 

@@ -90,6 +90,9 @@ fn namespaces(l: &mut Line, plan: &Plan) {
         Namespace::Host => Some("host".to_owned()),
         Namespace::Container(name) => Some(format!("container:{name}")),
     };
+    if n.ipc.value == Namespace::Private && plan.draft.resources.shm_size.is_none() {
+        l.with("--ipc", "none");
+    }
     for (flag, ns) in [("--pid", &n.pid), ("--ipc", &n.ipc), ("--uts", &n.uts)] {
         if let Some(mode) = mode(&ns.value) {
             l.with(flag, mode);

@@ -1,5 +1,6 @@
 //! `--cpus`: a decimal number of CPUs.
 
+use super::Refusal;
 use std::str::FromStr;
 
 /// Billionths of a CPU, as docker counts them.
@@ -9,19 +10,20 @@ pub struct Cpus {
 }
 
 impl FromStr for Cpus {
-    type Err = String;
+    type Err = Refusal;
 
     /// A rational number as Go's `big.Rat` reads it: `1.5`, `3/2`, `1e-1`, `0x2`, with at most nine places.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let too_large = || Refusal::engine("value is too large");
         let (numerator, denominator) =
             rational(text).ok_or_else(|| format!("failed to parse {text} as a rational number"))?;
-        let scaled = numerator.checked_mul(1_000_000_000).ok_or("value is too large")?;
+        let scaled = numerator.checked_mul(1_000_000_000).ok_or_else(too_large)?;
         if scaled % denominator != 0 {
             return Err("value is too precise".into());
         }
-        let nano = i64::try_from(scaled / denominator).map_err(|_| "value is too large")?;
+        let nano = i64::try_from(scaled / denominator).map_err(|_| too_large())?;
         if nano < 0 {
-            return Err("range of CPUs is from 0.01".into());
+            return Err(Refusal::engine("range of CPUs is from 0.01"));
         }
         Ok(Cpus { nano })
     }
@@ -73,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn nano(text: &str) -> Result<i64, String> {
-        text.parse::<Cpus>().map(|c| c.nano)
+        text.parse::<Cpus>().map(|c| c.nano).map_err(String::from)
     }
 
     #[test]

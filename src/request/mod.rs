@@ -27,6 +27,7 @@ mod network;
 mod platform;
 mod port;
 mod pull_policy;
+mod refusal;
 mod resolve;
 mod restart;
 mod secret;
@@ -61,6 +62,7 @@ pub use network::{NetworkSpec, NetworkTarget, is_network_name, parse_ipv4, parse
 pub use platform::Platform;
 pub use port::{Exposed, PortRange, PortSpec, Protocol};
 pub use pull_policy::PullPolicy;
+pub use refusal::{By, Refusal};
 pub use resolve::environment;
 pub use restart::RestartPolicy;
 pub use secret::Secret;

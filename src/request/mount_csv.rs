@@ -1,5 +1,6 @@
 //! `--mount type=…,source=…,target=…,…`
 
+use super::Refusal;
 use super::env::Env;
 use super::golang::parse_bool;
 use super::mount::{
@@ -10,7 +11,7 @@ use super::size::Size;
 use super::tmpfs::parse_mode;
 
 /// Parse one `--mount` as docker's client and engine together do.
-pub fn parse_mount(text: &str, env: &Env) -> Result<MountRequest, String> {
+pub fn parse_mount(text: &str, env: &Env) -> Result<MountRequest, Refusal> {
     let mut fields = Fields::default();
     for field in super::csv::record(text)? {
         fields.set(&field)?;
@@ -50,7 +51,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn set(&mut self, field: &str) -> Result<(), String> {
+    fn set(&mut self, field: &str) -> Result<(), Refusal> {
         let (key, value) = match field.split_once('=') {
             Some((key, value)) => (key.to_lowercase(), Some(value)),
             None => (field.to_lowercase(), None),
@@ -81,7 +82,7 @@ impl Fields {
         Ok(())
     }
 
-    fn set_value(&mut self, key: &str, value: &str, field: &str) -> Result<(), String> {
+    fn set_value(&mut self, key: &str, value: &str, field: &str) -> Result<(), Refusal> {
         let invalid = || format!("invalid value for {key}: {value}");
         let text = || Some(value.to_owned());
         match key {
@@ -91,28 +92,26 @@ impl Fields {
             // Meant for Docker Desktop's file sharing; without an effect on Linux.
             "consistency" => match value.to_lowercase().as_str() {
                 "" | "default" | "consistent" | "cached" | "delegated" => {}
-                _ => return Err(invalid()),
+                _ => return Err(invalid().into()),
             },
             "bind-propagation" => {
                 let value = value.to_lowercase();
                 if !PROPAGATIONS.contains(&value.as_str()) {
-                    return Err(format!("invalid propagation mode: {value}"));
+                    return Err(Refusal::engine(format!("invalid propagation mode: {value}")));
                 }
                 self.propagation = Some(value);
             }
             "bind-recursive" => match value {
                 "enabled" | "disabled" | "writable" | "readonly" => self.recursive = text(),
                 _ => {
-                    return Err(format!(
-                        "{} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")",
-                        invalid()
-                    ));
+                    let words = "(must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")";
+                    return Err(format!("{} {words}", invalid()).into());
                 }
             },
             "relabel" => match value {
                 "shared" => self.relabel = Some('z'),
                 "private" => self.relabel = Some('Z'),
-                _ => return Err(invalid()),
+                _ => return Err(invalid().into()),
             },
             "volume-subpath" => self.subpath = text(),
             "volume-driver" => self.driver = text(),
@@ -124,7 +123,7 @@ impl Fields {
                 self.tmpfs_size = u64::try_from(size.0).ok();
             }
             "tmpfs-mode" => self.tmpfs_mode = Some(parse_mode(value).ok_or_else(invalid)?),
-            _ => return Err(format!("unexpected key '{key}' in '{field}'")),
+            _ => return Err(format!("unexpected key '{key}' in '{field}'").into()),
         }
         let family = ["bind", "volume", "tmpfs", "image"]
             .into_iter()
@@ -145,8 +144,8 @@ impl Fields {
         }
     }
 
-    fn finish(self, typed: String, env: &Env) -> Result<MountRequest, String> {
-        let config = |what: &str| format!("invalid mount config for type {:?}: {what}", self.kind());
+    fn finish(self, typed: String, env: &Env) -> Result<MountRequest, Refusal> {
+        let config = |what: &str| Refusal::engine(format!("invalid mount config for type {:?}: {what}", self.kind()));
         let destination = destination(&self.target).map_err(|e| config(&e))?;
         let source = self.source.as_deref().filter(|s| !s.is_empty());
         match self.kind() {
@@ -157,7 +156,7 @@ impl Fields {
                     return Err(config(&format!("invalid mount path: '{source}' mount path must be absolute")));
                 }
                 let source = env.absolute(source);
-                self.bind(source, destination, typed).map(MountRequest::Bind)
+                Ok(MountRequest::Bind(self.bind(source, destination, typed)?))
             }
             "volume" => Ok(MountRequest::Volume(VolumeRequest {
                 name: source.map(volume_name).transpose().map_err(|e| config(&e))?,
@@ -239,7 +238,7 @@ mod tests {
     use std::path::PathBuf;
 
     fn parse(text: &str) -> Result<MountRequest, String> {
-        parse_mount(text, &Env { vars: vec![], cwd: "/w".into() })
+        parse_mount(text, &Env { vars: vec![], cwd: "/w".into() }).map_err(String::from)
     }
 
     fn bind(text: &str) -> BindRequest {

@@ -1,46 +1,47 @@
 //! `-v [SOURCE:]TARGET[:MODES]`
 
+use super::Refusal;
 use super::env::Env;
 use super::mount::{
     BindRequest, MountRequest, PROPAGATIONS, RecursiveReadonly, VolumeRequest, destination, volume_name,
 };
 
 /// Parse one `--volume`: a source that is absolute or begins with a dot is a host path, another one a volume's name.
-pub fn parse_volume(text: &str, env: &Env) -> Result<MountRequest, String> {
+pub fn parse_volume(text: &str, env: &Env) -> Result<MountRequest, Refusal> {
     if text.is_empty() {
         return Err("invalid empty volume spec".into());
     }
     if text.contains('\0') {
-        return Err(format!("invalid spec: {text:?}: a NUL byte"));
+        return Err(format!("invalid spec: {text:?}: a NUL byte").into());
     }
     let parts: Vec<&str> = text.split(':').collect();
     if is_drive(&parts) {
-        return Err(format!("invalid spec: {text}: a Windows path has no meaning here"));
+        return Err(format!("invalid spec: {text}: a Windows path has no meaning here").into());
     }
     let typed = format!("-v {text}");
     if parts.len() > 1 && parts.contains(&"") {
-        return Err(format!("invalid spec: {text}: empty section between colons"));
+        return Err(format!("invalid spec: {text}: empty section between colons").into());
     }
     let (source, target, modes) = match parts[..] {
         [target] => return anonymous(target, typed),
         [_, mode] if !mode.starts_with('/') && Modes::parse(mode).is_ok() => {
-            return Err(format!("invalid volume specification: '{text}'"));
+            return Err(format!("invalid volume specification: '{text}'").into());
         }
         [source, target] => (source, target, Modes::default()),
         [source, target, modes] => (source, target, Modes::parse(modes)?),
-        _ => return Err(format!("invalid spec: {text}: too many colons")),
+        _ => return Err(format!("invalid spec: {text}: too many colons").into()),
     };
     let destination = destination(target)?;
     if source.starts_with('/') || source.starts_with('.') {
         return modes.bind(source, destination, typed, env);
     }
     if source.starts_with('~') {
-        return Err(format!("invalid spec: {text}: '~' was not expanded by the shell; write \"$HOME\" instead"));
+        return Err(format!("invalid spec: {text}: '~' was not expanded by the shell; write \"$HOME\" instead").into());
     }
     modes.volume(volume_name(source)?, destination, typed)
 }
 
-fn anonymous(target: &str, typed: String) -> Result<MountRequest, String> {
+fn anonymous(target: &str, typed: String) -> Result<MountRequest, Refusal> {
     Ok(MountRequest::Volume(VolumeRequest { destination: destination(target)?, typed, ..VolumeRequest::default() }))
 }
 
@@ -109,13 +110,12 @@ impl Modes {
         Ok(modes)
     }
 
-    fn bind(self, source: &str, destination: String, typed: String, env: &Env) -> Result<MountRequest, String> {
+    fn bind(self, source: &str, destination: String, typed: String, env: &Env) -> Result<MountRequest, Refusal> {
         if self.nocopy {
-            return Err(
+            return Err(Refusal::engine(
                 "invalid mount config for type \"bind\": field VolumeOptions must not be specified (nocopy is a \
-                        volume's mode)"
-                    .into(),
-            );
+                 volume's mode)",
+            ));
         }
         Ok(MountRequest::Bind(BindRequest {
             source: env.absolute(source),
@@ -131,12 +131,12 @@ impl Modes {
         }))
     }
 
-    fn volume(self, name: String, destination: String, typed: String) -> Result<MountRequest, String> {
+    fn volume(self, name: String, destination: String, typed: String) -> Result<MountRequest, Refusal> {
         if let Some(propagation) = self.propagation {
-            return Err(format!(
+            return Err(Refusal::engine(format!(
                 "invalid mount config for type \"volume\": field BindOptions must not be specified ({propagation} is a bind's \
                  mode)"
-            ));
+            )));
         }
         Ok(MountRequest::Volume(VolumeRequest {
             name: Some(name),
@@ -157,7 +157,7 @@ mod tests {
     use std::path::PathBuf;
 
     fn parse(text: &str) -> Result<MountRequest, String> {
-        parse_volume(text, &Env { vars: vec![], cwd: "/work dir".into() })
+        parse_volume(text, &Env { vars: vec![], cwd: "/work dir".into() }).map_err(String::from)
     }
 
     fn bind(text: &str) -> BindRequest {

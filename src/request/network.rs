@@ -1,5 +1,6 @@
 //! `--network`
 
+use super::Refusal;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -29,18 +30,19 @@ pub enum NetworkTarget {
 }
 
 impl NetworkTarget {
-    fn parse(name: &str) -> Result<Self, String> {
+    fn parse(name: &str) -> Result<Self, Refusal> {
         Ok(match name {
             "" => return Err("no name set for network".into()),
             "none" => NetworkTarget::None,
             "host" => NetworkTarget::Host,
             "bridge" | "default" => NetworkTarget::Bridge,
             _ => match name.strip_prefix("container:") {
-                Some("") => return Err("invalid container format container:<name|id>".into()),
+                Some("") => return Err(Refusal::engine("invalid container format container:<name|id>")),
                 Some(container) => NetworkTarget::Container(container.to_owned()),
                 None if is_network_name(name) => NetworkTarget::Named(name.to_owned()),
                 None => {
-                    return Err(format!("invalid network name {name:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"));
+                    let why = format!("invalid network name {name:?}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed");
+                    return Err(why.into());
                 }
             },
         })
@@ -70,10 +72,10 @@ impl NetworkSpec {
 }
 
 impl FromStr for NetworkSpec {
-    type Err = String;
+    type Err = Refusal;
 
     /// A name or mode, or `name=…,alias=…,ip=…,ip6=…,mac-address=…,link-local-ip=…,driver-opt=K=V,gw-priority=N`.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Refusal> {
         let typed = format!("--network {text}");
         if !is_long_form(text) {
             return Ok(NetworkSpec::plain(NetworkTarget::parse(text)?, typed));
@@ -83,7 +85,7 @@ impl FromStr for NetworkSpec {
         for field in super::csv::record(text)? {
             let (key, value) = match field.split_once('=') {
                 Some((key, value)) if !key.trim().is_empty() => (key.trim().to_lowercase(), value.trim().to_owned()),
-                _ => return Err(format!("invalid field {field}")),
+                _ => return Err(format!("invalid field {field}").into()),
             };
             match key.as_str() {
                 "name" => name = value,
@@ -101,7 +103,7 @@ impl FromStr for NetworkSpec {
                     spec.gw_priority =
                         Some(priority.map_err(|_| format!("invalid gw-priority ({value}): invalid syntax"))?);
                 }
-                _ => return Err(format!("invalid field key {key}")),
+                _ => return Err(format!("invalid field key {key}").into()),
             }
         }
         if name.is_empty() {
@@ -125,12 +127,14 @@ fn is_long_form(text: &str) -> bool {
     text.match_indices('=').any(|(at, _)| text[..at].ends_with(word) && text[at + 1..].starts_with(word))
 }
 
-pub fn parse_ipv4(text: &str) -> Result<String, String> {
-    text.parse::<Ipv4Addr>().map(|ip| ip.to_string()).map_err(|_| format!("invalid IPv4 address: {text}"))
+pub fn parse_ipv4(text: &str) -> Result<String, Refusal> {
+    let ip = text.parse::<Ipv4Addr>();
+    ip.map(|ip| ip.to_string()).map_err(|_| Refusal::engine(format!("invalid IPv4 address: {text}")))
 }
 
-pub fn parse_ipv6(text: &str) -> Result<String, String> {
-    text.parse::<Ipv6Addr>().map(|ip| ip.to_string()).map_err(|_| format!("invalid IPv6 address: {text}"))
+pub fn parse_ipv6(text: &str) -> Result<String, Refusal> {
+    let ip = text.parse::<Ipv6Addr>();
+    ip.map(|ip| ip.to_string()).map_err(|_| Refusal::engine(format!("invalid IPv6 address: {text}")))
 }
 
 /// An address as docker checks it for `--dns`: blanks around it are dropped.
@@ -174,7 +178,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn target(text: &str) -> Result<NetworkTarget, String> {
-        text.parse::<NetworkSpec>().map(|n| n.target)
+        text.parse::<NetworkSpec>().map(|n| n.target).map_err(String::from)
     }
 
     #[test]

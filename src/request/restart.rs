@@ -1,5 +1,6 @@
 //! `--restart`
 
+use super::Refusal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -39,9 +40,10 @@ impl fmt::Display for RestartPolicy {
 }
 
 impl FromStr for RestartPolicy {
-    type Err = String;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    /// The client tells a name from a count; which names there are, and which may have a count, its engine says.
+    fn from_str(text: &str) -> Result<Self, Refusal> {
         let (name, count) = match text.split_once(':') {
             Some(("", _)) => return Err("invalid restart policy format: no policy provided before colon".into()),
             Some((name, count)) => (name, Some(count)),
@@ -57,15 +59,16 @@ impl FromStr for RestartPolicy {
         match (name, count) {
             ("on-failure", count) => match u32::try_from(count.unwrap_or(0)) {
                 Ok(max) => Ok(RestartPolicy::OnFailure { max }),
-                Err(_) => Err("maximum retry count cannot be negative".into()),
+                Err(_) => Err(Refusal::engine("maximum retry count cannot be negative")),
             },
             ("" | "no" | "always" | "unless-stopped", Some(_)) => {
-                Err(format!("maximum retry count cannot be used with restart policy '{name}'"))
+                let why = format!("maximum retry count cannot be used with restart policy '{name}'");
+                Err(Refusal::engine(why))
             }
             ("" | "no", None) => Ok(RestartPolicy::No),
             ("always", None) => Ok(RestartPolicy::Always),
             ("unless-stopped", None) => Ok(RestartPolicy::UnlessStopped),
-            _ => Err(format!("invalid restart policy '{name}'")),
+            _ => Err(Refusal::engine(format!("invalid restart policy '{name}'"))),
         }
     }
 }
@@ -99,7 +102,7 @@ mod tests {
             ("always:5", "cannot be used with restart policy 'always'"),
             ("foo", "invalid restart policy 'foo'"),
         ] {
-            assert!(text.parse::<RestartPolicy>().unwrap_err().contains(part), "{text}");
+            assert!(text.parse::<RestartPolicy>().unwrap_err().words.contains(part), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sizes as docker's go-units reads them: `512m`, `1.5g`, `64KiB`, `1024`.
 
+use super::Refusal;
 use std::str::FromStr;
 
 /// Bytes, never negative.
@@ -7,11 +8,11 @@ use std::str::FromStr;
 pub struct Size(pub i64);
 
 impl FromStr for Size {
-    type Err = String;
+    type Err = Refusal;
 
     /// `units.RAMInBytes`: a decimal number, at most one space, `b` or one of `kmgtp` with an optional `b` or `ib`, in
     /// either case; powers of 1024. Unlike docker's a size that does not fit is an error and not a random number.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, Refusal> {
         let invalid = || format!("invalid size: '{text}'");
         let last = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').ok_or_else(invalid)?;
         let (number, suffix) = match text.as_bytes()[last] {
@@ -20,12 +21,12 @@ impl FromStr for Size {
         };
         let value = parse_float(number)?;
         if value < 0.0 {
-            return Err(invalid());
+            return Err(invalid().into());
         }
         let bytes = value * multiplier(suffix)?;
         // 2^63 is exact in a double, so everything below it fits.
         if !bytes.is_finite() || bytes >= 9_223_372_036_854_775_808.0 {
-            return Err(format!("invalid size: '{text}': too large"));
+            return Err(Refusal::engine(format!("invalid size: '{text}': too large")));
         }
         Ok(Size(bytes as i64))
     }
@@ -64,7 +65,7 @@ fn multiplier(suffix: &str) -> Result<f64, String> {
 }
 
 /// `--memory-swap`: a size, or -1 for no limit.
-pub fn parse_memory_swap(text: &str) -> Result<i64, String> {
+pub fn parse_memory_swap(text: &str) -> Result<i64, Refusal> {
     if text == "-1" { Ok(-1) } else { text.parse::<Size>().map(|s| s.0) }
 }
 
@@ -74,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn size(text: &str) -> Result<i64, String> {
-        text.parse::<Size>().map(|s| s.0)
+        text.parse::<Size>().map(|s| s.0).map_err(String::from)
     }
 
     #[test]

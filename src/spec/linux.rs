@@ -95,9 +95,10 @@ fn joined(kind: LinuxNamespaceType, name: &str, staged: &Staged) -> Result<Linux
     let short = match kind {
         LinuxNamespaceType::Network => "net",
         LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Ipc => "ipc",
         other => {
             return Err(Error::runner(format!("cannot join the {other} namespace of {name}"))
-                .hint("of another container's namespaces, network and pid can be joined"));
+                .hint("of another container's namespaces, network, pid and ipc can be joined"));
         }
     };
     let printed = || format!("/proc/<process of container {name}>/ns/{short}").into();

@@ -30,6 +30,8 @@ pub struct Staged {
     pub devices: Option<Vec<PathBuf>>,
     /// Paths of another container's namespaces, by the names of /proc.
     pub joined: BTreeMap<&'static str, PathBuf>,
+    /// Another container's /dev/shm.
+    pub shared_memory: Option<PathBuf>,
     /// Path of the user namespace to join.
     pub userns: Option<PathBuf>,
     /// Path of the network namespace to join, where the container has one of its own that was made before.
@@ -49,6 +51,7 @@ impl Staged {
             placed: vec![false; plan.draft.mounts.len()],
             devices: None,
             joined: BTreeMap::new(),
+            shared_memory: None,
             userns: None,
             network: None,
             cgroup2: false,

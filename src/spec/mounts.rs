@@ -42,7 +42,8 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
             )?);
         }
     }
-    if draft.namespaces.ipc.value == Namespace::Private {
+    let own_ipc = draft.namespaces.ipc.value != Namespace::Host;
+    if own_ipc {
         mounts.push(kernel("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
         // `--ipc none`: without one.
         if let Some(shm) = &draft.resources.shm_size
@@ -52,7 +53,14 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
             mounts.push(kernel("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
         }
     }
-    if draft.namespaces.ipc.value == Namespace::Host && !planned("/dev/shm") {
+    if let Namespace::Container(name) = &draft.namespaces.ipc.value
+        && !planned("/dev/shm")
+    {
+        let printed = || format!("/proc/<process of container {name}>/root/dev/shm").into();
+        let source = staged.shared_memory.clone().unwrap_or_else(printed);
+        mounts.push(build("/dev/shm", "bind", source, words(&["nosuid", "noexec", "nodev", "bind"]))?);
+    }
+    if !own_ipc && !planned("/dev/shm") {
         mounts.push(build("/dev/shm", "bind", "/dev/shm".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?);
     }
     for ((mount, source), placed) in draft.mounts.iter().zip(&staged.mounts).zip(&staged.placed) {

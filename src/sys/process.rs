@@ -120,6 +120,17 @@ pub fn hear_interrupts() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a signal is ignored by this process.
+pub fn ignores(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null pointer asks without changing anything; the answer is written to memory of the right size, and zeroes are a valid
+    // value of it where the kernel does not know the signal.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// A new, empty session keyring: the caller's keys are not the workload's (CVE-2016-0728 and its like need keyctl, which
 /// the filter refuses besides). A kernel without keyrings answers ENOSYS, which is as good.
 pub fn fresh_keyring() -> io::Result<()> {

@@ -5,12 +5,14 @@ use crate::harness::env::{s, wait_for};
 use crate::harness::pty::Terminal;
 use crate::harness::{Env, Outcome, fail, host};
 use crate::{cases, check, check_eq};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 cases!("lifecycle::exec":
     confined_as_the_first_process, confined_with_other_plans, codes_and_streams, a_terminal_of_its_own,
-    whoever_watches_may_be_killed, what_is_not_allowed, privileged_is_in_effect, ends_with_the_container,
+    whoever_watches_may_be_killed, a_killed_client_leaves_its_command, a_signal_ends_the_client_alone, what_is_not_allowed, privileged_is_in_effect, ends_with_the_container,
     says_the_same_in_every_phase_of_the_end, environment_and_folder,
 );
 
@@ -158,6 +160,50 @@ fn whoever_watches_may_be_killed(env: &Env) -> Outcome {
     // The supervisor knows of it to its end.
     check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(1));
     kept.exec(&[], &["pkill", "sleep", "-f", "778"]).go()?;
+    Ok(())
+}
+
+/// As with docker: the command goes on, what it writes is thrown away, and its input has ended.
+fn a_killed_client_leaves_its_command(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    // More than a pipe holds.
+    let script = "trap 'echo pipe > /tmp/pipe' PIPE; read -r l; echo $l > /tmp/typed; cat > /tmp/rest; \
+                  for i in $(seq 4000); do echo a line that is forty bytes long, or longer; done; \
+                  echo $i > /tmp/end; exec sleep 779";
+    let mut client = kept.exec(&["-i"], &["sh", "-c", script]).open_stdin().start()?;
+    if let Some(stdin) = &mut client.stdin {
+        stdin.write_all(b"typed\n")?;
+    }
+    let read = |path: &str| {
+        let cat = || kept.exec(&[], &["cat", path]).go().ok().filter(|o| o.code == 0 && !o.out().is_empty());
+        wait_for(Duration::from_secs(10), cat).map(|o| o.out())
+    };
+    check_eq!(read("/tmp/typed").as_deref(), Some("typed\n"));
+    client.signal(Signal::SIGKILL)?;
+    // Whoever reads what the client wrote sees its end, although the command goes on.
+    check_eq!(client.finish()?.code, 137);
+    check_eq!(read("/tmp/end").as_deref(), Some("4000\n"));
+    kept.exec(&[], &["test", "-e", "/tmp/pipe"]).go()?.exits(1)?;
+    check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(1));
+    kept.exec(&[], &["pkill", "-f", "sleep 779"]).go()?.ok()?;
+    let told = kept.until(5, |s| s["execs"].as_array().is_none_or(Vec::is_empty))?;
+    check_eq!(told["state"].as_str(), Some("running"));
+    Ok(())
+}
+
+/// As with docker, whose client passes no signal on; nor one that a terminal sends to the whole group.
+fn a_signal_ends_the_client_alone(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let script = "trap 'echo caught; exit 5' INT TERM HUP; echo up; sleep 780 & wait";
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let before = kept.status()?["execs"].as_array().map_or(0, Vec::len);
+        let client = kept.exec(&[], &["sh", "-c", script]).start()?;
+        kept.until(10, |s| s["execs"].as_array().map_or(0, Vec::len) > before)?;
+        nix::sys::signal::killpg(nix::unistd::Pid::from_raw(client.pid()), signal)?;
+        let out = client.finish()?.exits(code)?;
+        check!(!out.out().contains("caught"), "{signal} reached the command: {}", out.told());
+        check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(before + 1));
+    }
     Ok(())
 }
 

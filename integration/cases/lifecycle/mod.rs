@@ -4,6 +4,7 @@ pub mod ends;
 pub mod exec;
 pub mod health;
 pub mod idle;
+pub mod joins;
 pub mod kills;
 pub mod verbs;
 
@@ -39,7 +40,7 @@ impl<'e> Kept<'e> {
         Self::take(env, &env.root, run.go()?.ok()?)
     }
 
-    fn take(env: &'e Env, root: &Path, output: Output) -> Outcome<Kept<'e>> {
+    pub fn take(env: &'e Env, root: &Path, output: Output) -> Outcome<Kept<'e>> {
         let id = output.out().trim_end().to_owned();
         check!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "no id on stdout: {}", output.told());
         Ok(Kept { env, root: root.to_owned(), id })

@@ -57,6 +57,8 @@ pub trait Host {
 #[derive(Debug, Clone)]
 pub struct Other {
     pub draft: Draft,
+    /// It was made with `--ipc shareable`.
+    pub shareable: bool,
     /// Lines for /etc/hosts that its supervisor added: address and name.
     pub addresses: Vec<(String, String)>,
 }
@@ -133,9 +135,10 @@ impl Host for ThisHost {
             Err(e) if e.message.starts_with("No such container") => return Ok(None),
             Err(e) => return Err(e.of_kind(crate::error::Kind::Runner)),
         };
+        let shareable = container.record.words.ipc_mode == "shareable";
         let draft = container.record.plan.draft;
         let name = draft.hostname.value.clone();
         let endpoints = container.status.network.endpoints.into_iter();
-        Ok(Some(Other { addresses: endpoints.map(|e| (e.ip, name.clone())).collect(), draft }))
+        Ok(Some(Other { addresses: endpoints.map(|e| (e.ip, name.clone())).collect(), shareable, draft }))
     }
 }

@@ -1,6 +1,6 @@
 //! Namespaces, capabilities, filters, labels and devices.
 
-use super::{Inputs, Kind, lock};
+use super::{Inputs, Kind, Other, lock};
 use crate::error::{Error, Result};
 use crate::plan::{
     AppArmor, DevicePlan, Landlock, Namespace, NamespacesPlan, NetworkMode, SeLinux, SeccompPlan, SeccompProfile,
@@ -39,6 +39,10 @@ fn join(inputs: &Inputs<'_>, plan: &mut NamespacesPlan) -> Result<()> {
     if let Namespace::Container(name) = &mut plan.pid.value {
         named.push(name);
     }
+    if let Namespace::Container(name) = &mut plan.ipc.value {
+        check_shareable(&inputs.other(name)?, name)?;
+        named.push(name);
+    }
     for name in named {
         let other = inputs.other(name)?;
         if matches!(other.draft.namespaces.user.value, UserNamespace::Host) != (plan.user.value == UserNamespace::Host)
@@ -54,6 +58,18 @@ fn join(inputs: &Inputs<'_>, plan: &mut NamespacesPlan) -> Result<()> {
         plan.joins = Some(other.draft.id);
     }
     Ok(())
+}
+
+/// Docker's: whoever lets others at its memory says so at its creation.
+fn check_shareable(other: &Other, name: &str) -> Result<()> {
+    let joins = matches!(other.draft.namespaces.ipc.value, Namespace::Container(_));
+    let own_memory = other.draft.mounts.iter().all(|m| m.destination != "/dev/shm");
+    match (other.shareable || joins) && own_memory {
+        true => Ok(()),
+        false => Err(Error::runner(format!(
+            "can't join IPC of container {name}: non-shareable IPC (hint: use IPC:shareable for the donor container)"
+        ))),
+    }
 }
 
 fn one(asked: Option<&NamespaceMode>, flag: &str) -> Sourced<Namespace> {

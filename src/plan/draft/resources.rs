@@ -263,9 +263,9 @@ fn devices(inputs: &Inputs<'_>, values: &[DeviceValue], flag: &str) -> Result<Ve
         .collect()
 }
 
-/// `None`: no /dev/shm (`--ipc none`).
+/// `None`: no /dev/shm of its own (`--ipc none`, `--ipc container:NAME`).
 fn shm(inputs: &Inputs<'_>) -> Result<Option<Sourced<u64>>> {
-    if matches!(inputs.request.isolation.ipc, Some(IpcMode::None)) {
+    if matches!(inputs.request.isolation.ipc, Some(IpcMode::None | IpcMode::Container(_))) {
         return Ok(None);
     }
     let held = &inputs.preset.shm_size;

@@ -1,12 +1,12 @@
 //! The container as a thing with a name, a record and an end.
 
 use super::Notes;
-use super::reader::{each, int, invalid, non_empty, one_of, read_file, switch, uint, value, with};
+use super::reader::{each, int, invalid, non_empty, one_of, read_file, switch, uint, unread, value, with};
 use crate::cli::flags::ContainerFlags;
 use crate::error::{Error, Result};
 use crate::request::container_name::parse_name;
 use crate::request::label::{parse_annotation, parse_label};
-use crate::request::{Env, GoDuration, HealthRequest, LogDriver, Request, RestartPolicy, env_file};
+use crate::request::{Env, GoDuration, HealthRequest, LogDriver, Refusal, Request, RestartPolicy, Signal, env_file};
 
 pub fn resolve(flags: ContainerFlags, request: &mut Request, env: &Env, notes: &mut Notes) -> Result<()> {
     let ContainerFlags {
@@ -55,7 +55,7 @@ pub fn resolve(flags: ContainerFlags, request: &mut Request, env: &Env, notes: &
     check_health(&request.health, notes)?;
 
     let lifecycle = &mut request.lifecycle;
-    lifecycle.name = with("--name", name, parse_name)?.flatten();
+    lifecycle.name = with("--name", name, unread(parse_name))?.flatten();
     lifecycle.replace = switch("--replace", replace)?.unwrap_or(false);
     lifecycle.remove = switch("--rm", rm)?.unwrap_or(false);
     lifecycle.remove_image = switch("--rmi", rmi)?.unwrap_or(false);
@@ -64,7 +64,7 @@ pub fn resolve(flags: ContainerFlags, request: &mut Request, env: &Env, notes: &
     lifecycle.labels = labels(label, label_file, env)?;
     lifecycle.annotations = each("--annotation", annotation, parse_annotation)?;
     lifecycle.restart = value("--restart", restart)?;
-    lifecycle.stop_signal = value("--stop-signal", non_empty(stop_signal))?;
+    lifecycle.stop_signal = with("--stop-signal", non_empty(stop_signal), unread(str::parse::<Signal>))?;
     lifecycle.stop_timeout = int("--stop-timeout", stop_timeout)?;
     lifecycle.timeout = uint("--timeout", timeout, u64::from(u32::MAX))?;
     lifecycle.log = LogDriver::parse(log_driver.as_deref(), &log_opt).map_err(|why| {
@@ -117,8 +117,8 @@ fn not_negative(flag: &str, word: Option<String>) -> Result<Option<GoDuration>> 
     let duration = with(flag, word, |w| {
         let duration: GoDuration = w.parse()?;
         match duration.nanos {
-            n if n < 0 => Err(format!("{flag} cannot be negative")),
-            n if n != 0 && n < 1_000_000 => Err(format!("{flag} cannot be less than 1ms")),
+            n if n < 0 => Err(Refusal::from(format!("{flag} cannot be negative"))),
+            n if n != 0 && n < 1_000_000 => Err(Refusal::engine(format!("{flag} cannot be less than 1ms"))),
             _ => Ok(duration),
         }
     })?;

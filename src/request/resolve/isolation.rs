@@ -1,10 +1,12 @@
 //! Namespaces, privileges, confinement.
 
 use super::Notes;
-use super::reader::{each, invalid, list, non_empty, one_of, split_commas, switch, value, with};
+use super::reader::{each, invalid, list, non_empty, one_of, split_commas, switch, unread, value, with};
 use crate::cli::flags::IsolationFlags;
 use crate::error::Result;
-use crate::request::{CapName, Env, IpcMode, IsolationRequest, NamespaceMode, Request, SecurityOpt, UsernsMode};
+use crate::request::{
+    CapName, Env, IpcMode, IsolationRequest, NamespaceMode, Refusal, Request, SecurityOpt, UsernsMode,
+};
 
 pub fn resolve(flags: IsolationFlags, request: &mut Request, env: &Env, notes: &mut Notes) -> Result<()> {
     let IsolationFlags {
@@ -56,7 +58,7 @@ pub fn resolve(flags: IsolationFlags, request: &mut Request, env: &Env, notes: &
         security_opts: each("--security-opt", security_opt, |text| SecurityOpt::parse(text, env))?,
         seccomp_policy_image: one_of("--seccomp-policy", seccomp_policy, &["default", "image"])? == Some("image"),
         pid: with("--pid", non_empty(pid), |w| namespace(w, true, "--pid: invalid PID mode"))?,
-        ipc: with("--ipc", non_empty(ipc), ipc_mode)?,
+        ipc: with("--ipc", non_empty(ipc), unread(ipc_mode))?,
         uts: with("--uts", non_empty(uts), |w| namespace(w, false, "--uts: invalid UTS mode"))?,
         cgroupns: with("--cgroupns", non_empty(cgroupns), |w| namespace(w, false, "--cgroupns: invalid CGROUP mode"))?,
         userns: with("--userns", non_empty(userns), userns_mode)?,
@@ -89,11 +91,6 @@ fn what_is_not_carried_out(isolation: &IsolationRequest, notes: &mut Notes) {
             "--uidmap, --gidmap, --subuidname and --subgidname are not carried out: every container gets a range of its own",
         );
     }
-    if let Some(IpcMode::Container(name)) = &isolation.ipc {
-        notes.unsupported(format!(
-            "--ipc container:{name} is not carried out: /dev/shm belongs to one container; share a volume or a tmpfs folder of the host"
-        ));
-    }
     match &isolation.userns {
         Some(UsernsMode::Auto(Some(options))) => {
             notes.notice(format!("--userns auto:{options}: the options do nothing, the range is hardrun's choice"));
@@ -109,7 +106,7 @@ fn what_is_not_carried_out(isolation: &IsolationRequest, notes: &mut Notes) {
 
 fn capabilities(flag: &str, words: Vec<String>) -> Result<Vec<CapName>> {
     let named = |word: &str| word.parse::<CapName>().map(|cap| CapName { typed: format!("{flag} {word}"), ..cap });
-    each(flag, words, named)
+    each(flag, words, unread(named))
 }
 
 /// `private`, `host` and, where there is such a thing, `container:NAME`.
@@ -158,8 +155,10 @@ fn check_runtime(word: Option<String>, notes: &mut Notes) -> Result<()> {
             notes.notice(format!("--runtime {name}: hardrun's own runtime is used"));
             Ok(())
         }
-        Some(other) => {
-            Err(invalid("--runtime", other, format!("unknown runtime specified {other}; hardrun's own is built in")))
-        }
+        Some(other) => Err(invalid(
+            "--runtime",
+            other,
+            Refusal::engine(format!("unknown runtime specified {other}; hardrun's own is built in")),
+        )),
     }
 }

@@ -1,7 +1,7 @@
 //! What is mounted.
 
 use super::Notes;
-use super::reader::{each, invalid, list, non_empty};
+use super::reader::{each, invalid, list, non_empty, unread};
 use crate::cli::flags::MountFlags;
 use crate::error::{Error, Result};
 use crate::request::mount::{parse_mount, parse_tmpfs, parse_volume};
@@ -19,7 +19,7 @@ pub fn resolve(flags: MountFlags, request: &mut Request, env: &Env, notes: &mut 
         }
     }
     mounts.extend(each("--mount", mount, |text| parse_mount(text, env))?);
-    mounts.extend(last_of_each(each("--tmpfs", tmpfs, parse_tmpfs)?));
+    mounts.extend(last_of_each(each("--tmpfs", tmpfs, unread(parse_tmpfs))?));
     no_duplicates(&mounts)?;
     let isolation = &request.isolation;
     if isolation.read_only_tmpfs == Some(true) && isolation.read_only == Some(true) {

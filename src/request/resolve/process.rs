@@ -1,7 +1,7 @@
 //! The process and what it sees of its caller.
 
 use super::Notes;
-use super::reader::{each, invalid, non_empty, one_of, switch, uint, value, with};
+use super::reader::{each, invalid, non_empty, one_of, switch, uint, unread, value, with};
 use crate::cli::flags::ProcessFlags;
 use crate::error::{Error, Kind, Result};
 use crate::request::container_name::parse_hostname;
@@ -70,17 +70,17 @@ pub fn resolve(flags: ProcessFlags, request: &mut Request, env: &Env, notes: &mu
     process.sig_proxy = switch("--sig-proxy", sig_proxy)?;
     process.detach_keys = value("--detach-keys", detach_keys)?;
     process.entrypoint = entrypoint;
-    process.workdir = with("-w, --workdir", non_empty(workdir), absolute)?;
+    process.workdir = with("-w, --workdir", non_empty(workdir), unread(absolute))?;
     process.user = value("-u, --user", non_empty(user))?;
     process.group_add = each("--group-add", group_add, group)?;
     process.env = environment(env_words, env_file, env)?;
     process.env_host = switch("--env-host", env_host)?.unwrap_or(false);
     process.env_merge = each("--env-merge", env_merge, |w| match w.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("NAME=VALUE is wanted".into()),
+        _ => Err("NAME=VALUE is wanted"),
     })?;
     process.unsetenv = each("--unsetenv", unsetenv, |w| match w {
-        "" => Err("empty name".into()),
+        "" => Err("empty name"),
         _ => Ok(w.to_owned()),
     })?;
     process.unsetenv_all = switch("--unsetenv-all", unsetenv_all)?.unwrap_or(false);

@@ -1,75 +1,52 @@
 //! Words to values, with docker's sentence where one is wrong.
 
 use crate::error::{Error, Kind, Result};
-use crate::request::{Env, golang};
+use crate::request::{By, Env, Refusal, golang};
 use std::io::Read as _;
 use std::str::FromStr;
 
 /// docker's sentence: `invalid argument "x" for "-m, --memory" flag: …`.
-pub fn invalid(flag: &str, value: &str, why: impl std::fmt::Display) -> Error {
-    let why = why.to_string();
-    let by_client = CLIENTS.iter().any(|words| why.starts_with(words));
-    let by_engine = ENGINE.contains(&flag) || ENGINES.iter().any(|words| why.contains(words));
-    let kind = if by_engine && !by_client { Kind::Engine } else { Kind::Runner };
-    Error::new(kind, format!("invalid argument {value:?} for {flag:?} flag: {why}")).hint("See 'hardrun run --help'.")
+pub fn invalid(flag: &str, value: &str, why: impl Into<Refusal>) -> Error {
+    let Refusal { words, by } = why.into();
+    let kind = match by {
+        By::Client => Kind::Runner,
+        By::Engine => Kind::Engine,
+    };
+    Error::new(kind, format!("invalid argument {value:?} for {flag:?} flag: {words}")).hint("See 'hardrun run --help'.")
 }
 
-/// Flags whose values docker's client passes on unread: measured, see `docker.tsv`.
-const ENGINE: &[&str] = &[
-    "--cap-add",
-    "--cap-drop",
-    "--cpuset-cpus",
-    "--cpuset-mems",
-    "--ip",
-    "--ip6",
-    "--ipc",
-    "--isolation",
-    "--name",
-    "--oom-score-adj",
-    "--restart",
-    "--runtime",
-    "--stop-signal",
-    "--tmpfs",
-    "-w, --workdir",
-];
-/// What its engine finds wrong with values of other flags, which its client has read.
-const ENGINES: &[&str] = &[
-    "invalid mount config",
-    "invalid propagation",
-    "too large",
-    "range of CPUs",
-    "invalid container format",
-    "invalid IPv",
-    "cannot be less than 1ms",
-];
-/// What its client finds wrong with values that its engine judges otherwise.
-const CLIENTS: &[&str] = &["invalid restart policy format", "strconv."];
+/// A parser of words that docker's client passes on unread: whatever is wrong with them, its engine says so.
+pub fn unread<T, E: Into<String>>(
+    parse: impl Fn(&str) -> std::result::Result<T, E>,
+) -> impl Fn(&str) -> std::result::Result<T, Refusal> {
+    move |word| parse(word).map_err(Refusal::engine)
+}
 
 /// One value through a parser.
-pub fn with<T>(
+pub fn with<T, E: Into<Refusal>>(
     flag: &str,
     word: Option<String>,
-    parse: impl FnOnce(&str) -> std::result::Result<T, String>,
+    parse: impl FnOnce(&str) -> std::result::Result<T, E>,
 ) -> Result<Option<T>> {
     word.map(|word| parse(&word).map_err(|why| invalid(flag, &word, why))).transpose()
 }
 
 /// Every value through a parser.
-pub fn each<T>(
+pub fn each<T, E: Into<Refusal>>(
     flag: &str,
     words: Vec<String>,
-    parse: impl Fn(&str) -> std::result::Result<T, String>,
+    parse: impl Fn(&str) -> std::result::Result<T, E>,
 ) -> Result<Vec<T>> {
     words.into_iter().map(|word| parse(&word).map_err(|why| invalid(flag, &word, why))).collect()
 }
 
 /// One value of a type that reads itself.
-pub fn value<T: FromStr<Err = String>>(flag: &str, word: Option<String>) -> Result<Option<T>> {
+pub fn value<T: FromStr<Err: Into<Refusal>>>(flag: &str, word: Option<String>) -> Result<Option<T>> {
     with(flag, word, T::from_str)
 }
 
 /// Every value of a type that reads itself.
-pub fn list<T: FromStr<Err = String>>(flag: &str, words: Vec<String>) -> Result<Vec<T>> {
+pub fn list<T: FromStr<Err: Into<Refusal>>>(flag: &str, words: Vec<String>) -> Result<Vec<T>> {
     each(flag, words, T::from_str)
 }
 

@@ -1,11 +1,11 @@
 //! Limits.
 
 use super::Notes;
-use super::reader::{int, invalid, list, non_empty, one_of, switch, uint, value, with};
+use super::reader::{int, invalid, list, non_empty, one_of, switch, uint, unread, value, with};
 use crate::cli::flags::ResourceFlags;
 use crate::error::{Error, Kind, Result};
 use crate::request::size::parse_memory_swap;
-use crate::request::{DeviceValue, Request, ResourcesRequest, Size};
+use crate::request::{DeviceValue, Refusal, Request, ResourcesRequest, Size};
 
 /// Below it nothing starts; docker's engine has the same floor.
 const MIN_MEMORY: i64 = 6 << 20;
@@ -74,8 +74,8 @@ pub fn resolve(flags: ResourceFlags, request: &mut Request, notes: &mut Notes) -
         cpu_rt_period: int("--cpu-rt-period", cpu_rt_period)?.filter(|n| *n != 0),
         cpu_rt_runtime: int("--cpu-rt-runtime", cpu_rt_runtime)?.filter(|n| *n != 0),
         cpu_shares: int("-c, --cpu-shares", cpu_shares)?.filter(|n| *n != 0),
-        cpuset_cpus: with("--cpuset-cpus", non_empty(cpuset_cpus), cpuset)?,
-        cpuset_mems: with("--cpuset-mems", non_empty(cpuset_mems), cpuset)?,
+        cpuset_cpus: with("--cpuset-cpus", non_empty(cpuset_cpus), unread(cpuset))?,
+        cpuset_mems: with("--cpuset-mems", non_empty(cpuset_mems), unread(cpuset))?,
         blkio_weight: uint("--blkio-weight", blkio_weight, u64::from(u16::MAX))?.and_then(|n| u16::try_from(n).ok()),
         blkio_weight_device: super::reader::each("--blkio-weight-device", blkio_weight_device, DeviceValue::weight)?,
         read_bps: super::reader::each("--device-read-bps", device_read_bps, DeviceValue::bytes)?,
@@ -88,7 +88,7 @@ pub fn resolve(flags: ResourceFlags, request: &mut Request, notes: &mut Notes) -
         cgroups_disabled: cgroups == Some("disabled"),
         cgroup_conf: super::reader::each("--cgroup-conf", cgroup_conf, |w| match w.split_once('=') {
             Some((key, _)) if !key.is_empty() => Ok(w.to_owned()),
-            _ => Err("KEY=VALUE is wanted".into()),
+            _ => Err("KEY=VALUE is wanted"),
         })?,
     };
     agree(&request.resources)
@@ -109,7 +109,7 @@ fn positive(size: Option<Size>) -> Option<i64> {
 fn oom_score(value: i64) -> Result<i32> {
     i32::try_from(value).ok().filter(|n| (-1000..=1000).contains(n)).ok_or_else(|| {
         let why = format!("invalid value {value}, range for oom score adj is [-1000, 1000]");
-        invalid("--oom-score-adj", &value.to_string(), why)
+        invalid("--oom-score-adj", &value.to_string(), Refusal::engine(why))
     })
 }
 

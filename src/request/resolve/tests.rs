@@ -172,7 +172,6 @@ fn what_is_not_carried_out_says_so() {
         "--sdnotify container a",
         "--systemd always a",
         "--cgroups split a",
-        "--ipc container:x a",
     ] {
         let r = resolve(text);
         assert_eq!(r.unsupported.len(), 1, "{text}: {:?}", r.unsupported);
@@ -183,6 +182,7 @@ fn what_is_not_carried_out_says_so() {
         "--network host a",
         "--network foo a",
         "--network container:x a",
+        "--ipc container:x a",
         "--pid container:x a",
         "--volumes-from x a",
         "-d a",

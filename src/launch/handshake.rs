@@ -1,0 +1,79 @@
+//! What the launching process and the one that confines itself say to each other before the command starts.
+
+use super::executor::{EXEC_FAILED, FAILED, READY};
+use super::process::Init;
+use crate::error::{Context, Error, Kind, Result};
+use crate::plan::Draft;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How long the container's process may take to confine itself.
+const CONFINE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A pair of connected sockets that keep message boundaries: ours and the container's.
+pub(super) fn channel() -> Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .context(|| "make the hand-shake channel".into())
+}
+
+fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
+    let attempt = || "wait for the container to confine itself".to_string();
+    let mut fds = [PollFd::new(channel, PollFlags::IN)];
+    let limit = Timespec { tv_sec: CONFINE_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
+    if poll(&mut fds, Some(&limit)).context(attempt)? == 0 {
+        return Err(Error::runner(attempt()).hint(format!("it did not answer within {} s", CONFINE_TIMEOUT.as_secs())));
+    }
+    rustix::io::read(channel, buffer).context(attempt)
+}
+
+pub(super) fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
+    let mut buffer = [0u8; 4096];
+    match receive(channel, &mut buffer)? {
+        n if n >= 1 && buffer[0] == READY => Ok(()),
+        n if n >= 1 && buffer[0] == FAILED => {
+            Err(Error::runner(format!("confine the container: {}", String::from_utf8_lossy(&buffer[1..n]))))
+        }
+        _ => {
+            let end = init.ended(true)?;
+            Err(Error::runner(format!("the container's process ended before it was confined ({end:?})")))
+        }
+    }
+}
+
+/// The channel closes when execve succeeds.
+pub(super) fn await_exec(channel: &OwnedFd, draft: &Draft) -> Result<()> {
+    let mut buffer = [0u8; 64];
+    match receive(channel, &mut buffer)? {
+        0 => Ok(()),
+        5 if buffer[0] == EXEC_FAILED => {
+            let errno = i32::from_le_bytes([buffer[1], buffer[2], buffer[3], buffer[4]]);
+            Err(exec_error(draft, errno))
+        }
+        _ => Err(Error::runner("the container's process said something unexpected before its command started")),
+    }
+}
+
+/// Docker's statuses: 127 for a command that is not there, 126 for one that cannot be started.
+fn exec_error(draft: &Draft, errno: i32) -> Error {
+    let name = draft.process.args.value.first().map_or("", String::as_str);
+    let cause = std::io::Error::from_raw_os_error(errno);
+    let missing = errno == libc::ENOENT || errno == libc::ENOTDIR;
+    let kind = if missing { Kind::NotFound } else { Kind::CannotInvoke };
+    let text = if missing && !name.contains('/') {
+        format!("exec: {name:?}: executable file not found in $PATH")
+    } else {
+        // As Go says it: scripts look for these words in docker's message.
+        format!("exec: {name:?}: {}", crate::request::golang::io_error(&cause))
+    };
+    let error = Error::new(kind, text);
+    match errno {
+        libc::ENOENT if name.contains('/') => {
+            error.hint("the file, or the interpreter or loader that it names, is not in the image")
+        }
+        libc::ENOEXEC => error.hint("not a program of this machine's kind, or a script without a #! line"),
+        libc::EPERM => error.hint("a file capability outside the granted set makes exec fail; see hardrun explain"),
+        _ => error,
+    }
+}
