@@ -22,8 +22,6 @@ pub struct Watched {
 
 /// The word that the watcher may go.
 const GO: u8 = b'g';
-/// The watcher's word that it is told to end. Closing the line says the same, and is not answered.
-const LEAVE: u8 = b'l';
 
 /// Part in two. The caller has one thread, and its signals blocked.
 pub fn part(signals: &mut Signals) -> Result<Part> {
@@ -56,8 +54,8 @@ fn watch(keeper: &Init, line: &OwnedFd, signals: &mut Signals) -> Result<u8> {
                 libc::SIGTSTP => sys::process::kill(std::process::id() as i32, libc::SIGSTOP),
                 number if told.is_none() && ends(number) => {
                     told = Some((128 + number) as u8);
-                    // One that is gone has closed the line.
-                    let _ = rustix::io::write(line, &[LEAVE]);
+                    // As the line's closing, but the answer is waited for. No word: unread it would break the answer off.
+                    let _ = rustix::net::shutdown(line, rustix::net::Shutdown::Write);
                 }
                 _ => {}
             }

@@ -398,4 +398,22 @@ mod tests {
         let folder = Folder::create(&paths, &mut record).unwrap();
         assert!(folder.record().unwrap_err().message.contains("version 2"));
     }
+
+    /// As the first hardrun that had version 1 wrote them: what is added later has a default, or the version changes and the old one is
+    /// read all the same.
+    #[test]
+    fn what_an_older_hardrun_wrote_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            (RECORD, include_str!("../../tests/formats/record-1.json")),
+            (STATUS, include_str!("../../tests/formats/status-1.json")),
+        ] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let (record, status) = (read_record(dir.path()).unwrap(), read_status(dir.path()).unwrap());
+        let draft = &record.plan.draft;
+        assert_eq!((record.name.as_str(), draft.mounts.iter().any(|m| m.destination == "/data")), ("web", true));
+        assert_eq!(draft.network.publish[0].host_port, Some(8099));
+        assert_eq!((status.state, status.exit_code), (crate::state::State::Exited, 137));
+    }
 }

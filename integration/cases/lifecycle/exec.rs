@@ -6,6 +6,7 @@ use crate::harness::pty::Terminal;
 use crate::harness::{Env, Outcome, fail, host};
 use crate::{cases, check, check_eq};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
@@ -167,7 +168,7 @@ fn whoever_watches_may_be_killed(env: &Env) -> Outcome {
 fn a_killed_client_leaves_its_command(env: &Env) -> Outcome {
     let kept = Kept::run(env, &[], &["sleep", "1000"])?;
     // More than a pipe holds.
-    let script = "trap 'echo pipe > /tmp/pipe' PIPE; read -r l; echo $l > /tmp/typed; cat > /tmp/rest; \
+    let script = "echo $$ > /tmp/pid; trap 'echo pipe > /tmp/pipe' PIPE; read -r l; echo $l > /tmp/typed; cat > /tmp/rest; \
                   for i in $(seq 4000); do echo a line that is forty bytes long, or longer; done; \
                   echo $i > /tmp/end; exec sleep 779";
     let mut client = kept.exec(&["-i"], &["sh", "-c", script]).open_stdin().start()?;
@@ -184,9 +185,10 @@ fn a_killed_client_leaves_its_command(env: &Env) -> Outcome {
     check_eq!(client.finish()?.code, 137);
     check_eq!(read("/tmp/end").as_deref(), Some("4000\n"));
     kept.exec(&[], &["test", "-e", "/tmp/pipe"]).go()?.exits(1)?;
-    check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(1));
-    kept.exec(&[], &["pkill", "-f", "sleep 779"]).go()?.ok()?;
-    let told = kept.until(5, |s| s["execs"].as_array().is_none_or(Vec::is_empty))?;
+    let known = |s: &Value| s["execs"].as_array().map_or(0, Vec::len);
+    kept.until(5, |s| known(s) == 1)?;
+    kept.exec(&[], &["sh", "-c", "kill $(cat /tmp/pid)"]).go()?.ok()?;
+    let told = kept.until(5, |s| known(s) == 0)?;
     check_eq!(told["state"].as_str(), Some("running"));
     Ok(())
 }
@@ -196,13 +198,14 @@ fn a_signal_ends_the_client_alone(env: &Env) -> Outcome {
     let kept = Kept::run(env, &[], &["sleep", "1000"])?;
     let script = "trap 'echo caught; exit 5' INT TERM HUP; echo up; sleep 780 & wait";
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
-        let before = kept.status()?["execs"].as_array().map_or(0, Vec::len);
+        let known = |s: &Value| s["execs"].as_array().map_or(0, Vec::len);
+        let before = known(&kept.status()?);
         let client = kept.exec(&[], &["sh", "-c", script]).start()?;
-        kept.until(10, |s| s["execs"].as_array().map_or(0, Vec::len) > before)?;
+        kept.until(10, |s| known(s) > before)?;
         nix::sys::signal::killpg(nix::unistd::Pid::from_raw(client.pid()), signal)?;
         let out = client.finish()?.exits(code)?;
         check!(!out.out().contains("caught"), "{signal} reached the command: {}", out.told());
-        check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(before + 1));
+        kept.until(5, |s| known(s) == before + 1)?;
     }
     Ok(())
 }

@@ -17,7 +17,14 @@ fn private(pid: i32) -> Outcome<u64> {
 }
 
 fn sleeps_and_is_small(env: &Env) -> Outcome {
-    let kept = Kept::run(env, &["--restart", "always"], &["sleep", "1000"])?;
+    // Alone, and with all that a supervisor can hold: a network with its name server, a published port, limits, a log.
+    quiet(&Kept::run(env, &["--restart", "always"], &["sleep", "1000"])?)?;
+    let flags = ["run", "-d", "-i", "-t", "-p", "127.0.0.1::80", "--restart", "always", "--health-cmd", "true"];
+    let run = env.verb(&flags).args(["--health-interval", "1h", "busybox", "sleep", "1000"]);
+    quiet(&Kept::take(env, &env.root, run.go()?.ok()?)?)
+}
+
+fn quiet(kept: &Kept<'_>) -> Outcome {
     // A command that comes and goes, so that what it needs once is there.
     kept.exec(&[], &["true"]).go()?.ok()?;
     std::thread::sleep(Duration::from_millis(500));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -67,6 +67,18 @@ impl Space {
         serve_until(listener, self.1.clone())
     }
 
+    /// As [`serve`](Self::serve), with SCTP.
+    pub fn serve_sctp(&self, port: u16) -> Outcome {
+        let made = self.inside(|| -> std::io::Result<TcpListener> {
+            let socket = sctp_socket()?;
+            rustix::net::bind(&socket, &at("0.0.0.0", port))?;
+            rustix::net::listen(&socket, 8)?;
+            // Accepting, reading and writing are the same calls as with TCP.
+            Ok(socket.into())
+        });
+        serve_until(made.map_err(stop("listen with SCTP"))?, self.1.clone()).map(drop)
+    }
+
     /// Who the server says we are; an error where it cannot be reached.
     pub fn reach(&self, to: SocketAddr) -> Result<String, String> {
         self.inside(|| reach(to))
@@ -103,6 +115,27 @@ fn serve_until(listener: TcpListener, done: Arc<AtomicBool>) -> Outcome<u16> {
 
 pub fn reach(to: SocketAddr) -> Result<String, String> {
     let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(1500)).map_err(|e| e.to_string())?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).map_err(|e| e.to_string())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).map_err(|e| e.to_string())?;
+    Ok(text)
+}
+
+/// A socket of one association, to be used as one of TCP.
+pub fn sctp_socket() -> rustix::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
+    socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, Some(ipproto::SCTP))
+}
+
+/// As [`reach`], with SCTP.
+pub fn reach_sctp(to: SocketAddr) -> Result<String, String> {
+    let socket = sctp_socket().map_err(|e| e.to_string())?;
+    // The time to send is the time to connect, too.
+    let limit = Some(Duration::from_millis(1500));
+    rustix::net::sockopt::set_socket_timeout(&socket, rustix::net::sockopt::Timeout::Send, limit)
+        .and_then(|()| rustix::net::connect(&socket, &to))
+        .map_err(|e| e.to_string())?;
+    let mut stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(2))).map_err(|e| e.to_string())?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(|e| e.to_string())?;

@@ -1,7 +1,7 @@
 //! Who reaches whom: containers, the host, a neighbour on the LAN.
 
 use super::lab::{self, Ask, Lab, Lan, Space, at, check, reach, serve, stop};
-use crate::harness::{Env, Outcome};
+use crate::harness::{Env, Outcome, skip};
 use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ crate::cases!("net_reach":
     @alone without_icc_containers_do_not_meet,
     @alone the_first_connection_is_not_late,
     @alone datagrams_are_led_to_the_container_that_is_there,
+    @alone sctp_ports_are_published_too,
 );
 
 fn a_container_has_a_way_out_under_the_hosts_address(_: &Env) -> Outcome {
@@ -400,5 +401,27 @@ fn datagrams_are_led_to_the_container_that_is_there(_: &Env) -> Outcome {
         guest.detach()?;
     }
     fillers.into_iter().try_for_each(|filler| filler.detach())?;
+    lab.nothing_left()
+}
+
+fn sctp_ports_are_published_too(_: &Env) -> Outcome {
+    if lab::sctp_socket().is_err() {
+        return skip("the kernel has no SCTP (a module of that name)");
+    }
+    let (lab, lan) = (Lab::new()?, Lan::new()?);
+    let publish =
+        |ip| Ask::new("phone", &["bridge"]).publish(Some(ip), None, 80).with(|p| p.publish[0].protocol = "sctp".into());
+    let everywhere = lab.guest(publish("0.0.0.0"))?;
+    everywhere.space.serve_sctp(80)?;
+    let seen = lan.space.inside(|| lab::reach_sctp(at(lan.host_ip(), everywhere.port())));
+    check(seen == Ok(lan.ip().to_string()), format!("from the LAN: {seen:?}"))?;
+    everywhere.detach()?;
+    let own = lab.guest(publish("127.0.0.1"))?;
+    own.space.serve_sctp(80)?;
+    let seen = lab::reach_sctp(at("127.0.0.1", own.port()));
+    check(seen.is_ok(), format!("from the host: {seen:?}"))?;
+    let seen = lan.space.inside(|| lab::reach_sctp(at(lan.host_ip(), own.port())));
+    check(seen.is_err(), format!("from the LAN, what is on the loopback: {seen:?}"))?;
+    own.detach()?;
     lab.nothing_left()
 }

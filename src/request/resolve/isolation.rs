@@ -41,7 +41,7 @@ pub fn resolve(flags: IsolationFlags, request: &mut Request, env: &Env, notes: &
         return Err(invalid(
             "--isolation",
             &word,
-            format!("invalid isolation: {word:?} - linux only supports 'default'"),
+            Refusal::engine(format!("invalid isolation: {word:?} - linux only supports 'default'")),
         ));
     }
     check_runtime(non_empty(runtime), notes)?;
