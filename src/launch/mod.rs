@@ -32,6 +32,7 @@ mod readback;
 mod remove;
 mod rename;
 mod restart;
+mod ruleset;
 mod streams;
 mod supervisor;
 mod systemd;
