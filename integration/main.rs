@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
-//! integration bench startup|surface|order|presets …  measure beside other engines, prove the presets
+//! integration bench startup|paths|surface|order|presets …  measure beside other engines, prove the presets
 //! integration compare …                     the same scripts with docker and with hardrun, see `compare/`
 //! integration probe WHAT …                  runs inside containers and prints what it met
 //! integration helper WHAT …                 child processes that the harness starts itself

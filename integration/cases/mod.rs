@@ -1,5 +1,6 @@
 //! Every case, by what it is about.
 
+mod audit;
 mod binds;
 mod compare;
 mod cp;
@@ -13,7 +14,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod net;
-mod paths;
+pub mod paths;
 mod policy;
 mod presets;
 mod push;
@@ -49,6 +50,9 @@ pub fn all() -> Vec<Case> {
         registry::CASES,
         push::CASES,
         policy::CASES,
+        policy::images::CASES,
+        policy::held::CASES,
+        audit::CASES,
         volumes::CASES,
         cp::CASES,
         debian::CASES,

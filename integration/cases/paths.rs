@@ -235,7 +235,7 @@ fn a_debian_program_with_its_list(env: &Env) -> Outcome {
 }
 
 /// The example of Docker's documentation in a preset's words, as a service.
-const NGINX: &str = r#"
+pub const NGINX: &str = r#"
 capabilities = ["CHOWN", "DAC_OVERRIDE", "SETUID", "SETGID", "NET_BIND_SERVICE"]
 apparmor-rules = ["umount", "deny mount"]
 [sockets]

@@ -2,13 +2,14 @@
 
 mod bundle;
 mod order;
+mod paths;
 pub mod presets;
 mod startup;
 mod surface;
 
 pub use surface::CASES;
 
-use crate::harness::{Env, Outcome, Stop};
+use crate::harness::{Env, Outcome, Run, Stop, fail};
 use std::process::ExitCode;
 
 /// What stands before, between and after two marks.
@@ -18,12 +19,33 @@ fn table_between<'a>(text: &'a str, begin: &str, end: &str) -> Option<(&'a str, 
     Some((before, table, after))
 }
 
-const USAGE: &str =
-    "usage: integration/bench startup [ROUNDS] | surface [--write] | order [--write] | presets [--write] [NAME…]";
+/// One run: microseconds, and the largest resident set in KiB. `timer`: which helper times it.
+fn sample(name: &str, timer: &str, argv: &[String]) -> Outcome<(u64, u64)> {
+    let out = Run::new(std::env::current_exe()?).args(["helper", timer]).args(argv).go()?.ok()?;
+    let text = out.out();
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    match numbers.as_slice() {
+        [micros, kib, 0] => Ok((*micros, *kib)),
+        _ => fail(format!("{name} did not end with 0: {text}\n{}", out.told())),
+    }
+}
+
+fn median(values: &mut [u64]) -> u64 {
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+const USAGE: &str = "usage: integration/bench startup [ROUNDS] | paths [ROUNDS] | surface [--write] | order [--write] | \
+                     presets [--write] [NAME…]";
 
 pub fn main(args: &[String]) -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let what: Box<dyn Fn(&Env) -> Outcome> = match words.as_slice() {
+        ["paths"] => Box::new(|env| paths::print(env, 15)),
+        ["paths", n] if n.parse::<usize>().is_ok_and(|n| n > 0) => {
+            let n = n.parse().unwrap_or(1);
+            Box::new(move |env| paths::print(env, n))
+        }
         ["startup"] => Box::new(|env| startup::print(env, 30)),
         ["startup", n] if n.parse::<usize>().is_ok_and(|n| n > 0) => {
             let n = n.parse().unwrap_or(1);

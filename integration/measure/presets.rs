@@ -23,15 +23,8 @@ struct Row {
 
 /// Prove all of `names` (none: all), print the table, and with `write` put it into the README.
 pub fn print(env: &Env, names: &[&str], write: bool) -> Outcome {
-    let list: Value = serde_json::from_str(&env.verb(&["preset", "list", "--format", "json"]).go()?.ok()?.out())?;
-    let all: Vec<String> = list
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|p| p["path"].is_null())
-        .filter_map(|p| p["name"].as_str().map(str::to_owned))
-        .filter(|name| !WITHOUT.contains(&name.as_str()) && (names.is_empty() || names.contains(&name.as_str())))
-        .collect();
+    let mut all = with_proofs(env)?;
+    all.retain(|name| names.is_empty() || names.contains(&name.as_str()));
     let mut rows = Vec::new();
     for name in &all {
         eprintln!("proving {name}");
@@ -48,6 +41,14 @@ pub fn print(env: &Env, names: &[&str], write: bool) -> Outcome {
         std::fs::write(path, format!("{before}{BEGIN}\n{table}{END}{after}"))?;
     }
     Ok(())
+}
+
+/// The program's own presets, but for those [`WITHOUT`] a proof.
+pub fn with_proofs(env: &Env) -> Outcome<Vec<String>> {
+    let list: Value = serde_json::from_str(&env.verb(&["preset", "list", "--format", "json"]).go()?.ok()?.out())?;
+    let own = list.as_array().into_iter().flatten().filter(|p| p["path"].is_null());
+    let names = own.filter_map(|p| p["name"].as_str().map(str::to_owned));
+    Ok(names.filter(|name| !WITHOUT.contains(&name.as_str())).collect())
 }
 
 /// The image that a proof works with, in the shared store.

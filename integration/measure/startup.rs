@@ -1,9 +1,9 @@
 //! How long `true` takes from the command line to its exit status, side by side in one run, each in its turn so that a
 //! slow moment of the machine falls on all.
 
-use super::bundle;
+use super::{bundle, median, sample};
 use crate::harness::env::s;
-use crate::harness::{Env, Outcome, Run, Stop, fail};
+use crate::harness::{Env, Outcome, Stop};
 
 struct Contestant {
     name: &'static str,
@@ -19,14 +19,14 @@ pub fn print(env: &Env, rounds: usize) -> Outcome {
     // Not counted: caches fill, images unpack, filters compile.
     for _ in 0..2 {
         for c in &all {
-            sample(c)?;
+            sample(c.name, c.timer, &c.argv)?;
         }
     }
     for round in 0..rounds {
         let count = all.len();
         for at in 0..count {
             let c = &mut all[(round + at) % count];
-            let (micros, kib) = sample(c)?;
+            let (micros, kib) = sample(c.name, c.timer, &c.argv)?;
             c.micros.push(micros);
             c.kib.push(kib);
         }
@@ -82,21 +82,6 @@ fn contestants(env: &Env) -> Outcome<Vec<Contestant>> {
         Err(stop) => missing("docker", stop),
     }
     Ok(all)
-}
-
-fn sample(c: &Contestant) -> Outcome<(u64, u64)> {
-    let out = Run::new(std::env::current_exe()?).args(["helper", c.timer]).args(&c.argv).go()?.ok()?;
-    let text = out.out();
-    let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    match numbers.as_slice() {
-        [micros, kib, 0] => Ok((*micros, *kib)),
-        _ => fail(format!("{} did not end with 0: {text}\n{}", c.name, out.told())),
-    }
-}
-
-fn median(values: &mut [u64]) -> u64 {
-    values.sort_unstable();
-    values[values.len() / 2]
 }
 
 fn table(all: &mut [Contestant], rounds: usize) {

@@ -10,6 +10,7 @@ int f1(void), f2(void), f3(void), f4(void), f5(void), f6(void);
 int main(void) { printf("%d\n", f1() + f2() + f3() + f4() + f5() + f6()); return 0; }
 END
     printf 'sum: main.o f1.o f2.o f3.o f4.o f5.o f6.o\n\t$(CC) -o $@ $^\ncheck: sum\n\t./sum | grep -x 21\ninstall: sum\n\tinstall -o daemon -g daemon -m 755 sum /usr/local/bin/sum\n' >src/Makefile
+    echo_server src/echo.py
     cat >job <<'END'
 set -e
 cd /src
@@ -31,21 +32,7 @@ tar -C /tmp --owner=daemon --group=mail -cf /tmp/t.tar p && mkdir /tmp/t && tar 
 python3 -m venv --without-pip /tmp/venv
 mkfifo /tmp/fifo && { echo through >/tmp/fifo & cat /tmp/fifo; sleep 0.1; }
 # A test-suite: a server, a client, a name.
-python3 - <<'PY'
-import asyncio, socket
-async def serve():
-    async def answer(reader, writer):
-        writer.write(await reader.readline()); await writer.drain(); writer.close()
-    for host in ("127.0.0.1", "::1"):
-        server = await asyncio.start_server(answer, host, 8080)
-        reader, writer = await asyncio.open_connection(host, 8080)
-        writer.write(b"6\n"); print(await reader.readline()); writer.close(); server.close()
-asyncio.run(serve())
-try:
-    socket.getaddrinfo("nowhere.example", 80)
-except OSError:
-    pass
-PY
+python3 -c 'import echo; assert echo.run() == [6, 6]'
 echo built
 END
     chown -R 1000:1000 src

@@ -37,6 +37,7 @@ END
     done
     until_says 30 one beside proxy curl -sS http://127.0.0.1/
     until_says 30 two beside proxy curl -sS 'http://[::1]/'
+    load proxy http://127.0.0.1/
     "$ASIDE" --root "$ROOT" rm -f "$(name back2)" >/dev/null
     until_says 30 "one one one" beside proxy sh -c 'sleep 1; echo $(for i in 1 2 3; do curl -sS http://127.0.0.1/; done)'
     # A new configuration: the master starts a new worker and lets the old one go.

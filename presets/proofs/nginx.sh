@@ -1,5 +1,5 @@
 # image: daemons
-# nginx serves files and as a proxy, over IPv4 and IPv6, takes a new configuration without an end, and ends when told.
+# nginx serves files and as a proxy, over IPv4 and IPv6, under load too, takes a new configuration without an end, and ends when told.
 
 conf() { # conf ANSWER
     cat >nginx.conf <<END
@@ -48,6 +48,7 @@ work() {
         -v "$WORK/before.sh:/docker-entrypoint.d/before.sh:ro" "$IMAGE" /docker-entrypoint.sh nginx -g "daemon off;"
     until_says 30 "the page" beside web curl -sS http://127.0.0.1/
     expect "the page" beside web curl -sS 'http://[::1]/'
+    load web http://127.0.0.1/
     # Its own answer, read back by itself from a backend into temporary files.
     expect 3000000 beside web curl -sS -o /dev/null -w '%{size_download}' --limit-rate 4M http://127.0.0.1/back/large
     # A body that does not fit into memory.

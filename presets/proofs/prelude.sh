@@ -71,6 +71,34 @@ clean() {
 trap clean EXIT
 # try WORDS…: one more container with the same image, for its exit status and what it says
 try() { run --rm --entrypoint "" "$IMAGE" "$@"; }
+# echo_server FILE: a Python module whose run() serves and calls over IPv4 and IPv6, looks a name up, and gives what came back
+echo_server() {
+    cat >"$1" <<'END'
+import asyncio, socket
+
+def run():
+    got = []
+    async def serve():
+        async def answer(reader, writer):
+            writer.write(await reader.readline()); await writer.drain(); writer.close()
+        for host in ("127.0.0.1", "::1"):
+            server = await asyncio.start_server(answer, host, 8080)
+            reader, writer = await asyncio.open_connection(host, 8080)
+            writer.write(b"6\n"); got.append(int(await reader.readline())); writer.close(); server.close()
+    asyncio.run(serve())
+    try:
+        socket.getaddrinfo("nowhere.example", 80)
+    except OSError:
+        pass
+    return got
+END
+}
+# load NAME URL: ApacheBench against a server, from beside; nothing fails
+load() {
+    local got
+    got=$(beside "$1" ab -q -n 400 -c 8 "$2" 2>&1) || fail "ab $2: $got"
+    case $got in *"Complete requests:      400"*"Failed requests:        0"*) ;; *) fail "ab $2: $got" ;; esac
+}
 # What no preset grants, tried by programs that every Debian has.
 outside_common() {
     denied "Operation not permitted" try unshare -U true

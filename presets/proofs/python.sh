@@ -8,7 +8,8 @@ from setuptools import setup
 setup(name="thing", version="1.0", packages=["thing"])
 END
     cat >src/thing/__init__.py <<'END'
-import asyncio, multiprocessing, socket, sqlite3, subprocess, tempfile, threading
+import multiprocessing, sqlite3, subprocess, tempfile, threading
+from . import echo
 
 def work():
     seen = []
@@ -19,20 +20,9 @@ def work():
     with tempfile.TemporaryDirectory() as folder:
         db = sqlite3.connect(folder + "/db"); db.execute("create table t(n)"); db.execute("insert into t values (5)"); db.commit()
         seen.append(db.execute("select n from t").fetchone()[0]); db.close()
-    async def serve():
-        async def answer(reader, writer):
-            writer.write(await reader.readline()); await writer.drain(); writer.close()
-        for host in ("127.0.0.1", "::1"):
-            server = await asyncio.start_server(answer, host, 8080)
-            reader, writer = await asyncio.open_connection(host, 8080)
-            writer.write(b"6\n"); seen.append(int(await reader.readline())); writer.close(); server.close()
-    asyncio.run(serve())
-    try:
-        socket.getaddrinfo("nowhere.example", 80)
-    except OSError:
-        pass
-    print("seen", seen)
+    print("seen", seen + echo.run())
 END
+    echo_server src/thing/echo.py
     cat >job <<'END'
 set -e
 export HOME=/tmp PYTHONPYCACHEPREFIX=/tmp/cache

@@ -29,6 +29,7 @@ END
     serve first
     expect "Caddy" beside first curl -sS http://127.0.0.1/packaged/index.html
     expect "the page" beside first curl -sS 'http://[::1]/'
+    load first http://127.0.0.1/
     until_says 30 "over TLS" beside first curl -ksS https://localhost/
     inside first cat /data/caddy/pki/authorities/local/root.crt >root.crt
     stop first

@@ -218,6 +218,55 @@ fn the_documentations_nginx_is_said_line_for_line() {
     assert!(!lines.contains(&"deny umount,") && !lines.contains(&"network inet stream,"), "{}", profile.text);
 }
 
+/// A profile's lines as a preset, each by its own words.
+fn preset_of(lines: &str) -> String {
+    let mut lists: std::collections::BTreeMap<&str, Vec<String>> = Default::default();
+    let mut all = false;
+    for line in lines.lines().map(|l| l.trim().trim_end_matches(',')) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let rule = |path: &str, access: &str| format!("{{ path = \"{path}\", access = \"{access}\" }}");
+        let (list, entry) = match words.as_slice() {
+            ["file"] => {
+                all = true;
+                continue;
+            }
+            ["capability", name] => ("capabilities", format!("\"{}\"", name.to_uppercase())),
+            ["network", kind @ ..] => ("sockets-allow", format!("\"{}\"", kind.join(" "))),
+            ["deny", "network", kind @ ..] => ("sockets-deny", format!("\"{}\"", kind.join(" "))),
+            ["deny", path, access] if path.starts_with(['/', '@']) => ("deny", rule(path, access)),
+            ["audit", path, access] => ("audit", rule(path, access)),
+            [path, access] if path.starts_with('/') => ("allow", rule(path, access)),
+            _ => ("apparmor-rules", format!("\"{line}\"")),
+        };
+        lists.entry(list).or_default().push(entry);
+    }
+    let list = |name: &str| lists.get(name).map(|entries| entries.join(", ")).unwrap_or_default();
+    format!(
+        "description = \"x\"\ncapabilities = [{}]\napparmor-rules = [{}]\n[sockets]\nallow = [{}]\ndeny = [{}]\n\
+         [paths]\nall = {all}\nallow = [{}]\naudit = [{}]\ndeny = [{}]\n",
+        list("capabilities"),
+        list("apparmor-rules"),
+        list("sockets-allow"),
+        list("sockets-deny"),
+        list("allow"),
+        list("audit"),
+        list("deny"),
+    )
+}
+
+#[test]
+fn a_profile_becomes_a_preset_and_the_same_profile_again() {
+    let by_hand = declared(NGINX, true).unwrap();
+    let made = declared(&preset_of(NGINX_LINES), true).unwrap();
+    assert_eq!(profile(&made).text, profile(&by_hand).text);
+    accepted(&profile(&made));
+    // And what is printed becomes the preset once more: nothing of it is lost on the way.
+    let text = profile(&made).text;
+    let own: Vec<&str> = text.lines().map(str::trim).filter(|line| NGINX_LINES.lines().any(|l| l == *line)).collect();
+    assert_eq!(own.len(), NGINX_LINES.lines().count(), "a line is missing or there twice");
+    assert_eq!(declared(&preset_of(&own.join("\n")), true).unwrap().paths, made.paths);
+}
+
 #[test]
 fn without_apparmor_every_rule_of_it_holds_or_is_named() {
     let draft = declared(NGINX, false).unwrap();

@@ -29,14 +29,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
-    // Where the policy cannot be used nothing starts, whatever the containers are.
-    crate::site::load()?;
+    // Where the policy cannot be used nothing starts, whatever the containers are. It is read once, for all of them.
+    let facts = Facts::gather(&ctx.paths)?;
     prepare::sweep(ctx)?;
     if !args.attach && !args.interactive {
         let mut failed = Vec::new();
         super::each::print(&args.containers, |name| {
             let found = lookup::find(&ctx.paths, name);
-            let started = found.and_then(|container| start(ctx, &container, control::Streams::default()));
+            let started = found.and_then(|container| start(ctx, &facts, &container, control::Streams::default()));
             started.map(drop).inspect_err(|_| failed.push(name.to_owned()))
         })?;
         if !failed.is_empty() {
@@ -61,28 +61,33 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return watch::attach(&container, &wish);
     }
     let (ours, theirs) = client::pipes(&wish)?;
-    match start(ctx, &container, theirs)? {
+    match start(ctx, &facts, &container, theirs)? {
         Some(connection) => Ok(client::follow(&connection, ours, &wish)?.status()),
         // Somebody else has started it meanwhile.
         None => watch::attach(&lookup::find(&ctx.paths, container.id())?, &wish),
     }
 }
 
-/// Start a container in the background. `None`: it runs already, which docker is content with.
+/// Start a container in the background, judged by what `facts` say of this host and its site. `None`: it runs already, which
+/// docker is content with.
 ///
 /// # Errors
 /// A rule that refuses the plan today, or what keeps it from starting; docker's exit code for both is 1.
-pub fn start(ctx: &Context, container: &Container, streams: control::Streams) -> Result<Option<control::Client>> {
+pub fn start(
+    ctx: &Context,
+    facts: &Facts,
+    container: &Container,
+    streams: control::Streams,
+) -> Result<Option<control::Client>> {
     if container.alive && container.status.state == State::Paused {
         return Err(Error::verb("cannot start a paused container, try unpause instead"));
     }
     if container.alive && settled(ctx, container.id())? {
         return Ok(None);
     }
-    let facts = Facts::gather(&ctx.paths)?;
     let record = container.record.clone();
-    judge(ctx, &record, &facts)?;
-    let (mut handoff, held) = prepare::handoff(record, &facts, ctx)?;
+    judge(ctx, &record, facts)?;
+    let (mut handoff, held) = prepare::handoff(record, facts, ctx)?;
     handoff.existing = true;
     match crate::launch::start(handoff, held, streams) {
         Ok(connection) => Ok(Some(connection)),
@@ -112,8 +117,8 @@ fn settled(ctx: &Context, id: &str) -> Result<bool> {
 ///
 /// # Errors
 /// As those of [`start`].
-pub fn may(ctx: &Context, container: &Container) -> Result<()> {
-    judge(ctx, &container.record, &Facts::gather(&ctx.paths)?)
+pub fn may(ctx: &Context, facts: &Facts, container: &Container) -> Result<()> {
+    judge(ctx, &container.record, facts)
 }
 
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.

@@ -3,6 +3,7 @@
 use super::{Context, prepare, start};
 use crate::control;
 use crate::error::{Context as _, Error, Result};
+use crate::facts::Facts;
 use crate::request::RestartPolicy;
 use crate::state::{Container, State, lookup};
 
@@ -36,14 +37,14 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         let own = std::env::current_exe().verb_context(|| "find hardrun's own file".into())?;
         return crate::ui::stdout(&UNIT.replace("@hardrun@", &own.display().to_string())).map(|()| 0);
     }
-    crate::site::load()?;
+    let facts = Facts::gather(&ctx.paths)?;
     prepare::sweep(ctx)?;
     let (containers, damaged) = lookup::all(&ctx.paths)?;
     damaged.iter().for_each(crate::ui::error);
     let mut status = u8::from(!damaged.is_empty());
     // The oldest first: others may need it.
     for container in containers.iter().rev().filter(|c| is_wanted(c)) {
-        match start::start(ctx, container, control::Streams::default()) {
+        match start::start(ctx, &facts, container, control::Streams::default()) {
             Ok(_) => crate::ui::stdout(&format!("{}\n", container.record.name))?,
             Err(e) => {
                 crate::ui::error(&Error::verb(format!("start {}", container.record.name)).because(e));

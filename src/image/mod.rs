@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod inspect;
 pub mod layers;
 pub mod layout;
+pub mod linked;
 pub mod list;
 pub mod lock;
 mod pax;

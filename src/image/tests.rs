@@ -450,3 +450,11 @@ fn an_image_gets_no_layer_that_it_does_not_hold() {
     }
     assert_eq!(text(&store, "evil:1", "/etc/content").as_deref(), Some("of another image"));
 }
+
+#[test]
+fn a_root_without_a_folder_above_it_is_no_layer() {
+    let manifest = tempfile::NamedTempFile::new().unwrap();
+    // As a store that somebody has put together himself may say.
+    let e = super::layers::hold(manifest.path(), &[PathBuf::from("/")]).unwrap_err();
+    assert!(e.to_string().contains("/ is no layer"), "{e}");
+}

@@ -121,6 +121,7 @@ pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
         allow: policy.allowed(),
         deny: policy.denied().map(|r| (r.value.pattern.clone(), r.value.access)).collect(),
         lenient: draft.apparmor.value == AppArmor::Builtin,
+        linked: None,
     });
     // What is mounted read-only is so besides; and two lists would be one: Landlock allows what any rule of a ruleset does.
     let writes_by_list = draft.root.readonly.value && files.is_none();

@@ -202,6 +202,7 @@ fn declared(allow: &[(&str, &str)], deny: &[(String, &str)]) -> Rules {
         allow: allow.iter().map(|(p, a)| rule(p, a)).collect(),
         deny: deny.iter().map(|(p, a)| rule(p, a)).collect(),
         lenient: false,
+        linked: None,
     };
     let grants =
         vec![Grant { path: "/".into(), right: Right::Rename }, Grant { path: "/dev".into(), right: Right::Devices }];

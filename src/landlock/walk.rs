@@ -28,6 +28,10 @@ pub struct Files {
     pub deny: Vec<(Pattern, Access)>,
     /// AppArmor holds as well: what only it can say is left to it.
     pub lenient: bool,
+    /// Names in the root file system of which each is not its file's only one, where that is known of all of it. `None`: what is
+    /// denied is looked at file by file.
+    #[serde(default)]
+    pub linked: Option<Vec<PathBuf>>,
 }
 
 /// A path and the rights on it.

@@ -85,13 +85,14 @@ impl Entry {
         let own = readback::namespaces("self")?;
         let base = self.base(init)?;
         let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
+        let container = self.handoff.paths().containers().join(&draft.id);
         let mut ends = Ends::make(request, base)?;
         let (ours, theirs) = channel()?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the entering process".into())?;
         let confine = Confine {
             filter: self.handoff.filter.clone(),
-            landlock: crate::landlock::rules(&draft).ok(),
+            landlock: super::ruleset::rules(&draft, &container)?,
             selinux: selinux_label(&draft),
             init: false,
             drop_after_filter: drop_after_filter(&draft)?,

@@ -326,7 +326,7 @@ impl Launcher {
             .context(|| "open a descriptor of the launcher".into())?;
         let executor = Confine {
             filter: handoff.filter.clone(),
-            landlock: crate::landlock::rules(draft).ok(),
+            landlock: super::ruleset::rules(draft, &folder.path)?,
             selinux: selinux_label(draft),
             init: draft.process.init.value,
             drop_after_filter: drop_after_filter(draft)?,

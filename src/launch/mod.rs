@@ -40,6 +40,7 @@ mod readback;
 mod remove;
 mod rename;
 mod restart;
+mod ruleset;
 mod staging;
 mod streams;
 mod supervisor;

@@ -127,6 +127,14 @@ fn grants_for_images_go_by_where_they_come_from() {
     };
     assert!(passes(pulled("reg.lan/mon/agent", "sha256:1")));
     assert!(!passes(pulled("reg.lan/other", "sha256:1")));
+    // By digest, wherever it is from.
+    let digest = |n: &str| format!("sha256:{}", n.repeat(64));
+    let by_digest = facts(|s| s.law.allow = vec![Grant { images: patterns(&[&digest("a")]), ..grant(rule) }]);
+    for (n, may) in [("a", true), ("b", false)] {
+        let mut image = pulled("reg.lan/other", &digest(n));
+        image.asked.publish_all = true;
+        assert_eq!(judged(&image, &by_digest, &allow(rule)).passed(), may, "{n}");
+    }
     // A tag is given here, and says nothing.
     let tagged = facts(|s| s.law.allow = vec![Grant { images: patterns(&["reg.lan/mon/agent:1"]), ..grant(rule) }]);
     let mut agent = pulled("reg.lan/mon/agent", "sha256:1");

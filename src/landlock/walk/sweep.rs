@@ -64,16 +64,23 @@ impl Denied {
     /// # Errors
     /// More than [`MOST_SWEPT`] entries to look at, or a folder that cannot be read.
     pub fn find(files: &Files, mounts: &Mounts) -> Result<Denied> {
-        let mut sweep = Sweep { looks: 0, denied: Denied::default(), tried: HashMap::new() };
+        let points: HashSet<PathBuf> = mounts.points().collect();
+        let mut sweep = Sweep {
+            looks: 0,
+            denied: Denied::default(),
+            tried: HashMap::new(),
+            linked: files.linked.as_deref().map(by_folder),
+            mounted: by_folder(&points.iter().cloned().collect::<Vec<_>>()),
+        };
         let deny = stands(&files.deny);
-        sweep.folder(Path::new("/"), &step(&deny, b"/"))?;
+        sweep.folder(Path::new("/"), &step(&deny, b"/"), true)?;
         for (pattern, access) in &files.deny {
             for path in pattern.literals().unwrap_or_default() {
                 // In a folder that may be entered and not listed.
                 sweep.named(Path::new(&path), *access);
             }
         }
-        sweep.other_names(&stands(&files.allow), mounts)?;
+        sweep.other_names(&stands(&files.allow), &points, files.linked.as_deref())?;
         Ok(sweep.denied)
     }
 
@@ -153,16 +160,32 @@ fn step<'a>(stands: &[Stand<'a>], bytes: &[u8]) -> Vec<Stand<'a>> {
     stands.iter().filter_map(one).collect()
 }
 
+/// Names by the folder that they are in.
+type ByFolder = HashMap<PathBuf, HashSet<OsString>>;
+
+fn by_folder(paths: &[PathBuf]) -> ByFolder {
+    let mut all = ByFolder::new();
+    for path in paths {
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            all.entry(folder.to_owned()).or_default().insert(name.to_owned());
+        }
+    }
+    all
+}
+
 struct Sweep {
     looks: usize,
     denied: Denied,
     /// By rule, and whether for writing.
     tried: HashMap<(usize, bool), usize>,
+    /// Of the root file system, where it is known: files that are not among it have one name.
+    linked: Option<ByFolder>,
+    mounted: ByFolder,
 }
 
 impl Sweep {
-    /// `deny` is where the rules stand after the folder's path and a `/`.
-    fn folder(&mut self, path: &Path, deny: &[Stand<'_>]) -> Result<()> {
+    /// `deny` is where the rules stand after the folder's path and a `/`; `in_root`: no mount lies between here and `/`.
+    fn folder(&mut self, path: &Path, deny: &[Stand<'_>], in_root: bool) -> Result<()> {
         if KERNELS.iter().any(|folder| path == Path::new(folder)) {
             return Ok(());
         }
@@ -172,26 +195,43 @@ impl Sweep {
         if !rights.is_empty() {
             self.denied.folders.entry(id(&meta)).or_insert_with(|| (path.to_owned(), BitFlags::empty())).1 |= rights;
         }
+        let mounted = self.mounted.get(path).cloned().unwrap_or_default();
+        // A look at a file that an overlay shows for the first time takes some microseconds, its name alone a tenth of one.
+        let linked = self.linked.as_ref().filter(|_| in_root).map(|l| l.get(path).cloned().unwrap_or_default());
+        let whole = deny.iter().all(|s| s.cursor.is_none());
         for entry in self.entries(path)? {
-            let (entry, name) = (entry.path(), entry.file_name());
-            let deny = step(deny, name.as_bytes());
+            let name = entry.file_name();
+            let stepped = if whole { Vec::new() } else { step(deny, name.as_bytes()) };
+            let deny = if whole { deny } else { &stepped };
             if deny.is_empty() {
                 continue;
             }
-            let Ok(found) = entry.symlink_metadata() else { continue };
-            if found.is_dir() {
-                let deny = step(&deny, b"/");
+            let is_point = mounted.contains(&name);
+            // What is mounted on a name is another file than the folder says.
+            let kind =
+                if is_point { entry.path().symlink_metadata().map(|m| m.file_type()) } else { entry.file_type() };
+            let Ok(kind) = kind else { continue };
+            if kind.is_dir() {
+                let deny = step(deny, b"/");
                 if !deny.is_empty() {
-                    self.folder(&entry, &deny)?;
+                    self.folder(&entry.path(), &deny, in_root && !is_point)?;
                 }
-            } else if found.is_file() {
-                for stand in deny.iter().filter(|s| s.matches()) {
-                    self.note(&entry, (&found, &meta), stand.access);
-                    self.note_try(&entry, stand);
-                }
+            } else if kind.is_file() {
+                let has_one_name = !is_point && linked.as_ref().is_some_and(|linked| !linked.contains(&name));
+                self.file(&entry, deny, (!has_one_name).then_some(&meta));
             }
         }
         Ok(())
+    }
+
+    /// `folder`: that of the file, which is to be looked at for its further names.
+    fn file(&mut self, entry: &DirEntry, deny: &[Stand<'_>], folder: Option<&Metadata>) {
+        let hits = || deny.iter().filter(|s| s.matches());
+        hits().for_each(|stand| self.note_try(entry, stand));
+        let Some(folder) = folder.filter(|_| hits().next().is_some()) else { return };
+        let path = entry.path();
+        let Ok(found) = path.symlink_metadata() else { return };
+        hits().for_each(|stand| self.note(&path, (&found, folder), stand.access));
     }
 
     fn entries(&mut self, path: &Path) -> Result<Vec<DirEntry>> {
@@ -247,19 +287,23 @@ impl Sweep {
         *known = *known | access;
     }
 
-    fn note_try(&mut self, path: &Path, stand: &Stand<'_>) {
+    fn note_try(&mut self, entry: &DirEntry, stand: &Stand<'_>) {
         for (letter, write) in [(Access::READ, false), (Access::WRITE, true)] {
             let tried = self.tried.entry((stand.rule, write)).or_default();
             if stand.access.contains(letter) && *tried < TRIES {
                 *tried += 1;
-                self.denied.tries.push(Refused { path: path.to_owned(), write });
+                self.denied.tries.push(Refused { path: entry.path(), write });
             }
         }
     }
 
     /// Names of denied files that no rule denies.
-    fn other_names(&mut self, allow: &[Stand<'_>], mounts: &Mounts) -> Result<()> {
-        let points: HashSet<PathBuf> = mounts.points().collect();
+    fn other_names(
+        &mut self,
+        allow: &[Stand<'_>],
+        points: &HashSet<PathBuf>,
+        linked: Option<&[PathBuf]>,
+    ) -> Result<()> {
         let open: Vec<&Linked> = self.denied.files.values().filter(|l| l.has_more()).collect();
         let devices: HashSet<u64> = open.iter().map(|l| l.device).collect();
         let holds = |point: &Path| {
@@ -273,7 +317,10 @@ impl Sweep {
             let text = format!("{}/", start.display().to_string().trim_end_matches('/'));
             // The last `/` alone, so that a rule that takes all from here is seen to.
             let allow = step(&step(allow, &text.as_bytes()[..text.len() - 1]), b"/");
-            self.names_in(&start, &allow, &points)?;
+            match linked.filter(|_| start == Path::new("/")) {
+                Some(linked) => self.names_among(linked, &allow, points),
+                None => self.names_in(&start, &allow, points)?,
+            }
         }
         for (path, access) in &self.denied.names {
             for folder in path.ancestors().skip(1) {
@@ -282,6 +329,22 @@ impl Sweep {
             }
         }
         Ok(())
+    }
+
+    /// The same in the root file system, where all names that come into question are known.
+    fn names_among(&mut self, linked: &[PathBuf], allow: &[Stand<'_>], points: &HashSet<PathBuf>) {
+        for path in linked {
+            let is_covered = path.ancestors().any(|a| a != Path::new("/") && points.contains(a));
+            // `allow` stands behind the first `/`.
+            let rest = path.as_os_str().as_bytes().get(1..).unwrap_or_default();
+            if is_covered || step(allow, rest).is_empty() {
+                continue;
+            }
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            if let Some(access) = self.denied.files.get(&id(&meta)).map(|l| l.access) {
+                self.denied.names.insert(path.clone(), access);
+            }
+        }
     }
 
     fn names_in(&mut self, path: &Path, allow: &[Stand<'_>], points: &HashSet<PathBuf>) -> Result<()> {

@@ -10,7 +10,7 @@ fn files(allow: &[(&str, &str)], deny: &[(&str, &str)], root: &Path) -> Files {
         };
         list.iter().map(one).collect()
     };
-    Files { allow: parse(allow), deny: parse(deny), lenient: false }
+    Files { allow: parse(allow), deny: parse(deny), lenient: false, linked: None }
 }
 
 /// `path rights`, below `root`: r file, l list, x, w, n names.
@@ -201,4 +201,33 @@ fn something_is_tried_for_every_rule_that_denies() {
         let tried = Refused { path: dir.path().join(name), write };
         assert!(looked.refused.contains(&tried), "{name}: {:?}", looked.refused);
     }
+}
+
+#[test]
+fn where_further_names_are_known_nothing_else_is_looked_at() {
+    let dir = tree();
+    let names = [("etc/shadow", "data/link/h"), ("etc/app/conf", "usr/conf")];
+    for (name, link) in names {
+        fs::hard_link(dir.path().join(name), dir.path().join(link)).unwrap();
+    }
+    let mounts = Mounts::parse("1 0 8:1 / / rw - x\n");
+    let mut f = files(&[("/{,**}", "r")], &[("/etc/shadow", "r"), ("/etc/app/**", "r")], dir.path());
+    let look = |f: &Files| {
+        let looked = f.look_with(&mounts).unwrap();
+        let mut paths: Vec<_> = looked.grants.into_iter().map(|g| (g.path, g.rights)).collect();
+        paths.sort_by(|a, b| a.0.cmp(&b.0));
+        (paths, looked.refused)
+    };
+    let without = look(&f);
+    f.linked = Some(names.iter().flat_map(|(a, b)| [dir.path().join(a), dir.path().join(b)]).collect());
+    assert_eq!(look(&f), without);
+    let reads = |f: &Files, name: &str| look(f).0.iter().any(|(path, _)| *path == dir.path().join(name));
+    assert!(!reads(&f, "usr") && !reads(&f, "usr/conf") && reads(&f, "usr/bin"));
+    // A rule's own name is looked at all the same, what a rule takes with its folder is not.
+    f.linked = Some(names.map(|(_, link)| dir.path().join(link)).into());
+    assert!(reads(&f, "usr") && !reads(&f, "data/link/h"));
+    // What is mounted is none of the root file system.
+    let text = format!("1 0 8:1 / / rw - x\n2 1 8:2 / {}/etc rw - x\n", dir.path().display());
+    let looked = f.look_with(&Mounts::parse(&text)).unwrap();
+    assert!(!looked.grants.iter().any(|g| g.path == dir.path().join("usr")), "the mount's files were not looked at");
 }

@@ -175,3 +175,56 @@ fn a_proxy_is_asked_to_connect_and_the_name_is_not_looked_up_here() {
     let text = e.chain().join(": ");
     assert!(text.contains("roxy") && !text.contains("s3cret"), "{text}");
 }
+
+#[test]
+fn under_a_policy_over_origins_the_caller_does_not_say_whom_to_believe() {
+    use crate::site::Site;
+    let law = |text: &str| crate::site::parse(text, &|_| Err(String::new())).unwrap();
+    let variables = |name: &str| matches!(name, "SSL_CERT_FILE" | "SSL_CERT_DIR").then(|| "/nonexistent".to_owned());
+    let log = Mutex::new(Vec::new());
+    let record = |event: crate::audit::Event, asked: &str| {
+        log.lock().unwrap().push(format!("{} {asked}", event.name()));
+        Ok(())
+    };
+    let progress = Progress::new(true, Channel::Stderr);
+    let pull = |site: &Site, name: &str, options: &Options| {
+        let world = World { timeouts: PATIENT, env: &variables, record: &record, demands: Demands::NONE, site };
+        pull_with(&Folder::new(), &name.parse().unwrap(), options, false, &progress, &world)
+    };
+    let folder = Options { cert_dir: Some("/nonexistent".into()), ..options() };
+    let site = |text: &str| Site { digest: Some("sha256:0".into()), law: law(text), ..Site::default() };
+    let (open, listed) = (site("preset = \"strict\"\n"), site("[images]\nregistries = [\"registry.invalid/\"]\n"));
+    let denied = site("deny = [\"insecure-registry\"]\n[images]\nregistries = [\"registry.invalid/\"]\n");
+    let name = "registry.invalid/app:1";
+
+    // Without a word about origins the variables count: a file that is not there is an error.
+    let text = pull(&open, name, &options()).unwrap_err().chain().join(": ");
+    assert!(text.contains("cannot read certificates from /nonexistent"), "{text}");
+    let text = pull(&listed, name, &options()).unwrap_err().chain().join(": ");
+    assert!(!text.contains("/nonexistent"), "{text}");
+
+    let e = pull(&listed, name, &folder).unwrap_err();
+    assert!(
+        e.message.contains("refused by rule insecure-registry: --cert-dir /nonexistent for registry.invalid"),
+        "{e}"
+    );
+    assert_eq!(log.lock().unwrap().pop().unwrap(), "refusal --cert-dir /nonexistent for registry.invalid");
+    let allowed = Options { allow_insecure: true, ..folder.clone() };
+    let text = pull(&listed, name, &allowed).unwrap_err().chain().join(": ");
+    assert!(!text.contains("refused by rule"), "{text}");
+    assert_eq!(log.lock().unwrap().pop().unwrap(), "override --cert-dir /nonexistent for registry.invalid");
+    let e = pull(&denied, name, &allowed).unwrap_err();
+    assert!(e.hint.unwrap().contains("not here, by the site's policy"));
+    // Nobody says anything about a folder where the policy does not.
+    let text = pull(&open, name, &folder).unwrap_err().chain().join(": ");
+    assert!(!text.contains("refused by rule"), "{text}");
+    // On this host plain HTTP would do.
+    let image = Image::new(&[b"x"]);
+    let server = Server::start(move |seen| image.answer(seen));
+    pull(
+        &site(&format!("[images]\nregistries = [\"{}/\"]\n", server.host)),
+        &format!("{}/app:1", server.host),
+        &folder,
+    )
+    .unwrap();
+}
