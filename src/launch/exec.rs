@@ -5,6 +5,8 @@
 //! pidfd of the first process, a child in its pid namespace, credentials; then hardrun's own executor, the same that confines the
 //! first process, and a look at the result before the word to go.
 
+use super::cgroup::Placement;
+use super::denials::Denials;
 use super::enter::Entrance;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
@@ -12,19 +14,21 @@ use super::keeper::{self, Part, Watched};
 use super::launcher::{await_exec, await_ready, channel, selinux_label};
 use super::poll::{Poller, Token};
 use super::process::{Ended, Init, Signals};
+use super::readback::{self, Expected};
 use super::streams::{End, Peer, Streams};
-use super::{credentials, readback, terminal};
+use super::{credentials, terminal};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
-use crate::plan::{AskedExec, Draft, Plan, UserPlan};
-use crate::state::folder;
+use crate::plan::{AppArmor, AskedExec, Draft, Plan, UserPlan};
+use crate::state::{Paths, folder};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
 
 /// First argument of the process that `exec` becomes. Not a verb: it is of no use by hand.
 pub const EXEC_ARGUMENT: &str = "__exec";
@@ -268,11 +272,13 @@ impl Entry {
             filter: self.handoff.filter.clone(),
             landlock: crate::landlock::rules(&draft).ok(),
             selinux: selinux_label(&draft),
+            apparmor: None,
             init: false,
             drop_after_filter: super::launcher::drop_after_filter(&draft)?,
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
         };
+        self.restore_profile()?;
         let shared = readback::shared_with(init, &own)?;
         let steps = credentials::Steps {
             draft: &draft,
@@ -311,9 +317,19 @@ impl Entry {
         if let Some(master) = &master {
             terminal::copy_size(master);
         }
-        readback::exec(pid, init, &Plan { draft: draft.clone(), ..plan.clone() }, base, &own)?;
+        // Its group is the first process's: what that is, is compared by itself.
+        let group = Placement { path: String::new(), hierarchies: Vec::new(), held: Vec::new() };
+        let plan = Plan { draft: draft.clone(), ..plan.clone() };
+        let apparmor = self.handoff.apparmor.as_deref();
+        let expected = Expected { plan: &plan, base, group: &group, apparmor, own: &own };
+        readback::exec(pid, init, &expected)?;
+        let denials = Denials::watch(apparmor, &draft.selinux.value);
         rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
-        await_exec(&ours, &draft)?;
+        await_exec(&ours, &draft).map_err(|e| match &denials {
+            Some(denials) => denials.explain(e),
+            None => e,
+        })?;
+        readback::after_exec(pid, &expected)?;
         guard.keep();
         if let Some(control) = &self.control {
             // The supervisor may be about to end: the process inside ends with it.
@@ -328,6 +344,9 @@ impl Entry {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
         let code = self.supervise(&process, signals, ends, master, watched)?;
+        if code != 0 && !request.id.is_empty() && !request.detached {
+            denials.iter().for_each(Denials::say);
+        }
         self.note("exec_die", Some(code));
         Ok(code)
     }
@@ -356,6 +375,16 @@ impl Entry {
             event = event.with("exitCode", code);
         }
         events::note(&paths, event);
+    }
+
+    /// A reload of the host's profiles may have taken the container's out of the kernel.
+    fn restore_profile(&self) -> Result<()> {
+        match &self.handoff.apparmor {
+            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
+                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn init_pid(&self) -> Result<i32> {

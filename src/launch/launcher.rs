@@ -2,6 +2,7 @@
 
 use super::cgroup::{self, Placement};
 use super::connections::Connections;
+use super::denials::Denials;
 use super::enter::Entrance;
 use super::exec::Surroundings;
 use super::executor::{Confine, EXEC_FAILED, FAILED, GO, READY};
@@ -93,6 +94,8 @@ struct Launcher {
     listener: Option<OwnedFd>,
     /// Where every start of a container that is started again sets out from.
     home: Option<(OwnedFd, OwnedFd)>,
+    /// What the kernel says of the container from its first instruction on.
+    denials: Option<Denials>,
 }
 
 /// Whose host ids the container has: its own range, or that of the container that it joins.
@@ -135,7 +138,7 @@ impl Launcher {
             None => (None, None),
         };
         let signals = Signals::block()?;
-        Ok(Launcher { handoff, memory, held, caller, signals, listener, home })
+        Ok(Launcher { handoff, memory, held, caller, signals, listener, home, denials: None })
     }
 
     fn main(mut self) -> u8 {
@@ -225,6 +228,7 @@ impl Launcher {
         if let Some((mounts, network)) = &self.home {
             nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS).context(attempt)?;
             nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).context(attempt)?;
+            self.restore_profile()?;
         } else if restart::may_restart(&self.handoff.record.plan.draft)
             || self.handoff.record.plan.draft.health.is_some()
         {
@@ -308,8 +312,9 @@ impl Launcher {
         status.execs.clear();
         status.network = Default::default();
         let draft = &record.plan.draft;
-        if let Some(line) = set_id_refused(draft, code).filter(|_| matches!(self.caller, Caller::Foreground)) {
-            crate::ui::note(&line);
+        if matches!(self.caller, Caller::Foreground) && code != 0 {
+            set_id_refused(draft).iter().for_each(|line| crate::ui::note(line));
+            self.denials.iter().for_each(Denials::say);
         }
         if let Err(e) = self.log_exit(code) {
             crate::ui::error(&e);
@@ -350,6 +355,16 @@ impl Launcher {
             }
         }
         Ok(code)
+    }
+
+    /// A reload of the host's profiles may have taken the container's out of the kernel since it was started.
+    fn restore_profile(&self) -> Result<()> {
+        match &self.handoff.apparmor {
+            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
+                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The AppArmor profile goes with its last user.
@@ -455,6 +470,7 @@ impl Launcher {
             filter: handoff.filter.clone(),
             landlock: crate::landlock::rules(draft).ok(),
             selinux: selinux_label(draft),
+            apparmor: handoff.apparmor.clone().filter(|_| draft.process.init.value),
             init: draft.process.init.value,
             drop_after_filter: drop_after_filter(draft)?,
             channel: theirs.as_raw_fd(),
@@ -510,8 +526,12 @@ impl Launcher {
         let health = self.health(draft, &init)?;
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
+        self.denials = Denials::watch(handoff.apparmor.as_deref(), &draft.selinux.value);
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
-        await_exec(&ours, draft)?;
+        await_exec(&ours, draft).map_err(|e| match &self.denials {
+            Some(denials) => denials.explain(e),
+            None => e,
+        })?;
         readback::after_exec(init.pid, &expected)?;
         guard.keep();
         sys::memory::forget_text();
@@ -668,8 +688,8 @@ fn open_log(folder: &Folder, draft: &Draft) -> Result<Option<LogWriter>> {
 /// What may be behind a failure that the command's own words do not explain: `dpkg` and `tar` say "Operation not
 /// permitted" where the filter keeps them from making a set-id file. Said only where a command failed, for most builds
 /// in a bound folder never try.
-fn set_id_refused(draft: &Draft, status: u8) -> Option<String> {
-    if status == 0 || !draft.seccomp.no_setid.value {
+fn set_id_refused(draft: &Draft) -> Option<String> {
+    if !draft.seccomp.no_setid.value {
         return None;
     }
     let writable = |m: &&crate::plan::MountPlan| matches!(m.kind, MountKind::Bind { .. }) && !m.readonly.value;
@@ -786,7 +806,13 @@ fn stage_mounts(
         let name = format!("m{n}");
         let staged: Option<PathBuf> = match &mount.kind {
             MountKind::Tmpfs { .. } => None,
-            MountKind::File { content, mode } => Some(stage.owned_file(&name, content.as_bytes(), *mode, owner)?),
+            MountKind::File { content, mode } => {
+                let file = stage.owned_file(&name, content.as_bytes(), *mode, owner)?;
+                if let Some(label) = label {
+                    crate::selinux::relabel(&file, label)?;
+                }
+                Some(file)
+            }
             MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, relabel, .. } => {
                 if *create {
                     make_missing(source, *uid, *gid)?;
@@ -807,7 +833,7 @@ fn stage_mounts(
                 Some(binder.stage(stage, &name, &bind)?)
             }
             MountKind::Volume { .. } | MountKind::Image { .. } => {
-                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped)?)
+                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped, label)?)
             }
         };
         mounts.push(staged);
@@ -827,7 +853,8 @@ fn stage_mounts(
         network: None,
         joined: Default::default(),
         cgroup2: group.hierarchies.iter().all(|h| h.v2),
-        apparmor: handoff.apparmor.clone(),
+        // Who stays as pid 1 executes nothing that it could come into force at, and enters it by itself.
+        apparmor: handoff.apparmor.clone().filter(|_| !draft.process.init.value),
     })
 }
 

@@ -11,6 +11,7 @@ mod cgroup_v2;
 pub mod client;
 mod connections;
 mod credentials;
+mod denials;
 mod device_program;
 mod enter;
 mod enter_cgroup;
