@@ -105,8 +105,7 @@ fn rows(env: &Env) -> Outcome<Vec<Row>> {
         Ok(Row { escape, tried, came, shut })
     };
     let inherited = a.fds.iter().filter(|line| !["0 ", "1 ", "2 "].iter().any(|n| line.starts_with(n))).count();
-    // The folder that is being listed, if the listing shows it.
-    let (none, state) = (inherited <= 1, a.state());
+    let (none, state) = (inherited == 0, a.state());
     let label = a.label.as_str();
     Ok(vec![
         errno("CVE-2019-5736", "writing to pid 1's executable (`--init`)", a.write(&["/proc/1/exe"])),
