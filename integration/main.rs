@@ -1,11 +1,13 @@
 //! The tests that need root: they run the real binary and look at the container from inside and from the host's kernel.
 //!
-//! One static program with five faces, so that the same file runs here and in a virtual machine:
+//! One static program with seven faces, so that the same file runs here and in a virtual machine:
 //!
 //! ```text
 //! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
 //! integration bench startup|paths|surface|order|presets …  measure beside other engines, prove the presets
 //! integration compare …                     the same scripts with docker and with hardrun, see `compare/`
+//! integration table                         the probes of past escapes, a line each
+//! integration reboot DIR                    make this machine busy, and reset it
 //! integration probe WHAT …                  runs inside containers and prints what it met
 //! integration helper WHAT …                 child processes that the harness starts itself
 //! ```
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("bench") => measure::main(&args[1..]),
         Some("compare") => compare::main(&args[1..]),
+        Some("table") => cases::probes::table(),
+        Some("reboot") => cases::reboot::main(&args[1..]),
         Some("probe") => probe::main(&args[1..]),
         Some("helper") => harness::helper::main(&args[1..]),
         _ => harness::runner::main(&args, &cases::all()),

@@ -96,7 +96,7 @@ fn the_launcher_runs_from_a_protected_copy(env: &Env) -> Outcome {
 }
 
 /// CVE-2021-30465 and its kin: a mount's destination is a link out of the root.
-fn symlinked_mount_destinations(env: &Env) -> Outcome {
+pub fn symlinked_mount_destinations(env: &Env) -> Outcome {
     let outside = env.dir("outside")?;
     let inside = env.dir("inside")?;
     std::fs::write(inside.join("mark"), "mounted\n")?;
@@ -123,7 +123,7 @@ fn symlinked_mount_destinations(env: &Env) -> Outcome {
 }
 
 /// CVE-2026-41579, CVE-2026-47766.
-fn a_symlinked_dev_is_refused(env: &Env) -> Outcome {
+pub fn a_symlinked_dev_is_refused(env: &Env) -> Outcome {
     let outside = env.dir("outside-dev")?;
     let root = image(env, "dev", |root| {
         std::fs::remove_dir(root.join("dev"))?;
@@ -147,7 +147,7 @@ fn symlinked_proc_and_sys_are_refused(env: &Env) -> Outcome {
 }
 
 /// CVE-2024-21626.
-fn workdir_through_a_descriptor(env: &Env) -> Outcome {
+pub fn workdir_through_a_descriptor(env: &Env) -> Outcome {
     for dir in ["/proc/self/fd/7", "/proc/self/fd/8/../..", "/proc/1/cwd", "/proc/thread-self/root"] {
         let out = env.sh(&["-w", dir], "pwd; ls /")?.exits(125)?;
         check_eq!(out.out(), "");
@@ -190,7 +190,7 @@ fn a_workdir_symlink_stays_inside(env: &Env) -> Outcome {
 }
 
 /// CVE-2025-52881: a link sends a mount over what the confinement is set up through.
-fn links_to_the_kernels_folders_are_refused(env: &Env) -> Outcome {
+pub fn links_to_the_kernels_folders_are_refused(env: &Env) -> Outcome {
     let inside = env.dir("over")?;
     let root = image(env, "over", |root| {
         symlink("/dev", root.join("d"))?;

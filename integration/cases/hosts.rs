@@ -1,4 +1,4 @@
-//! What only some hosts have: cgroup v2, AppArmor, systemd, no user namespaces. `integration/vm` boots machines that do.
+//! What only some hosts have: cgroup v2, systemd, no user namespaces. `integration/vm` boots machines that do.
 
 use super::lifecycle::Kept;
 use crate::harness::env::{needs_user_namespaces, wait_for};
@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 cases!("hosts":
-    apparmor_is_enforced_in_exec_too, apparmor_comes_back_after_it_was_removed, swap_is_switched_off, the_oom_killer_is_told_of,
-    cpu_is_held_back, writes_are_held_back, weights_are_set, update_reaches_the_group, @alone devices_are_those_of_the_rules,
+    swap_is_switched_off, swap_is_felt, the_oom_killer_is_told_of,
+    cpu_is_held_back, writes_are_held_back,
+    @alone reads_are_held_back, weights_are_set, update_reaches_the_group, @alone devices_are_those_of_the_rules,
     a_scope_of_its_own, a_killed_supervisor_leaves_no_scope, starts_at_once_make_their_groups, no_user_namespace_means_no_capability,
 );
 
@@ -18,11 +19,6 @@ const CGROUP: &str = "/sys/fs/cgroup";
 
 fn needs_v2() -> Outcome {
     if Path::new(CGROUP).join("cgroup.controllers").exists() { Ok(()) } else { skip("no cgroup v2 here") }
-}
-
-fn needs_apparmor() -> Outcome {
-    let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
-    if on.trim() == "Y" { Ok(()) } else { skip("no AppArmor here") }
 }
 
 fn needs_systemd(env: &Env) -> Outcome {
@@ -44,41 +40,6 @@ fn read(folder: &Path, file: &str) -> Outcome<String> {
     Ok(std::fs::read_to_string(folder.join(file))?.trim().to_owned())
 }
 
-fn label(pid: i64) -> Outcome<String> {
-    Ok(std::fs::read_to_string(format!("/proc/{pid}/attr/current"))?.trim().to_owned())
-}
-
-fn apparmor_is_enforced_in_exec_too(env: &Env) -> Outcome {
-    needs_apparmor()?;
-    let kept = Kept::run(env, &[], &["sleep", "100"])?;
-    let first = label(kept.number("pid")?)?;
-    check!(first.starts_with("hardrun-") && first.ends_with(" (enforce)"), "{first}");
-    let second = kept.exec(&[], &["cat", "/proc/self/attr/current"]).go()?.ok()?.out();
-    check_eq!(second.trim(), first);
-    // The way out of a profile, and what it alone refuses to root of a container with every capability that may be granted.
-    let out = kept.exec(&[], &["sh", "-c", "echo changeprofile unconfined > /proc/self/attr/current"]).go()?;
-    check!(out.code != 0, "{}", out.told());
-    let flags = ["--security-opt", "apparmor=unconfined", "--allow", "apparmor-unconfined"];
-    let out = env.sh(&flags, "cat /proc/self/attr/current")?.ok()?.out();
-    check_eq!(out.trim(), "unconfined");
-    Ok(())
-}
-
-/// A reload of the host's profiles takes away those that it has no file of.
-fn apparmor_comes_back_after_it_was_removed(env: &Env) -> Outcome {
-    needs_apparmor()?;
-    let profile = |env: &Env| -> Outcome<String> {
-        let out = env.sh(&["--hostname", "reload"], "cat /proc/self/attr/current")?.ok()?.out();
-        Ok(out.trim().trim_end_matches(" (enforce)").to_owned())
-    };
-    let before = profile(env)?;
-    if let Err(e) = std::fs::write("/sys/kernel/security/apparmor/.remove", &before) {
-        return skip(format!("the profile is in use, or cannot be removed: {e}"));
-    }
-    check_eq!(profile(env)?, before);
-    Ok(())
-}
-
 fn swap_is_switched_off(env: &Env) -> Outcome {
     needs_v2()?;
     let held = env.hold(&["-m", "64m"])?;
@@ -91,6 +52,26 @@ fn swap_is_switched_off(env: &Env) -> Outcome {
     let (swap, low) = (read(&folder, "memory.swap.max"), read(&folder, "memory.low"));
     held.end()?.ok()?;
     check_eq!((swap?, low?), ((32 << 20).to_string(), (32 << 20).to_string()));
+    Ok(())
+}
+
+/// 48 MiB do not fit into 32, and do with the swap that was asked for; more than both together does not.
+fn swap_is_felt(env: &Env) -> Outcome {
+    needs_v2()?;
+    let swaps = std::fs::read_to_string("/proc/swaps")?;
+    if swaps.lines().count() < 2 {
+        return skip("no swap is on here");
+    }
+    let used = |flags: &[&str], size: &str| -> Outcome<i32> {
+        let run = env.verb(&["run", "--rm", "--network", "none", "-m", "32m"]).args(flags);
+        Ok(run.args(["busybox", "tail", "-c", size, "/dev/zero"]).limit(120).go()?.code)
+    };
+    let script = "head -c 48m /dev/zero > /t/x && cat /sys/fs/cgroup/memory.swap.current";
+    let tmpfs = ["-m", "32m", "--memory-swap", "96m", "--tmpfs", "/t:size=100m"];
+    let out = env.sh(&tmpfs, script)?.ok()?.out();
+    check!(out.trim().parse::<u64>().is_ok_and(|swapped| swapped > 8 << 20), "{out}");
+    check_eq!(used(&[], "200m")?, 137, "without swap");
+    check_eq!(used(&["--memory-swap", "64m"], "200m")?, 137, "beyond both");
     Ok(())
 }
 
@@ -135,6 +116,22 @@ fn writes_are_held_back(env: &Env) -> Outcome {
     let out = env.sh(&["--device-write-bps", &limit, "-v", "/v"], script)?.ok()?;
     check!(out.out().contains("wbps=1048576"), "{}", out.told());
     check!(out.took > Duration::from_secs(3), "4 MiB at 1 MiB a second took {:?}", out.took);
+    Ok(())
+}
+
+fn reads_are_held_back(env: &Env) -> Outcome {
+    needs_v2()?;
+    let limit = format!("{}:2mb", disk(env)?);
+    let folder = env.dir("reads")?;
+    std::fs::write(folder.join("file"), vec![7; 6 << 20])?;
+    let bind = format!("{}:/b:ro", folder.display());
+    // What is in the page cache is not read from the disk.
+    rustix::fs::sync();
+    std::fs::write("/proc/sys/vm/drop_caches", "3")?;
+    let script = "head -n 1 /sys/fs/cgroup/io.max; cat /b/file | wc -c";
+    let out = env.sh(&["--device-read-bps", &limit, "-v", &bind], script)?.ok()?;
+    check!(out.out().contains("rbps=2097152") && out.out().contains("6291456"), "{}", out.told());
+    check!(out.took > Duration::from_secs(2), "6 MiB at 2 MiB a second took {:?}", out.took);
     Ok(())
 }
 

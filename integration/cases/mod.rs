@@ -1,10 +1,12 @@
 //! Every case, by what it is about.
 
+mod apparmor;
 mod audit;
 mod binds;
 mod compare;
 mod cp;
 mod debian;
+mod doctor;
 mod doors;
 mod exit_codes;
 mod flags;
@@ -17,11 +19,14 @@ mod net;
 pub mod paths;
 mod policy;
 mod presets;
+pub mod probes;
 mod push;
+pub mod reboot;
 mod refusals;
 mod registry;
 mod robust;
 mod script;
+mod selinux;
 mod signals;
 mod stdio;
 mod store;
@@ -39,9 +44,14 @@ pub fn all() -> Vec<Case> {
         flags::CASES,
         limits::CASES,
         hosts::CASES,
+        apparmor::CASES,
+        selinux::CASES,
+        doctor::CASES,
+        reboot::CASES,
         isolation::CASES,
         doors::CASES,
         guards::CASES,
+        probes::CASES,
         paths::CASES,
         presets::CASES,
         binds::CASES,

@@ -175,6 +175,14 @@ fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a text")
 }
 
+/// Something else than cases, with all that a case has.
+pub fn with_env(what: impl FnOnce(&Env) -> super::Outcome) -> super::Outcome {
+    let env = Env::new().map_err(Stop::Fail)?;
+    let came = env.prepare().and_then(|()| what(&env));
+    finish(&env);
+    came
+}
+
 /// Stop the other engines and remove the scratch folder, unless it is to be looked at.
 pub fn finish(env: &Env) {
     env.peers.stop();

@@ -40,7 +40,8 @@ pub(super) fn files(policy: &Policy, out: &mut String) {
 
 fn text(rule: &Rule, pattern: &str) -> String {
     let verb = match rule.verb {
-        Verb::Deny => "deny ",
+        // Said in the kernel's log, where a rule that only denies is silent.
+        Verb::Deny => "audit deny ",
         Verb::Audit => "audit ",
         _ => "",
     };

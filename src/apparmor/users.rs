@@ -3,6 +3,7 @@
 
 use super::{Profile, load};
 use crate::error::{Context, Result};
+use crate::state::Paths;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
@@ -35,6 +36,15 @@ impl Use {
     pub fn into_fd(self) -> OwnedFd {
         self.0
     }
+}
+
+/// Have the kernel know again what is in use, in the text that the container was started with.
+pub fn restore(run: &Path, paths: &Paths, name: &str) -> Result<()> {
+    if load::mode(name)?.as_deref() == Some("enforce") {
+        return Ok(());
+    }
+    let text = fs::read_to_string(file(run, name)).context(|| format!("read the AppArmor profile {name}"))?;
+    load::load(paths, &Profile { name: name.to_owned(), text })
 }
 
 /// `run` is the host's, whatever `--root` says: the kernel's profiles are.

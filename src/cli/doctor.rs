@@ -61,7 +61,18 @@ fn look(ctx: &Context) -> Result<Seen> {
             Some(((*key).to_owned(), value.trim().to_owned()))
         })
         .collect();
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     Ok(Seen {
+        modules: text("/sys/kernel/security/lsm")
+            .trim()
+            .split(',')
+            .filter(|m| !m.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        selinux_enforces: text("/sys/fs/selinux/enforce").trim() == "1",
+        selinux_types: crate::selinux::has_types(),
+        systemd: Path::new("/run/systemd/system").is_dir(),
+        bus: Path::new("/run/dbus/system_bus_socket").exists(),
         failed,
         filesystem: kernel::filesystem(&ctx.paths.layers())?,
         storage: ctx.paths.root.display().to_string(),

@@ -220,6 +220,7 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
         used = Some(crate::apparmor::Use::new(Path::new(Paths::RUN), &profile)?.into_fd());
         crate::apparmor::load(&ctx.paths, &profile)?;
     }
+    crate::selinux::check(&plan.draft.selinux.value)?;
     let apparmor = crate::spec::apparmor_profile(&plan.draft, facts.apparmor);
     let mut held = if plan.draft.asked.rootfs.is_some() {
         Vec::new()

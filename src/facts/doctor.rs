@@ -43,6 +43,16 @@ pub struct Seen {
     pub programs: Vec<String>,
     /// Sysctls that were read, as `/proc/sys` has them with dots.
     pub sysctls: std::collections::BTreeMap<String, String>,
+    /// The kernel's list of security modules, in its order; empty where it cannot be read.
+    pub modules: Vec<String>,
+    /// SELinux refuses and does not only log.
+    pub selinux_enforces: bool,
+    /// SELinux's policy has types for containers.
+    pub selinux_types: bool,
+    /// systemd is pid 1.
+    pub systemd: bool,
+    /// There is a system bus to ask it over.
+    pub bus: bool,
 }
 
 impl Check {
@@ -73,6 +83,18 @@ impl Seen {
     fn failed(&self, probe: Probe) -> Option<&str> {
         self.failed.iter().find(|(p, _)| *p == probe).map(|(_, why)| why.as_str())
     }
+    /// The boot option that adds `name` to the modules that are on. It is the whole list: with one, `security=` has no effect.
+    fn with_module(&self, name: &str, first: bool) -> String {
+        // Always on, and not to be listed.
+        let mut list: Vec<&str> = self.modules.iter().map(String::as_str).filter(|m| *m != "capability").collect();
+        if list.is_empty() {
+            list = vec!["lockdown", "yama", "integrity", "apparmor", "bpf"];
+            list.retain(|m| *m != name);
+        }
+        let at = if first { 0 } else { list.iter().position(|m| *m == "bpf").unwrap_or(list.len()) };
+        list.insert(at, name);
+        format!("lsm={}", list.join(","))
+    }
     fn has(&self, program: &str) -> bool {
         self.programs.iter().any(|p| p == program)
     }
@@ -86,10 +108,12 @@ pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
         user_namespace(facts, seen),
         overlay(facts, seen),
         seccomp(facts, seen),
-        landlock(facts),
+        landlock(facts, seen),
         apparmor(facts, seen),
-        selinux(facts),
+        selinux(facts, seen),
         cgroups(facts, seen),
+        scopes(facts, seen),
+        devices(facts, seen),
         limit(facts, Limit::Memory),
         limit(facts, Limit::Swap),
         limit(facts, Limit::Pids),
@@ -197,13 +221,16 @@ fn seccomp(facts: &Facts, seen: &Seen) -> Check {
     }
 }
 
-fn landlock(facts: &Facts) -> Check {
+fn landlock(facts: &Facts, seen: &Seen) -> Check {
     match facts.landlock_abi {
         0 => Check::replaced(
             "landlock",
             "not in this kernel, or not in its list of security modules",
             "mount namespace, read-only and hidden paths",
-            "boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK=y and landlock in the lsm= list (Debian 12: lsm=landlock,lockdown,yama,integrity,apparmor,bpf)",
+            format!(
+                "boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK=y and landlock among the modules: {}",
+                seen.with_module("landlock", true)
+            ),
         ),
         abi => Check::present("landlock", format!("ABI {abi}")),
     }
@@ -220,7 +247,10 @@ fn apparmor(facts: &Facts, seen: &Seen) -> Check {
             "apparmor",
             "not on in this kernel",
             instead,
-            "boot a kernel with CONFIG_SECURITY_APPARMOR=y and apparmor=1 security=apparmor (Debian's has it on), then apt-get install apparmor",
+            format!(
+                "boot a kernel with CONFIG_SECURITY_APPARMOR=y (Debian's has it) with apparmor=1 {}, then apt-get install apparmor",
+                seen.with_module("apparmor", false)
+            ),
         );
     }
     if seen.has("apparmor_parser") {
@@ -234,9 +264,21 @@ fn apparmor(facts: &Facts, seen: &Seen) -> Check {
     }
 }
 
-fn selinux(facts: &Facts) -> Check {
+fn selinux(facts: &Facts, seen: &Seen) -> Check {
+    if facts.selinux && !seen.selinux_types {
+        let found = "on, but its policy has no types for containers: none is started";
+        return Check::missing("selinux", found, crate::selinux::REMEDY);
+    }
+    if facts.selinux && !seen.selinux_enforces {
+        return Check::replaced(
+            "selinux",
+            "on, but permissive: labels are set, and nothing is refused",
+            "the other layers",
+            "setenforce 1 (and SELINUX=enforcing in /etc/selinux/config)",
+        );
+    }
     if facts.selinux {
-        return Check::present("selinux", "on: container_t with categories of its own for every container");
+        return Check::present("selinux", "enforcing: container_t with categories of its own for every container");
     }
     let instead = match (facts.apparmor, facts.landlock_abi) {
         (true, _) => "AppArmor",
@@ -247,8 +289,46 @@ fn selinux(facts: &Facts) -> Check {
         "selinux",
         "not on here",
         instead,
-        "on Fedora and its kin: enforcing=1 and package container-selinux",
+        "on Fedora and its kin: enforcing=1 and package container-selinux; on Debian: apt-get install selinux-basics \
+         selinux-policy-default, selinux-activate, semodule -i docs/selinux/hardrun.cil of hardrun's sources",
     )
+}
+
+/// Where systemd is pid 1, control groups are its to write.
+fn scopes(facts: &Facts, seen: &Seen) -> Check {
+    let layer = "systemd scopes";
+    if facts.cgroup != CgroupVersion::V2 {
+        return Check::present(layer, "not used with cgroup version 1");
+    }
+    match (seen.systemd, seen.bus) {
+        (true, true) => Check::present(layer, "one with delegation for every container"),
+        (true, false) => Check::replaced(
+            layer,
+            "systemd is pid 1, and there is no system bus to ask it over",
+            "groups below /hardrun, which systemd does not know of",
+            "apt-get install dbus; systemctl start dbus.socket",
+        ),
+        (false, _) => Check::present(layer, "not needed: systemd is not pid 1, groups are made below /hardrun"),
+    }
+}
+
+fn devices(facts: &Facts, seen: &Seen) -> Check {
+    let layer = "device rules";
+    if facts.cgroup != CgroupVersion::V2 {
+        let has = facts.limits.contains(&Limit::Devices);
+        return match has {
+            true => Check::present(layer, "the devices controller"),
+            false => Check::missing(layer, "no devices controller", "boot a kernel with CONFIG_CGROUP_DEVICE=y"),
+        };
+    }
+    match seen.failed(Probe::Devices) {
+        Some(why) => Check::missing(
+            layer,
+            why,
+            "boot a kernel with CONFIG_BPF_SYSCALL=y and CONFIG_CGROUP_BPF=y, and keep bpf() from nobody who starts hardrun",
+        ),
+        None => Check::present(layer, "a BPF program for every container"),
+    }
 }
 
 fn cgroups(facts: &Facts, seen: &Seen) -> Check {
@@ -358,6 +438,9 @@ mod tests {
             filesystem: 0xef53,
             storage: "/var/lib/hardrun".into(),
             programs: ["nft", "pasta", "aardvark-dns", "apparmor_parser"].map(str::to_owned).into(),
+            modules: ["capability", "lockdown", "yama", "bpf"].map(str::to_owned).into(),
+            selinux_enforces: true,
+            selinux_types: true,
             ..Seen::default()
         }
     }
@@ -400,6 +483,46 @@ mod tests {
         let mut f = facts();
         f.idmapped_overlay = false;
         assert_eq!(state(&report(&f, &Seen { failed, ..seen() }), "idmapped layers"), State::Replaced);
+    }
+
+    fn remedy(facts: &Facts, seen: &Seen, layer: &str) -> String {
+        let checks = report(facts, seen);
+        checks.into_iter().find(|c| c.layer == layer).and_then(|c| c.remedy).unwrap_or_default()
+    }
+
+    #[test]
+    fn boot_options_keep_the_modules_that_are_on() {
+        let mut f = facts();
+        (f.landlock_abi, f.apparmor) = (0, false);
+        assert!(remedy(&f, &seen(), "landlock").ends_with(": lsm=landlock,lockdown,yama,bpf"));
+        assert!(remedy(&f, &seen(), "apparmor").contains("apparmor=1 lsm=lockdown,yama,apparmor,bpf,"));
+        let unknown = Seen { modules: vec![], ..seen() };
+        assert!(remedy(&f, &unknown, "apparmor").contains("lsm=lockdown,yama,integrity,apparmor,bpf,"));
+    }
+
+    #[test]
+    fn selinux_wants_types_and_a_mode_that_refuses() {
+        let mut f = facts();
+        f.selinux = true;
+        assert_eq!(state(&report(&f, &seen()), "selinux"), State::Present);
+        let permissive = Seen { selinux_enforces: false, ..seen() };
+        assert!(remedy(&f, &permissive, "selinux").contains("setenforce 1"));
+        let bare = Seen { selinux_types: false, ..seen() };
+        assert_eq!(state(&report(&f, &bare), "selinux"), State::Missing);
+        assert!(remedy(&f, &bare, "selinux").contains("hardrun.cil"));
+    }
+
+    #[test]
+    fn groups_want_a_bus_to_systemd_and_a_program_for_devices() {
+        let mut f = facts();
+        f.cgroup = CgroupVersion::V2;
+        assert_eq!(state(&report(&f, &seen()), "systemd scopes"), State::Present, "without systemd none is needed");
+        let deaf = Seen { systemd: true, ..seen() };
+        assert!(remedy(&f, &deaf, "systemd scopes").contains("dbus"));
+        let failed = vec![(Probe::Devices, "bpf: EPERM".to_owned())];
+        let old = Seen { failed, ..seen() };
+        assert_eq!(state(&report(&f, &old), "device rules"), State::Missing);
+        assert!(remedy(&f, &old, "device rules").contains("CONFIG_CGROUP_BPF=y"));
     }
 
     #[test]

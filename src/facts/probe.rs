@@ -4,6 +4,7 @@ use crate::error::{Context as _, Error, Result};
 use crate::plan::{SeccompPlan, SeccompProfile, Sourced};
 use crate::state::Paths;
 use crate::storage::{Stage, root::mount_root};
+use crate::sys::bpf::{Instruction, load_device_program};
 use crate::sys::userns::IdMap;
 use crate::{seccomp, sys};
 use std::collections::BTreeSet;
@@ -22,10 +23,12 @@ pub enum Probe {
     Seccomp,
     /// Make and remove a cgroup in every hierarchy.
     Cgroup,
+    /// Have the kernel take a program that judges devices, where cgroup v2 wants one.
+    Devices,
 }
 
 impl Probe {
-    pub const ALL: [Probe; 4] = [Probe::UserNamespace, Probe::Overlay, Probe::Seccomp, Probe::Cgroup];
+    pub const ALL: [Probe; 5] = [Probe::UserNamespace, Probe::Overlay, Probe::Seccomp, Probe::Cgroup, Probe::Devices];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -33,6 +36,7 @@ impl Probe {
             Probe::Overlay => "overlay",
             Probe::Seccomp => "seccomp",
             Probe::Cgroup => "cgroup",
+            Probe::Devices => "devices",
         }
     }
 
@@ -47,6 +51,7 @@ impl Probe {
             Probe::Overlay => overlay(paths),
             Probe::Seccomp => filter(),
             Probe::Cgroup => cgroup(Path::new("/sys/fs/cgroup")),
+            Probe::Devices => devices(Path::new("/sys/fs/cgroup")),
         }
     }
 }
@@ -124,6 +129,16 @@ fn cgroup(root: &Path) -> Result<()> {
         std::fs::remove_dir(&group).context(|| format!("remove {}", group.display()))?;
     }
     Ok(())
+}
+
+/// A program that refuses everything; loaded, and gone with this process.
+fn devices(root: &Path) -> Result<()> {
+    if !root.join("cgroup.controllers").exists() {
+        return Ok(());
+    }
+    let refuse = Instruction { code: 0xb7, registers: 0, offset: 0, constant: 0 };
+    let exit = Instruction { code: 0x95, registers: 0, offset: 0, constant: 0 };
+    load_device_program(&[refuse, exit]).map(drop).context(|| "load a program that limits devices".into())
 }
 
 /// Where the probe in process `pid` works.

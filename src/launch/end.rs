@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::connections::Connections;
+use super::denials::Denials;
 use super::handoff::{self, Again, Handoff, Starter};
 use super::launcher::{HANDOFF_FD, Launcher, Outcome};
 use super::restart;
@@ -28,8 +29,9 @@ impl Launcher {
         status.execs.clear();
         status.network = Default::default();
         let draft = &record.plan.draft;
-        if let Some(line) = set_id_refused(draft, code).filter(|_| matches!(self.caller, Caller::Foreground)) {
-            crate::ui::note(&line);
+        if matches!(self.caller, Caller::Foreground) && code != 0 {
+            set_id_refused(draft).iter().for_each(|line| crate::ui::note(line));
+            self.denials.iter().for_each(Denials::say);
         }
         if let Err(e) = self.log_exit(code) {
             crate::ui::error(&e);
@@ -70,6 +72,16 @@ impl Launcher {
             }
         }
         Ok(code)
+    }
+
+    /// A reload of the host's profiles may have taken the container's out of the kernel since it was started.
+    pub(super) fn restore_profile(&self) -> Result<()> {
+        match &self.handoff.apparmor {
+            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
+                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The AppArmor profile goes with its last user.
@@ -150,8 +162,8 @@ fn note_end(paths: &Paths, record: &Record, status: &Status, code: i32) {
 /// What may be behind a failure that the command's own words do not explain: `dpkg` and `tar` say "Operation not
 /// permitted" where the filter keeps them from making a set-id file. Said only where a command failed, for most builds
 /// in a bound folder never try.
-fn set_id_refused(draft: &Draft, status: u8) -> Option<String> {
-    if status == 0 || !draft.seccomp.no_setid.value {
+fn set_id_refused(draft: &Draft) -> Option<String> {
+    if !draft.seccomp.no_setid.value {
         return None;
     }
     let writable = |m: &&crate::plan::MountPlan| matches!(m.kind, MountKind::Bind { .. }) && !m.readonly.value;

@@ -1,6 +1,8 @@
 //! The process that `exec` becomes: it enters, starts the command inside, and stays with it to its end.
 
 use super::build::{drop_after_filter, selinux_label};
+use super::cgroup::Placement;
+use super::denials::Denials;
 use super::exec::{CONTROL_FD, ExecRequest, HANDOFF_FD, HOST_FD, INIT_FD, MOUNTS_FD, REPORT_FD, REQUEST_FD};
 use super::exec::{is_ending, not_running, number_of};
 use super::exec_ends::Ends;
@@ -10,17 +12,19 @@ use super::handshake::{await_exec, await_ready, channel};
 use super::keeper::{self, Part, Watched};
 use super::poll::{Poller, Token};
 use super::process::{Ended, Init, KillOnDrop, Signals};
+use super::readback::{self, Expected};
 use super::streams::{End, Peer, Streams};
-use super::{credentials, readback, terminal};
+use super::{credentials, terminal};
 use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
-use crate::plan::{Draft, Plan};
-use crate::state::folder;
+use crate::plan::{AppArmor, Draft, Plan};
+use crate::state::{Paths, folder};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 /// Everything about one `exec`.
 pub(super) struct Entry {
@@ -94,11 +98,13 @@ impl Entry {
             filter: self.handoff.filter.clone(),
             landlock: super::ruleset::rules(&draft, &container)?,
             selinux: selinux_label(&draft),
+            apparmor: None,
             init: false,
             drop_after_filter: drop_after_filter(&draft)?,
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
         };
+        self.restore_profile()?;
         let shared = readback::shared_with(init, &own)?;
         let steps = credentials::Steps {
             draft: &draft,
@@ -137,9 +143,19 @@ impl Entry {
         if let Some(master) = &master {
             terminal::copy_size(master);
         }
-        readback::exec(pid, init, &Plan { draft: draft.clone(), ..plan.clone() }, base, &own)?;
+        // Its group is the first process's: what that is, is compared by itself.
+        let group = Placement { path: String::new(), hierarchies: Vec::new(), held: Vec::new() };
+        let plan = Plan { draft: draft.clone(), ..plan.clone() };
+        let apparmor = self.handoff.apparmor.as_deref();
+        let expected = Expected { plan: &plan, base, group: &group, apparmor, own: &own };
+        readback::exec(pid, init, &expected)?;
+        let denials = Denials::watch(apparmor, &draft.selinux.value);
         rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
-        await_exec(&ours, &draft)?;
+        await_exec(&ours, &draft).map_err(|e| match &denials {
+            Some(denials) => denials.explain(e),
+            None => e,
+        })?;
+        readback::after_exec(pid, &expected)?;
         guard.keep();
         if let Some(control) = &self.control {
             // The supervisor may be about to end: the process inside ends with it.
@@ -154,6 +170,9 @@ impl Entry {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
         let code = self.supervise(&process, signals, ends, master, watched)?;
+        if code != 0 && !request.id.is_empty() && !request.detached {
+            denials.iter().for_each(Denials::say);
+        }
         self.note("exec_die", Some(code));
         Ok(code)
     }
@@ -182,6 +201,16 @@ impl Entry {
             event = event.with("exitCode", code);
         }
         events::note(&paths, event);
+    }
+
+    /// A reload of the host's profiles may have taken the container's out of the kernel.
+    fn restore_profile(&self) -> Result<()> {
+        match &self.handoff.apparmor {
+            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
+                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn init_pid(&self) -> Result<i32> {

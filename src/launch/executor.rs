@@ -8,7 +8,8 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{BorrowedFd, RawFd};
 
 /// Sent by the container when it is confined and waits for `GO`.
@@ -26,6 +27,8 @@ pub struct Confine {
     pub filter: Option<Vec<u8>>,
     pub landlock: Option<landlock::Rules>,
     pub selinux: Option<String>,
+    /// AppArmor's profile, where it is to be entered at once: with `--init` this process executes nothing.
+    pub apparmor: Option<String>,
     pub init: bool,
     /// no_new_privs was overridden: give up what only the loading of the filter needed.
     pub drop_after_filter: Vec<caps::Capability>,
@@ -91,16 +94,35 @@ impl Confine {
         message
     }
 
+    /// What is to be written where to be labelled: at the next execve, or, by one that stays pid 1, at once. Opened before the rules
+    /// hold, written after the steps that a label would be in the way of. Which profile or label came of it the launcher reads.
+    fn labels(&self) -> Result<Vec<(File, String)>, String> {
+        let open = |name: &str| {
+            let path = format!("/proc/thread-self/attr/{name}");
+            File::options().write(true).open(&path).map_err(|e| format!("open {path}: {e}"))
+        };
+        let mut labels = Vec::new();
+        if let Some(label) = &self.selinux {
+            labels.push((open(if self.init { "current" } else { "exec" })?, label.clone()));
+        }
+        if let Some(profile) = &self.apparmor {
+            // AppArmor's own file is there since Linux 5.8.
+            let file = open("apparmor/current").or_else(|_| open("current"))?;
+            labels.push((file, format!("changeprofile {profile}")));
+        }
+        Ok(labels)
+    }
+
     fn confine_and_wait(&self) -> Result<(), String> {
         let channel = sys::process::borrow(self.channel);
         sys::process::reset_signals().map_err(|e| format!("reset the signals: {e}"))?;
         sys::process::fresh_keyring().map_err(|e| format!("leave the session keyring: {e}"))?;
-        if let Some(label) = &self.selinux {
-            std::fs::write("/proc/thread-self/attr/exec", label)
-                .map_err(|e| format!("set the SELinux label {label}: {e}"))?;
-        }
+        let labels = self.labels()?;
         if let Some(rules) = &self.landlock {
             rules.apply().map_err(|e| e.chain().join(": "))?;
+        }
+        for (mut file, text) in labels {
+            file.write_all(text.as_bytes()).map_err(|e| format!("enter {text:?}: {e}"))?;
         }
         // Until execve, and with --init for good, this memory is the launcher's: not for a root inside that is the same
         // user. libcontainer leaves it so as well, but promises nothing.

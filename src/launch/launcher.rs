@@ -6,6 +6,7 @@ use super::build::{
 use super::caller::{Caller, CidFile, connect, write_pidfile};
 use super::cgroup::{self, Placement};
 use super::connections::Connections;
+use super::denials::Denials;
 use super::end::note_networks;
 use super::enter::Entrance;
 use super::exec::Surroundings;
@@ -70,6 +71,8 @@ pub(super) struct Launcher {
     listener: Option<OwnedFd>,
     /// Where every start of a container that is started again sets out from.
     pub(super) home: Option<(OwnedFd, OwnedFd)>,
+    /// What the kernel says of the container from its first instruction on.
+    pub(super) denials: Option<Denials>,
 }
 
 /// Whose host ids the container has: its own range, or that of the container that it joins.
@@ -121,7 +124,7 @@ impl Launcher {
             None => (None, None),
         };
         let signals = Signals::block()?;
-        Ok(Launcher { handoff, memory, held, caller, signals, listener, home })
+        Ok(Launcher { handoff, memory, held, caller, signals, listener, home, denials: None })
     }
 
     fn main(mut self) -> u8 {
@@ -211,6 +214,7 @@ impl Launcher {
         if let Some((mounts, network)) = &self.home {
             nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS).context(attempt)?;
             nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).context(attempt)?;
+            self.restore_profile()?;
         } else if restart::may_restart(&self.handoff.record.plan.draft)
             || self.handoff.record.plan.draft.health.is_some()
         {
@@ -328,6 +332,7 @@ impl Launcher {
             filter: handoff.filter.clone(),
             landlock: super::ruleset::rules(draft, &folder.path)?,
             selinux: selinux_label(draft),
+            apparmor: handoff.apparmor.clone().filter(|_| draft.process.init.value),
             init: draft.process.init.value,
             drop_after_filter: drop_after_filter(draft)?,
             channel: theirs.as_raw_fd(),
@@ -383,8 +388,12 @@ impl Launcher {
         let health = self.health(draft, &init)?;
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
+        self.denials = Denials::watch(handoff.apparmor.as_deref(), &draft.selinux.value);
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
-        await_exec(&ours, draft)?;
+        await_exec(&ours, draft).map_err(|e| match &self.denials {
+            Some(denials) => denials.explain(e),
+            None => e,
+        })?;
         readback::after_exec(init.pid, &expected)?;
         guard.keep();
         sys::memory::forget_text();

@@ -14,6 +14,7 @@ mod cgroup_v2;
 pub mod client;
 mod connections;
 mod credentials;
+mod denials;
 mod device_program;
 mod end;
 mod enter;

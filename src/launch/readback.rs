@@ -6,7 +6,7 @@
 
 use super::cgroup::Placement;
 use crate::error::{Context, Error, Result};
-use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
+use crate::plan::{AppArmor, Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
 use std::collections::{BTreeSet, HashMap};
@@ -24,6 +24,13 @@ pub struct Expected<'a> {
     pub apparmor: Option<&'a str>,
     /// Our own namespaces, read before anything was joined.
     pub own: &'a Namespaces,
+}
+
+impl Expected<'_> {
+    /// The AppArmor profile of a first process that stays (`--init`), or of one that executes the command.
+    fn profile(&self, stays: bool) -> Option<&str> {
+        self.apparmor.filter(|p| *p != "unconfined" && self.plan.draft.process.init.value == stays)
+    }
 }
 
 /// Namespace links of a process: kind → `kind:[inode]`.
@@ -59,19 +66,20 @@ pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
     check_status(pid, expected, &mut differences)?;
     check_selinux(pid, expected, &mut differences)?;
+    check_entered(pid, expected, &mut differences)?;
     check_inherited(pid, &mut differences)?;
     differences.done()
 }
 
 /// Another process of a running container, confined and waiting: what the plan (with this process in it) says, and for the rest what
 /// the first process, `init`, has.
-pub fn exec(pid: i32, init: i32, plan: &Plan, base: Option<u32>, own: &Namespaces) -> Result<()> {
+pub fn exec(pid: i32, init: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
-    let group = Placement { path: String::new(), hierarchies: Vec::new(), held: Vec::new() };
-    let expected = Expected { plan, base, group: &group, apparmor: None, own };
-    check_maps(pid, &expected, &mut differences)?;
-    check_status(pid, &expected, &mut differences)?;
-    check_selinux(pid, &expected, &mut differences)?;
+    let plan = expected.plan;
+    check_maps(pid, expected, &mut differences)?;
+    check_status(pid, expected, &mut differences)?;
+    check_labels(pid, expected, &mut differences)?;
+    check_selinux(pid, expected, &mut differences)?;
     check_inherited(pid, &mut differences)?;
     let (ours, theirs) = (namespaces(&pid.to_string())?, namespaces(&init.to_string())?);
     for kind in KINDS {
@@ -489,7 +497,7 @@ enum At<'a> {
 }
 
 fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    let Some(profile) = expected.apparmor.filter(|p| *p != "unconfined") else { return Ok(()) };
+    let Some(profile) = expected.profile(false) else { return Ok(()) };
     // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
     match attribute(pid, "exec") {
         Ok(found) => differences.compare("AppArmor profile", profile, found.as_str()),
@@ -500,13 +508,29 @@ fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     Ok(())
 }
 
-/// What only execve brings into force: the AppArmor profile. Of a container with `--init` the first process executes nothing.
-pub fn after_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
-    let profile = expected.apparmor.filter(|p| *p != "unconfined" && !expected.plan.draft.process.init.value);
-    let Some(profile) = profile else { return Ok(()) };
+/// The profile of a process that stays as pid 1 and executes nothing: it has entered it by itself.
+fn check_entered(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let Some(profile) = expected.profile(true) else { return Ok(()) };
     let found = attribute(pid, "current").context(|| format!("read the AppArmor profile of process {pid}"))?;
-    let mut differences = Differences::default();
     differences.compare("AppArmor profile", profile, found.as_str());
+    Ok(())
+}
+
+/// What only execve brings into force: the AppArmor profile.
+pub fn after_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
+    let Some(profile) = expected.profile(false) else { return Ok(()) };
+    let found = match attribute(pid, "current") {
+        Ok(found) => found,
+        // The command was so short that nothing is left of it.
+        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
+        Err(e) => return Err(e).context(|| format!("read the AppArmor profile of process {pid}")),
+    };
+    let mut differences = Differences::default();
+    match expected.plan.draft.apparmor.value {
+        // A profile of the site's may lead on to another one when the command executes something.
+        AppArmor::Named(_) if found != "unconfined" => {}
+        _ => differences.compare("AppArmor profile", profile, found.as_str()),
+    }
     differences.done()
 }
 
@@ -519,9 +543,16 @@ fn attribute(pid: i32, name: &str) -> std::io::Result<String> {
 
 /// The executor writes the label through the container's own /proc; here it is read from the host's.
 fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    if let SeLinux::Labels { process, .. } = &expected.plan.draft.selinux.value {
-        let found = read(format!("/proc/{pid}/attr/exec"))?;
+    if let SeLinux::Labels { process, mount } = &expected.plan.draft.selinux.value {
+        let file = if expected.plan.draft.process.init.value { "current" } else { "exec" };
+        let found = read(format!("/proc/{pid}/attr/{file}"))?;
         differences.compare("SELinux label", process.as_str(), found.trim_end_matches(['\0', '\n']));
+        let mut found = [0; 4096];
+        let root = format!("/proc/{pid}/root/.");
+        let n = rustix::fs::getxattr(&root, crate::selinux::ATTRIBUTE, &mut found[..])
+            .context(|| "read the SELinux label of the root".into())?;
+        let found = String::from_utf8_lossy(&found[..n]);
+        differences.compare("SELinux label of the root", mount.as_str(), found.trim_end_matches('\0'));
     }
     Ok(())
 }

@@ -46,7 +46,13 @@ pub(super) fn stage_mounts(
         let name = format!("m{n}");
         let staged: Option<PathBuf> = match &mount.kind {
             MountKind::Tmpfs { .. } => None,
-            MountKind::File { content, mode } => Some(stage.owned_file(&name, content.as_bytes(), *mode, owner)?),
+            MountKind::File { content, mode } => {
+                let file = stage.owned_file(&name, content.as_bytes(), *mode, owner)?;
+                if let Some(label) = label {
+                    crate::selinux::relabel(&file, label)?;
+                }
+                Some(file)
+            }
             MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, relabel, .. } => {
                 if *create {
                     make_missing(source, *uid, *gid)?;
@@ -67,7 +73,7 @@ pub(super) fn stage_mounts(
                 Some(binder.stage(stage, &name, &bind)?)
             }
             MountKind::Volume { .. } | MountKind::Image { .. } => {
-                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped)?)
+                Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped, label)?)
             }
         };
         mounts.push(staged);
@@ -88,7 +94,8 @@ pub(super) fn stage_mounts(
         joined: Default::default(),
         shared_memory: None,
         cgroup2: group.hierarchies.iter().all(|h| h.v2),
-        apparmor: handoff.apparmor.clone(),
+        // Who stays as pid 1 executes nothing that it could come into force at, and enters it by itself.
+        apparmor: handoff.apparmor.clone().filter(|_| !draft.process.init.value),
     })
 }
 

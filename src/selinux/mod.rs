@@ -4,7 +4,7 @@
 
 mod relabel;
 
-pub use relabel::relabel;
+pub use relabel::{ATTRIBUTE, relabel, relabel_if_other};
 
 use crate::error::{Error, Result};
 use crate::plan::SeLinux;
@@ -52,6 +52,30 @@ pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
         mount: format!("{user}:object_r:{filetype}:{level}"),
     })
 }
+
+/// Ask the kernel whether its policy knows the labels: with one that has no types for containers nothing would start, and the
+/// kernel's own answer (EINVAL) tells nobody why.
+pub fn check(labels: &SeLinux) -> Result<()> {
+    let SeLinux::Labels { process, mount } = labels else { return Ok(()) };
+    for label in [process, mount] {
+        std::fs::write(CONTEXT, label).map_err(|e| {
+            Error::runner(format!("the SELinux policy of this host does not know the label {label}"))
+                .because(e)
+                .hint(format!("{REMEDY}; or name a type that it has: --security-opt label=type:TYPE"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether the policy has the types of containers.
+pub fn has_types() -> bool {
+    labels("", &Wanted::default()).and_then(|labels| check(&labels)).is_ok()
+}
+
+/// The kernel takes a label here if its policy knows it.
+const CONTEXT: &str = "/sys/fs/selinux/context";
+/// What brings the types.
+pub const REMEDY: &str = "on Fedora and its kin install the package container-selinux, elsewhere load the module in                           hardrun's sources: semodule -i docs/selinux/hardrun.cil";
 
 /// A file label without the categories that keep other containers out: what `:z` gives.
 pub fn shared(label: &str) -> String {

@@ -17,6 +17,16 @@ pub fn relabel(path: &Path, label: &str) -> Result<()> {
     relabel_as(path, ATTRIBUTE, label)
 }
 
+/// The same where the folder itself has another label: of a volume what is below it has its own.
+pub fn relabel_if_other(path: &Path, label: &str) -> Result<()> {
+    let mut found = [0; 4096];
+    let found = match rustix::fs::lgetxattr(path, ATTRIBUTE, &mut found[..]) {
+        Ok(n) => &found[..n],
+        Err(_) => &[],
+    };
+    if found.strip_suffix(b"\0").unwrap_or(found) == label.as_bytes() { Ok(()) } else { relabel(path, label) }
+}
+
 fn relabel_as(path: &Path, attribute: &str, label: &str) -> Result<()> {
     let plain = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let attempt = || format!("relabel {}", path.display());

@@ -2,7 +2,7 @@
 
 use super::Staged;
 use crate::error::{Context, Error, Result};
-use crate::plan::{MountKind, MountPlan, Namespace, NetworkMode, Plan};
+use crate::plan::{MountKind, MountPlan, Namespace, NetworkMode, Plan, SeLinux};
 use oci_spec::runtime::{Mount, MountBuilder};
 use std::path::PathBuf;
 
@@ -18,10 +18,18 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
         Namespace::Host => build("/proc", "bind", "/proc".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?,
         _ => kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"])?,
     };
+    // Not by the spec's mount label: libcontainer (0.7.0) gives it to file systems that a user namespace may not label.
+    let label = match &draft.selinux.value {
+        SeLinux::Labels { mount, .. } => vec![format!("context={mount}")],
+        SeLinux::Disabled | SeLinux::Unavailable => Vec::new(),
+    };
+    let labelled = |destination: &str, kind: &str, source: &str, options: &[&str]| {
+        build(destination, kind, source.into(), [words(options), label.clone()].concat())
+    };
     let mut mounts = vec![
         proc,
-        kernel("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", DEV_SIZE, "nr_inodes=1k"])?,
-        kernel(
+        labelled("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", DEV_SIZE, "nr_inodes=1k"])?,
+        labelled(
             "/dev/pts",
             "devpts",
             "devpts",
@@ -50,7 +58,7 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
             && !planned("/dev/shm")
         {
             let size = format!("size={}", shm.value);
-            mounts.push(kernel("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
+            mounts.push(labelled("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])?);
         }
     }
     if let Namespace::Container(name) = &draft.namespaces.ipc.value
@@ -65,7 +73,7 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     }
     for ((mount, source), placed) in draft.mounts.iter().zip(&staged.mounts).zip(&staged.placed) {
         if !placed {
-            mounts.push(planned_mount(mount, source.as_ref())?);
+            mounts.push(planned_mount(mount, source.as_ref(), &label)?);
         }
     }
     for (device, source) in draft.devices.iter().zip(staged.devices.iter().flatten()) {
@@ -95,7 +103,7 @@ fn build(destination: &str, kind: &str, source: PathBuf, options: Vec<String>) -
 
 /// Options come from a closed set: libcontainer ignores those it does not know, and its plain `ro` leaves submounts
 /// writable, so read-only is always `rro`.
-fn planned_mount(mount: &MountPlan, source: Option<&PathBuf>) -> Result<Mount> {
+fn planned_mount(mount: &MountPlan, source: Option<&PathBuf>, label: &[String]) -> Result<Mount> {
     let mut options = vec!["nosuid".to_string(), "nodev".to_string()];
     if mount.noexec {
         options.push("noexec".into());
@@ -108,6 +116,7 @@ fn planned_mount(mount: &MountPlan, source: Option<&PathBuf>) -> Result<Mount> {
         if *size > 0 {
             options.push(format!("size={size}"));
         }
+        options.extend_from_slice(label);
         return build(&mount.destination, "tmpfs", "tmpfs".into(), options);
     }
     if mount.readonly.value {

@@ -195,7 +195,7 @@ impl<'a> Stopped<'a> {
         };
         let userns = mapped.as_ref().map(|ns| ns.as_fd());
         let rootfs = root::mount_root(&stage, &draft.image.layers, userns, owner, self.folder, false, label)?;
-        self.mount_volumes(draft, &stage, &rootfs, userns)?;
+        self.mount_volumes(draft, &stage, &rootfs, userns, label)?;
         if draft.root.readonly.value {
             let root = openat(CWD, &rootfs, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).verb_context(attempt)?;
             set_attributes(&root, Attributes::RDONLY, None, false).verb_context(attempt)?;
@@ -216,6 +216,7 @@ impl<'a> Stopped<'a> {
         stage: &Stage,
         rootfs: &Path,
         userns: Option<std::os::fd::BorrowedFd<'_>>,
+        label: Option<&str>,
     ) -> Result<()> {
         let owner = self.base.unwrap_or(0);
         let user = &draft.process.user.value;
@@ -225,7 +226,7 @@ impl<'a> Stopped<'a> {
         for (n, mount) in draft.mounts.iter().enumerate() {
             let name = format!("m{n}");
             let (staged, directory) = match &mount.kind {
-                MountKind::Volume { .. } => (volumes::stage(stage, &name, mount, rootfs, owner, userns)?, true),
+                MountKind::Volume { .. } => (volumes::stage(stage, &name, mount, rootfs, owner, userns, label)?, true),
                 MountKind::Bind { source, uid, gid, directory, recursive, idmap, .. } if source.exists() => {
                     let bind = Bind {
                         source,

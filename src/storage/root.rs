@@ -92,6 +92,7 @@ pub fn mount_layers_read_only(
     name: &str,
     layers: &[PathBuf],
     userns: Option<BorrowedFd<'_>>,
+    label: Option<&str>,
     at: &Path,
 ) -> Result<()> {
     let attempt = || format!("mount an image of {} layers", layers.len());
@@ -108,7 +109,12 @@ pub fn mount_layers_read_only(
         let empty = stage.folder(&format!("{name}e"))?;
         names = vec![escape(&empty)?, only.clone()];
     }
-    let options = CString::new(format!("lowerdir={}", names.join(":"))).context(attempt)?;
+    let mut options = format!("lowerdir={}", names.join(":"));
+    if let Some(label) = label {
+        options.push(',');
+        options.push_str(&crate::selinux::mount_option(label));
+    }
+    let options = CString::new(options).context(attempt)?;
     mount("overlay", at, "overlay", flags, &*options).context(attempt)
 }
 

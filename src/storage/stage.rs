@@ -27,6 +27,7 @@ impl Stage {
             .mode(0o711)
             .create(&folder)
             .context(|| format!("make {}", folder.display()))?;
+        open_for_traversal(run)?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         mount("hardrun", &folder, "tmpfs", flags, c"mode=0711,size=64m,nr_inodes=4096")
             .context(|| format!("mount the stage on {}", folder.display()))?;
@@ -65,5 +66,32 @@ impl Stage {
     pub fn leave(&self) -> Result<()> {
         rustix::mount::unmount(&self.folder, rustix::mount::UnmountFlags::DETACH)
             .context(|| format!("unmount the stage {}", self.folder.display()))
+    }
+}
+
+/// Whoever was first after the boot to need a folder below `run` made it, and closed it to others with its own folder (0700): what is
+/// secret below it is closed by itself.
+fn open_for_traversal(run: &Path) -> Result<()> {
+    let attempt = || format!("let containers through {}", run.display());
+    let mode = std::fs::metadata(run).context(attempt)?.permissions().mode();
+    if mode & 0o111 == 0o111 {
+        return Ok(());
+    }
+    std::fs::set_permissions(run, std::fs::Permissions::from_mode(mode & 0o777 | 0o111)).context(attempt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_was_closed_is_opened_for_traversal_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = || std::fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777;
+        for (before, after) in [(0o700, 0o711), (0o711, 0o711), (0o755, 0o755)] {
+            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(before)).unwrap();
+            open_for_traversal(dir.path()).unwrap();
+            assert_eq!(mode(), after);
+        }
     }
 }

@@ -40,6 +40,7 @@ impl<'e> Kept<'e> {
         Self::take(env, &env.root, run.go()?.ok()?)
     }
 
+    /// One that `run` has just started: its id is what was printed.
     pub fn take(env: &'e Env, root: &Path, output: Output) -> Outcome<Kept<'e>> {
         let id = output.out().trim_end().to_owned();
         check!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "no id on stdout: {}", output.told());

@@ -30,12 +30,16 @@ pub fn stage(
     rootfs: &Path,
     base: u32,
     userns: Option<BorrowedFd<'_>>,
+    label: Option<&str>,
 ) -> Result<PathBuf> {
     match &mount.kind {
         MountKind::Volume { source, name, copy_up, subpath, labels } => {
             ensure(source, &Wanted { anonymous: name.is_none(), labels: labels.clone(), ..Wanted::default() })?;
             if *copy_up {
                 super::copyup::copy_up(rootfs, &mount.destination, source, base)?;
+            }
+            if let Some(label) = label {
+                crate::selinux::relabel_if_other(source, &crate::selinux::shared(label))?;
             }
             let folder = open_folder(source, subpath.as_deref())?;
             let at = stage.folder(at)?;
@@ -45,7 +49,7 @@ pub fn stage(
         MountKind::Image { layers } => {
             let lower = format!("{at}l");
             let at = stage.folder(at)?;
-            root::mount_layers_read_only(stage, &lower, layers, userns, &at)?;
+            root::mount_layers_read_only(stage, &lower, layers, userns, label, &at)?;
             Ok(at)
         }
         other => Err(Error::runner(format!("{other:?} is not a volume"))),

@@ -1,0 +1,184 @@
+//! AppArmor in force, seen from inside and in the kernel: `integration/vm` boots machines that have it.
+
+use super::lifecycle::Kept;
+use crate::harness::env::{s, wait_for};
+use crate::harness::{Env, Outcome, Run, host, skip};
+use crate::{cases, check, check_eq};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+cases!("apparmor":
+    is_enforced_in_exec_too, with_init_the_first_process_is_confined, refuses_what_landlock_does_not,
+    a_reload_changes_nothing, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
+    a_profile_of_the_sites_own,
+);
+
+const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
+
+pub fn needs_apparmor() -> Outcome {
+    let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+    if on.trim() == "Y" { Ok(()) } else { skip("no AppArmor here") }
+}
+
+fn label(pid: i64) -> Outcome<String> {
+    Ok(std::fs::read_to_string(format!("/proc/{pid}/attr/current"))?.trim().to_owned())
+}
+
+/// A preset with a rule that no other case has, so that its profile is the case's own; /etc may not be changed.
+fn preset(env: &Env, case: &str) -> Outcome<PathBuf> {
+    let file = env.dir("apparmor")?.join("declared.toml");
+    let text = format!(
+        "description = \"declared\"\n[paths]\nall = true\ndeny = [{{ path = \"/etc/**\", access = \"w\" }}, \
+         {{ path = \"/srv/{case}\", access = \"r\" }}]\n"
+    );
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+fn loaded(profile: &str) -> Outcome<bool> {
+    Ok(std::fs::read_to_string(PROFILES)?.lines().any(|line| line == format!("{profile} (enforce)")))
+}
+
+/// The profile of a container, as its first process has it.
+fn profile_of(kept: &Kept<'_>) -> Outcome<String> {
+    let first = label(kept.number("pid")?)?;
+    let name = first.strip_suffix(" (enforce)").unwrap_or_default();
+    check!(name.starts_with("hardrun-") && loaded(name)?, "{first}");
+    Ok(name.to_owned())
+}
+
+const CHMOD: [&str; 3] = ["chmod", "600", "/etc/passwd"];
+
+fn is_enforced_in_exec_too(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let kept = Kept::run(env, &[], &["sleep", "100"])?;
+    let first = format!("{} (enforce)", profile_of(&kept)?);
+    for (flags, file) in
+        [(&[][..], "/proc/self/attr/current"), (&[], "/proc/1/attr/current"), (&["-t"], "/proc/self/attr/current")]
+    {
+        let second = kept.exec(flags, &["cat", file]).go()?.ok()?.out();
+        check_eq!(second.trim(), first, "{file}");
+    }
+    // The way out of a profile, and what it alone refuses to root of a container with every capability that may be granted.
+    let out = kept.exec(&[], &["sh", "-c", "echo changeprofile unconfined > /proc/self/attr/current"]).go()?;
+    check!(out.code != 0, "{}", out.told());
+    let flags = ["--security-opt", "apparmor=unconfined", "--allow", "apparmor-unconfined"];
+    let out = env.sh(&flags, "cat /proc/self/attr/current")?.ok()?.out();
+    check_eq!(out.trim(), "unconfined");
+    Ok(())
+}
+
+/// It is hardrun's own code, and never executes anything that a profile could come into force at.
+fn with_init_the_first_process_is_confined(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let kept = Kept::run(env, &["--init"], &["sleep", "100"])?;
+    let profile = profile_of(&kept)?;
+    let first = kept.number("pid")? as i32;
+    let below = wait_for(Duration::from_secs(20), || host::descendants(first).first().copied());
+    check_eq!(label(below.unwrap_or(first).into())?, format!("{profile} (enforce)"), "the command");
+    kept.exec(&[], &["cat", "/proc/self/attr/current"]).go()?.ok()?.says(&format!("{profile} (enforce)"))?;
+    let file = preset(env, "init")?;
+    let kept = Kept::run(env, &["--init", "--preset", s(&file)], &["sleep", "100"])?;
+    check!(profile_of(&kept)? != profile, "the preset's is another one");
+    kept.exec(&[], &CHMOD).go()?.exits(1)?.complains(&["Permission denied"])?;
+    Ok(())
+}
+
+/// Landlock has no word for modes, and says nothing of a file's way through a program loader.
+fn refuses_what_landlock_does_not(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "chmod")?;
+    let words = |flags: &[&str]| {
+        env.verb(&["run", "--rm", "--network", "none", "--preset", s(&file)])
+            .args(flags)
+            .arg("busybox")
+            .args(CHMOD)
+            .go()
+    };
+    words(&[])?.exits(1)?.complains(&["Permission denied"])?;
+    // The same without the profile: what refused it is the profile.
+    words(&["--security-opt", "apparmor=unconfined", "--allow", "apparmor-unconfined"])?.ok()?;
+    Ok(())
+}
+
+fn a_reload_changes_nothing(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "reload")?;
+    let kept = Kept::run(env, &["--preset", s(&file)], &["sleep", "100"])?;
+    let profile = profile_of(&kept)?;
+    let text = kept.verb(&["apparmor", "show"]).go()?.ok()?.stdout;
+    Run::new("apparmor_parser").arg("--replace").stdin(text).go()?.ok()?;
+    check_eq!(profile_of(&kept)?, profile);
+    kept.exec(&[], &CHMOD).go()?.exits(1)?.complains(&["Permission denied"])?;
+    Ok(())
+}
+
+/// Who takes away the profiles that the host has no file of takes a container's as well: what is started next in it has it again.
+fn comes_back_after_it_was_removed(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "removed")?;
+    let kept = Kept::run(env, &["--preset", s(&file)], &["sleep", "100"])?;
+    let profile = profile_of(&kept)?;
+    std::fs::write("/sys/kernel/security/apparmor/.remove", &profile)?;
+    check!(!loaded(&profile)?);
+    let second = kept.exec(&[], &["cat", "/proc/self/attr/current"]).go()?.ok()?.out();
+    check_eq!(second.trim(), format!("{profile} (enforce)"));
+    kept.exec(&[], &CHMOD).go()?.exits(1)?;
+    std::fs::write("/sys/kernel/security/apparmor/.remove", &profile)?;
+    kept.verb(&["restart", "-t", "0"]).limit(120).go()?.ok()?;
+    check_eq!(profile_of(&kept)?, profile);
+    Ok(())
+}
+
+fn goes_with_its_last_user(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "last")?;
+    let flags = ["--preset", s(&file)];
+    let (one, two) = (Kept::run(env, &flags, &["sleep", "100"])?, Kept::run(env, &flags, &["sleep", "100"])?);
+    let profile = profile_of(&one)?;
+    check_eq!(profile_of(&two)?, profile, "who may do the same shares it");
+    one.verb(&["kill"]).go()?.ok()?;
+    one.until_state("exited", 30)?;
+    check!(loaded(&profile)?, "the other one has it still");
+    two.verb(&["kill"]).go()?.ok()?;
+    let gone = wait_for(Duration::from_secs(20), || loaded(&profile).ok().filter(|there| !there));
+    check!(gone.is_some(), "{profile} is in the kernel still");
+    check!(!Path::new("/run/hardrun/apparmor").join(&profile).exists());
+    Ok(())
+}
+
+/// The kernel's log has the profile and the operation, and a command that failed says what it was.
+fn denials_are_explained(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "denials")?;
+    let told = "chmod /etc/passwd (w) of chmod by AppArmor";
+    let words = ["run", "--rm", "--network", "none", "--preset", s(&file), "busybox"];
+    env.verb(&words).args(CHMOD).go()?.exits(1)?.complains(&[told, "hardrun apparmor show"])?;
+    let kept = Kept::run(env, &["--preset", s(&file)], &["sleep", "100"])?;
+    let profile = profile_of(&kept)?;
+    kept.exec(&[], &CHMOD).go()?.exits(1)?.complains(&[told, &profile])?;
+    let log = Run::new("dmesg").go()?.ok()?.out();
+    let line = log.lines().rev().find(|l| l.contains(&format!("profile=\"{profile}\""))).unwrap_or_default();
+    check!(line.contains("DENIED") && line.contains("operation=\"chmod\""), "{line}");
+    // What did not fail is not spoken of.
+    let out = kept.exec(&[], &["sh", "-c", "chmod 600 /etc/passwd 2>/dev/null; true"]).go()?.ok()?;
+    check!(!out.err().contains("AppArmor"), "{}", out.told());
+    Ok(())
+}
+
+/// Its rules take the place of the built-in ones.
+fn a_profile_of_the_sites_own(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let name = format!("it-own-{}", std::process::id());
+    let text = format!(
+        "profile {name} flags=(attach_disconnected) {{\n  file,\n  network,\n  capability,\n  signal,\n  unix,\n  deny /etc/group r,\n}}\n"
+    );
+    Run::new("apparmor_parser").arg("--replace").stdin(text.clone()).go()?.ok()?;
+    let option = format!("apparmor={name}");
+    let out = env.sh(&["--security-opt", &option], "cat /proc/self/attr/current; cat /etc/group");
+    Run::new("apparmor_parser").arg("--remove").stdin(text).go()?.ok()?;
+    let out = out?.exits(1)?.complains(&["Permission denied"])?;
+    check_eq!(out.out().trim(), format!("{name} (enforce)"));
+    env.sh(&["--security-opt", &option], "true")?.exits(125)?.complains(&[&name])?;
+    Ok(())
+}
