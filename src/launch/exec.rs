@@ -233,7 +233,8 @@ impl Entry {
     fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
         super::launcher::be_ordinary()?;
-        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        crate::rootless::adopt(self.handoff.rootless.clone());
+        crate::rootless::leave_groups()?;
         let watched = match self.request.tty && !self.request.detached {
             true => match keeper::part(&mut signals)? {
                 Part::Watcher(status) => return Ok(status),

@@ -22,6 +22,7 @@ use crate::observe::logs::{LogWriter, Stream, attributes};
 use crate::plan::{
     AppArmor, DevicePlan, Draft, LogDriverPlan, MountKind, NetworkMode, SeLinux, Sourced, StdioPlan, UserNamespace,
 };
+use crate::rootless;
 use crate::spec::{self, Staged};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
@@ -59,7 +60,8 @@ pub fn main() -> u8 {
 
 fn take_over() -> Result<(OwnedFd, Handoff)> {
     let memory = sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?;
-    let handoff = handoff::open(&memory)?;
+    let handoff: Handoff = handoff::open(&memory)?;
+    rootless::adopt(handoff.rootless.clone());
     Ok((memory, handoff))
 }
 
@@ -164,10 +166,13 @@ impl Launcher {
     }
 
     fn launch(&mut self) -> Result<u8> {
-        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        rootless::leave_groups()?;
         be_ordinary()?;
         self.make_room();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if on_a_network(&self.handoff.record.plan.draft) {
+            rootless::enter_network()?;
+        }
         self.set_out()?;
         let paths = self.handoff.paths();
         let cidfile = match self.handoff.existing {
@@ -253,13 +258,13 @@ impl Launcher {
     fn once(&mut self, paths: &Paths, folder: &Folder, status: &mut Status) -> Result<Outcome> {
         let own = readback::namespaces("self")?;
         // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
-        let run = Path::new(Paths::RUN);
+        let run = Paths::host_run();
         let joined = Joined::find(paths, &self.handoff.record.plan.draft)?;
         let mut ids = match &joined {
             Some(_) => None,
-            None => allocate_ids(&self.handoff.record.plan.draft, run, status.base)?,
+            None => allocate_ids(&self.handoff.record.plan.draft, &run, status.base)?,
         };
-        let stage = Stage::enter(run)?;
+        let stage = Stage::enter(&run)?;
         let draft = &self.handoff.record.plan.draft;
         let group = cgroup::place(draft)?;
         if let Some(range) = &mut ids {
@@ -356,7 +361,7 @@ impl Launcher {
     fn release_profile(&self) -> Result<()> {
         match &self.handoff.apparmor {
             Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::release(Path::new(Paths::RUN), name, self.held.iter().map(AsFd::as_fd))
+                crate::apparmor::release(&Paths::host_run(), name, self.held.iter().map(AsFd::as_fd))
             }
             _ => Ok(()),
         }
@@ -683,6 +688,7 @@ fn set_id_refused(draft: &Draft, status: u8) -> Option<String> {
 /// The range that the container had before, if it is free: then what is in its writable folder needs no care.
 fn allocate_ids(draft: &Draft, run: &Path, before: Option<u32>) -> Result<Option<IdRange>> {
     match draft.namespaces.user.value {
+        UserNamespace::Private { .. } if rootless::current().is_some() => Ok(Some(idrange::of_user(&run.join("ids"))?)),
         UserNamespace::Private { .. } => {
             let seed = u32::from_str_radix(&draft.id[..8], 16).context(|| format!("read the id {}", draft.id))?;
             let seed = before.map_or(seed, idrange::slot_of);
@@ -697,12 +703,17 @@ fn has_network(draft: &Draft) -> bool {
     matches!(draft.namespaces.network.value, NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_))
 }
 
+/// Whether it is on a network of bridges: an ordinary user's are in a network of their own.
+fn on_a_network(draft: &Draft) -> bool {
+    matches!(draft.namespaces.network.value, NetworkMode::Bridge | NetworkMode::Named(_))
+}
+
 /// The namespaces that the container joins: made early, for the kernel is slow at it.
 fn hold_namespaces(draft: &Draft, base: u32) -> Result<userns::Holder> {
-    let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
+    let [uids, gids] = idrange::maps(draft, base);
     let made = match has_network(draft) {
-        true => userns::Holder::with_network(&map, &map),
-        false => userns::Holder::user_only(&map, &map),
+        true => userns::Holder::with_network(&uids, &gids),
+        false => userns::Holder::user_only(&uids, &gids),
     };
     made.context(|| "make the container's user namespace".into())
 }
@@ -762,7 +773,8 @@ fn stage_mounts(
 ) -> Result<Staged> {
     let draft = &handoff.record.plan.draft;
     let owner = base.unwrap_or(0);
-    let mapped = userns.map(|ns| ns.as_fd());
+    // The host's file systems are not an ordinary user's to map.
+    let mapped = userns.filter(|_| rootless::current().is_none()).map(|ns| ns.as_fd());
     let label = match &draft.selinux.value {
         SeLinux::Labels { mount, .. } => Some(mount.as_str()),
         SeLinux::Disabled | SeLinux::Unavailable => None,
@@ -779,7 +791,12 @@ fn stage_mounts(
     }
     destination::refuse_redirected_workdir(&rootfs, &draft.process.cwd.value)?;
     let user = &draft.process.user.value;
-    let ids = base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
+    let ids = base.filter(|_| rootless::current().is_none()).map(|base| Ids {
+        base,
+        size: idrange::SIZE,
+        uid: user.uid,
+        gid: user.gid,
+    });
     let mut binder = Binder::new(ids);
     let mut mounts = Vec::new();
     for (n, mount) in draft.mounts.iter().enumerate() {

@@ -6,6 +6,7 @@
 //! lets it go, and stays as its supervisor.
 
 mod cgroup;
+mod cgroup_rootless;
 mod cgroup_v1;
 mod cgroup_v2;
 pub mod client;
@@ -18,7 +19,7 @@ pub mod exec;
 mod executor;
 mod freezer;
 mod front;
-mod handoff;
+pub(crate) mod handoff;
 mod health;
 mod init;
 mod join;

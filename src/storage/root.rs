@@ -56,6 +56,10 @@ pub fn mount_root(
     let names: Vec<String> = (0..layers.len()).rev().map(|n| n.to_string()).collect();
     let mut options =
         format!("lowerdir={},upperdir={},workdir={},xino=off", names.join(":"), escape(&upper)?, escape(&work)?);
+    if crate::rootless::current().is_some() {
+        // Marks of the overlay's own are attributes that an ordinary user may set. Linux 5.11.
+        options.push_str(",userxattr");
+    }
     if volatile {
         options.push_str(",volatile");
     }
@@ -108,7 +112,8 @@ pub fn mount_layers_read_only(
         let empty = stage.folder(&format!("{name}e"))?;
         names = vec![escape(&empty)?, only.clone()];
     }
-    let options = CString::new(format!("lowerdir={}", names.join(":"))).context(attempt)?;
+    let marks = if crate::rootless::current().is_some() { ",userxattr" } else { "" };
+    let options = CString::new(format!("lowerdir={}{marks}", names.join(":"))).context(attempt)?;
     mount("overlay", at, "overlay", flags, &*options).context(attempt)
 }
 
