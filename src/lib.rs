@@ -16,6 +16,7 @@ pub mod plan;
 pub mod policy;
 pub mod preset;
 pub mod request;
+pub mod rootless;
 pub mod seccomp;
 pub mod selinux;
 pub mod site;

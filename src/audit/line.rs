@@ -26,7 +26,7 @@ impl Who {
         const UNSET: u32 = u32::MAX;
         let login = std::fs::read_to_string("/proc/self/loginuid").ok();
         Who {
-            uid: nix::unistd::getuid().as_raw(),
+            uid: crate::rootless::host_uid(nix::unistd::getuid().as_raw()),
             sudo_uid: std::env::var("SUDO_UID").ok().and_then(|v| v.parse().ok()),
             login_uid: login.and_then(|t| t.trim().parse().ok()).filter(|uid| *uid != UNSET),
             pid: std::process::id(),

@@ -79,7 +79,7 @@ use crate::state::Paths;
 use clap::{CommandFactory, Parser, Subcommand};
 use deferred::Deferred;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Run a container where a script called `docker run`, with every isolation layer of Linux on
@@ -236,6 +236,12 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::exec::EXEC_ARGUMENT) {
         return ExitCode::from(crate::launch::exec::main());
     }
+    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::keeper::KEEP_ARGUMENT) {
+        return ExitCode::from(crate::rootless::keeper::main());
+    }
+    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::forward::FORWARD_ARGUMENT) {
+        return ExitCode::from(crate::rootless::forward::main());
+    }
     match from_words(std::env::args_os().collect()) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
@@ -273,19 +279,22 @@ fn from_words(argv: Vec<OsString>) -> Result<u8> {
         }
         Err(e) => return Err(usage::of_call(&e, &called, &argv)),
     };
-    let ctx = Context { paths: root(&cli)? };
     if let Some(args) = cli.verb.run_words()
         && args.wants_help()
     {
         return print_help(&words::verb_of(&called));
     }
+    if cli.verb.looks_at_the_store() {
+        crate::rootless::enter()?;
+    }
+    let ctx = Context { paths: root(&cli)? };
     cli.verb.run(&ctx).map_err(|e| usage::as_called(e, &called))
 }
 
 /// The store, if the site's policy lets it be used. The verb that looks after the policy itself works with any.
 fn root(cli: &Cli) -> Result<Paths> {
     let paths = Paths::new(cli.root.as_deref());
-    if paths.root == Path::new(Paths::ROOT) || matches!(cli.verb, Verb::Policy(_)) {
+    if paths.is_usual() || matches!(cli.verb, Verb::Policy(_)) {
         return Ok(paths);
     }
     match crate::site::load() {
@@ -306,6 +315,23 @@ impl Verb {
             Verb::Spec(args) => Some(args.0.words()),
             _ => None,
         }
+    }
+
+    /// Whether an ordinary user's own host is entered for it: where the files of images and containers are.
+    fn looks_at_the_store(&self) -> bool {
+        !matches!(
+            self,
+            Verb::Rules(_)
+                | Verb::Preset(_)
+                | Verb::Policy(_)
+                | Verb::Doctor(_)
+                | Verb::Man(_)
+                | Verb::Completions(_)
+                | Verb::Context(_)
+                | Verb::Version(_)
+                | Verb::Login(_)
+                | Verb::Logout(_)
+        )
     }
 
     fn run(self, ctx: &Context) -> Result<u8> {

@@ -18,7 +18,6 @@ use crate::site::signature::{self, Signature};
 use crate::state::{Paths, Record, Stamp};
 use crate::{seccomp, ui};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 /// A request with everything that was decided about it.
 pub struct Prepared {
@@ -104,7 +103,6 @@ impl Prepared {
             }
             return Err(error);
         }
-        require_root(&self.facts)?;
         for line in self.verdict.unused_lines() {
             ui::note(&line);
         }
@@ -198,9 +196,10 @@ pub fn sweep(ctx: &Context) -> Result<()> {
     for id in swept.cleaned {
         ui::note(&format!("removed what was left of container {}, whose launcher was killed", short(&id)));
     }
+    crate::rootless::enter_network()?;
     crate::net::sweep(&ctx.paths, &crate::launch::alive(&ctx.paths))?;
     // What is left costs memory of the kernel and nothing else.
-    if let Err(e) = crate::apparmor::sweep(Path::new(Paths::RUN)) {
+    if let Err(e) = crate::apparmor::sweep(&Paths::host_run()) {
         ui::error(&e);
     }
     for id in swept.lost {
@@ -217,7 +216,7 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
     let mut used = None;
     if plan.draft.apparmor.value == AppArmor::Builtin {
         let profile = crate::apparmor::profile(&plan.draft);
-        used = Some(crate::apparmor::Use::new(Path::new(Paths::RUN), &profile)?.into_fd());
+        used = Some(crate::apparmor::Use::new(&Paths::host_run(), &profile)?.into_fd());
         crate::apparmor::load(&ctx.paths, &profile)?;
     }
     crate::selinux::check(&plan.draft.selinux.value)?;
@@ -228,19 +227,12 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
         Store::open(&ctx.paths)?.hold(&plan.draft.image.manifest_digest, &plan.draft.image.layers)?.into_fds()
     };
     held.extend(used);
+    held.extend(crate::rootless::hold()?);
     audit::record_launch(&ctx.paths, plan, &record.digest)?;
     let mut handoff = Handoff::new(record, &ctx.paths);
     handoff.filter = filter;
     handoff.apparmor = apparmor;
     Ok((handoff, held))
-}
-
-fn require_root(facts: &Facts) -> Result<()> {
-    if facts.euid == 0 {
-        return Ok(());
-    }
-    Err(Error::runner(format!("running a container as uid {} is not available yet", facts.euid))
-        .hint("run hardrun as root; inside the container nobody is"))
 }
 
 /// The image if it is here and need not be asked for: `--rootfs`, or a name that the store knows.

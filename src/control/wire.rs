@@ -49,7 +49,8 @@ pub fn listen(folder: &Path, name: &str) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-pub(super) fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
+/// Connect to `name` in `folder`.
+pub fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
     let (_held, address) = address(folder, name)?;
     let fd = socket(SocketFlags::empty())?;
     rustix::net::connect(&fd, &address)?;

@@ -2,6 +2,7 @@
 
 use super::{CgroupVersion, Limit};
 use crate::error::{Context as _, Result};
+use crate::rootless::Rootless;
 use rustix::fs::{Access, StatFs, access, statfs};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -73,6 +74,20 @@ pub fn look(root: &Path) -> Result<Cgroup> {
         }
         Err(e) => Err(e).context(|| format!("cannot look at {}", root.display())),
     }
+}
+
+/// What an ordinary user can set: on cgroup v2, the controllers that its own systemd was given. Devices are judged by a program that only
+/// root may load.
+pub fn delegated(root: &Path, version: CgroupVersion, rootless: &Rootless) -> Cgroup {
+    let none = Cgroup { version, controllers: Vec::new(), limits: BTreeSet::new() };
+    if version != CgroupVersion::V2 || rootless.bus.is_none() {
+        return none;
+    }
+    let manager = root.join(crate::rootless::manager_group(rootless.uid).trim_start_matches('/'));
+    let Ok(text) = std::fs::read_to_string(manager.join("cgroup.controllers")) else { return none };
+    let mut found = from_v2(&text, access("/proc/swaps", Access::EXISTS).is_ok(), false);
+    found.limits.remove(&Limit::Devices);
+    found
 }
 
 fn v2(root: &Path) -> Result<Cgroup> {

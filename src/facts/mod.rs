@@ -57,6 +57,9 @@ pub struct Facts {
     /// hardrun's own folders under their canonical names, besides the default ones: `Paths::root` and `Paths::run`.
     #[serde(default)]
     pub own_paths: Vec<PathBuf>,
+    /// The ordinary user who calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rootless: Option<crate::rootless::Rootless>,
     /// What the site has laid down.
     #[serde(default, skip_serializing_if = "crate::site::Site::is_none")]
     pub site: crate::site::Site,
@@ -162,7 +165,8 @@ impl Facts {
         let cgroup = cgroup::look(Path::new("/sys/fs/cgroup"))?;
         let user_namespaces = kernel::user_namespaces()?;
         let hard_limits = limits::hard_limits();
-        Ok(Facts {
+        let rootless = crate::rootless::current().cloned();
+        let facts = Facts {
             euid: nix::unistd::geteuid().as_raw(),
             landlock_abi: crate::sys::landlock::abi(),
             apparmor: kernel::apparmor()?,
@@ -181,9 +185,30 @@ impl Facts {
             oom_score_adj: kernel::oom_score_adj()?,
             engine_sockets: Vec::new(),
             own_paths: own_paths(paths),
+            rootless: None,
             site: crate::site::Site::default(),
             kernel,
+        };
+        Ok(match rootless {
+            Some(rootless) => facts.of_ordinary_user(rootless),
+            None => facts,
         })
+    }
+
+    /// What of the host is there for an ordinary user.
+    fn of_ordinary_user(mut self, rootless: crate::rootless::Rootless) -> Facts {
+        // Profiles are root's to load, labels root's to give.
+        (self.apparmor, self.selinux) = (false, false);
+        // File systems of the host are root's to map.
+        self.idmapped_overlay = false;
+        // Rights over the host are none in a namespace.
+        for none in [caps::Capability::CAP_SYS_RESOURCE, caps::Capability::CAP_SYS_NICE] {
+            self.bounding &= !none.bitmask();
+        }
+        let delegated = cgroup::delegated(Path::new("/sys/fs/cgroup"), self.cgroup, &rootless);
+        (self.cgroup_controllers, self.limits) = (delegated.controllers, delegated.limits);
+        self.rootless = Some(rootless);
+        self
     }
 
     /// Whether `capability` (by number) is in the caller's bounding set.

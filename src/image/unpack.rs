@@ -18,7 +18,6 @@ use std::path::Path;
 
 /// Entries of one layer. The largest images in use have a few hundred thousand.
 const ENTRIES_MAX: u64 = 4_000_000;
-const OPAQUE: &CStr = c"trusted.overlay.opaque";
 const WHITEOUT: &[u8] = b".wh.";
 
 /// What a layer may use: it cannot fill the disk of the host.
@@ -335,7 +334,7 @@ fn xattr_kept(name: &[u8]) -> bool {
 }
 
 fn set_opaque(dir: BorrowedFd<'_>) -> io::Result<()> {
-    Ok(rustix::fs::fsetxattr(reopen(dir)?, OPAQUE, b"y", XattrFlags::empty())?)
+    Ok(rustix::fs::fsetxattr(reopen(dir)?, crate::storage::opaque(), b"y", XattrFlags::empty())?)
 }
 
 /// A folder by name, itself and not what it points to.

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// As the kernel.
 const SYMLINKS_MAX: u32 = 40;
-const OPAQUE: &str = "trusted.overlay.opaque";
 
 pub struct View {
     layers: Vec<PathBuf>,
@@ -201,7 +200,7 @@ fn is_opaque(fd: &OwnedFd) -> std::io::Result<bool> {
     let mut value = [0u8; 8];
     // An O_PATH descriptor has no attributes; its path through /proc has.
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
-    match rustix::fs::getxattr(path, OPAQUE, &mut value) {
+    match rustix::fs::getxattr(path, crate::storage::opaque(), &mut value) {
         Ok(n) => Ok(value[..n] == *b"y"),
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
         Err(e) => Err(e.into()),
@@ -284,7 +283,8 @@ mod tests {
         }
         let f = Fixture::new();
         std::fs::write(f.path("low/etc/passwd"), "low").unwrap();
-        rustix::fs::setxattr(f.path("high/etc"), OPAQUE, b"y", rustix::fs::XattrFlags::empty()).unwrap();
+        rustix::fs::setxattr(f.path("high/etc"), crate::storage::opaque(), b"y", rustix::fs::XattrFlags::empty())
+            .unwrap();
         assert_eq!(text(&f.view(), "/etc/passwd"), None);
     }
 

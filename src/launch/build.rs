@@ -7,6 +7,7 @@ use super::handoff::Handoff;
 use super::pipes::Pipes;
 use crate::error::{Context, Error, Result};
 use crate::plan::{Draft, NetworkMode, SeLinux, UserNamespace};
+use crate::rootless;
 use crate::spec;
 use crate::storage::Stage;
 use crate::storage::idrange::{self, IdRange};
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 /// The range that the container had before, if it is free: then what is in its writable folder needs no care.
 pub(super) fn allocate_ids(draft: &Draft, run: &Path, before: Option<u32>) -> Result<Option<IdRange>> {
     match draft.namespaces.user.value {
+        UserNamespace::Private { .. } if rootless::current().is_some() => Ok(Some(idrange::of_user(&run.join("ids"))?)),
         UserNamespace::Private { .. } => {
             let seed = u32::from_str_radix(&draft.id[..8], 16).context(|| format!("read the id {}", draft.id))?;
             let seed = before.map_or(seed, idrange::slot_of);
@@ -34,12 +36,17 @@ pub(super) fn has_network(draft: &Draft) -> bool {
     matches!(draft.namespaces.network.value, NetworkMode::None | NetworkMode::Bridge | NetworkMode::Named(_))
 }
 
+/// Whether it is on a network of bridges: an ordinary user's are in a network of their own.
+pub(super) fn on_a_network(draft: &Draft) -> bool {
+    matches!(draft.namespaces.network.value, NetworkMode::Bridge | NetworkMode::Named(_))
+}
+
 /// The namespaces that the container joins: made early, for the kernel is slow at it.
 pub(super) fn hold_namespaces(draft: &Draft, base: u32) -> Result<userns::Holder> {
-    let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
+    let [uids, gids] = idrange::maps(draft, base);
     let made = match has_network(draft) {
-        true => userns::Holder::with_network(&map, &map),
-        false => userns::Holder::user_only(&map, &map),
+        true => userns::Holder::with_network(&uids, &gids),
+        false => userns::Holder::user_only(&uids, &gids),
     };
     made.context(|| "make the container's user namespace".into())
 }

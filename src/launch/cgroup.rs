@@ -72,6 +72,9 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
 /// hierarchy, it makes the group, and leaves its limits to libcontainer.
 pub fn place(draft: &Draft) -> Result<Placement> {
     let all = of_host()?;
+    if let Some(rootless) = crate::rootless::current() {
+        return super::cgroup_rootless::place(draft, &all, rootless);
+    }
     if all.iter().any(|h| !h.v2) {
         return super::cgroup_v1::take_over(spec::cgroups_path(draft), &all, &draft.resources);
     }

@@ -20,7 +20,8 @@ const SUPERVISOR: &str = "supervisor";
 /// The group of a container in a scope of its own.
 pub fn path_in_scope(draft: &Draft) -> Option<String> {
     let slice = slice(draft)?;
-    Some(format!("{}/{}/{}", systemd::slice_path(slice), systemd::scope_name(&draft.id), draft.id))
+    let above = crate::rootless::current().map(|r| crate::rootless::manager_group(r.uid)).unwrap_or_default();
+    Some(format!("{above}{}/{}/{}", systemd::slice_path(slice), systemd::scope_name(&draft.id), draft.id))
 }
 
 /// As docker has it where systemd manages the groups, `--cgroup-parent` is a slice; any other is a folder, made as it is.
@@ -48,16 +49,31 @@ pub fn make(mount: &Path, draft: &Draft) -> Result<String> {
         },
         None => None,
     };
-    let (path, parents) = match scope {
-        Some(scope) => (format!("{scope}/{}", draft.id), vec![below(&scope)]),
+    match scope {
+        Some(scope) => in_scope(mount, &scope, draft),
         None => {
             let path = spec::cgroups_path(draft);
             let mut parents: Vec<_> = below(&path).ancestors().skip(1).map(Path::to_owned).collect();
             parents.truncate(path.matches('/').count());
-            (path, parents)
+            make_group(mount, path, &parents)
         }
-    };
-    let folder = below(&path);
+    }
+}
+
+/// The same in a scope of the caller's own systemd, for a user who may write nowhere else. `None`: `--cgroup-parent` names what is no
+/// slice.
+pub fn make_in_scope(mount: &Path, draft: &Draft) -> Result<Option<String>> {
+    let Some(slice) = slice(draft) else { return Ok(None) };
+    let scope = own_scope(mount, &draft.id, slice)?;
+    in_scope(mount, &scope, draft).map(Some)
+}
+
+fn in_scope(mount: &Path, scope: &str, draft: &Draft) -> Result<String> {
+    make_group(mount, format!("{scope}/{}", draft.id), &[mount.join(scope.trim_start_matches('/'))])
+}
+
+fn make_group(mount: &Path, path: String, parents: &[PathBuf]) -> Result<String> {
+    let folder = mount.join(path.trim_start_matches('/'));
     std::fs::create_dir_all(&folder).context(|| format!("make the cgroup {path}"))?;
     for parent in parents.iter().rev() {
         enable(parent)?;
@@ -118,7 +134,8 @@ pub fn limit(group: &Placement, resources: &ResourcesPlan) -> Result<()> {
 
 /// Keep the container's processes from every device but those that the rules let through.
 pub fn limit_devices(group: &Placement, rules: &[LinuxDeviceCgroup]) -> Result<()> {
-    let Some(folder) = folder(group) else { return Ok(()) };
+    // The program that judges them only root may load: an ordinary user has the host's file modes instead, and no device nodes.
+    let Some(folder) = folder(group).filter(|_| crate::rootless::current().is_none()) else { return Ok(()) };
     let folder = std::fs::File::open(&folder).context(|| format!("open {}", folder.display()))?;
     let program = device_program::load(rules)?;
     attach_device_program(&program, &folder).context(|| "limit the container's devices".into())

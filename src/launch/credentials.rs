@@ -78,7 +78,9 @@ impl Steps<'_> {
         self.drop_bounding()?;
         let groups: Vec<nix::unistd::Gid> =
             user.additional_gids.iter().map(|g| nix::unistd::Gid::from_raw(*g)).collect();
-        nix::unistd::setgroups(&groups).map_err(|e| format!("set the groups: {e}"))?;
+        if !crate::rootless::keeps_groups() {
+            nix::unistd::setgroups(&groups).map_err(|e| format!("set the groups: {e}"))?;
+        }
         rustix::thread::set_keep_capabilities(true).map_err(say("keep capabilities"))?;
         let (gid, uid) = (Gid::from_raw(user.gid), Uid::from_raw(user.uid));
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(say("set the group"))?;

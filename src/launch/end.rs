@@ -12,7 +12,6 @@ use crate::plan::{AppArmor, Draft, MountKind};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status};
 use crate::sys;
 use std::os::fd::{AsFd, RawFd};
-use std::path::Path;
 
 impl Launcher {
     /// The container has ended: say so, remove it, start it again, or leave it.
@@ -78,7 +77,7 @@ impl Launcher {
     pub(super) fn restore_profile(&self) -> Result<()> {
         match &self.handoff.apparmor {
             Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+                crate::apparmor::restore(&Paths::host_run(), &self.handoff.paths(), name)
             }
             _ => Ok(()),
         }
@@ -88,7 +87,7 @@ impl Launcher {
     fn release_profile(&self) -> Result<()> {
         match &self.handoff.apparmor {
             Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::release(Path::new(Paths::RUN), name, self.held.iter().map(AsFd::as_fd))
+                crate::apparmor::release(&Paths::host_run(), name, self.held.iter().map(AsFd::as_fd))
             }
             _ => Ok(()),
         }

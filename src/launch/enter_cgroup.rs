@@ -33,6 +33,14 @@ pub fn join(init: i32) -> Result<Visit> {
             continue;
         }
         let folder = |path: &str| hierarchy.mount.join(path.trim_start_matches('/'));
+        if let Some(rootless) = crate::rootless::current() {
+            // Without a group of its own the container is in that of whoever started it, where nobody else is let in.
+            if hierarchy.v2 && rootless.bus.is_some() && super::cgroup_rootless::is_delegated(&to, rootless) {
+                super::cgroup_rootless::come_near(&from, rootless)?;
+                visit.unified = Some(folder(&to).join("cgroup.procs"));
+            }
+            continue;
+        }
         if hierarchy.v2 {
             visit.unified = Some(folder(&to).join("cgroup.procs"));
             continue;

@@ -24,7 +24,6 @@ use crate::state::{Paths, folder};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
 /// Everything about one `exec`.
 pub(super) struct Entry {
@@ -61,7 +60,8 @@ impl Entry {
     pub(super) fn main(&self) -> Result<u8> {
         let mut signals = Signals::block()?;
         super::launcher::be_ordinary()?;
-        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        crate::rootless::adopt(self.handoff.rootless.clone());
+        crate::rootless::leave_groups()?;
         // Nobody watches what goes on in the background, and a health check ends with its supervisor.
         let watched = match !self.request.detached && !self.request.host {
             true => match keeper::part(&mut signals)? {
@@ -207,7 +207,7 @@ impl Entry {
     fn restore_profile(&self) -> Result<()> {
         match &self.handoff.apparmor {
             Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::restore(Path::new(Paths::RUN), &self.handoff.paths(), name)
+                crate::apparmor::restore(&Paths::host_run(), &self.handoff.paths(), name)
             }
             _ => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! What one process hands to the next across exec: a sealed memory file, by descriptor.
 
 use crate::error::{Context, Error, Result};
+use crate::rootless::Rootless;
 use crate::state::{Paths, Record};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use serde::de::DeserializeOwned;
@@ -17,6 +18,8 @@ pub struct Handoff {
     pub record: Record,
     pub root: PathBuf,
     pub run: PathBuf,
+    /// The ordinary user whose container it is.
+    pub rootless: Option<Rootless>,
     /// The container's folder is there already; else it is made.
     pub existing: bool,
     /// Compiled seccomp filter; `None` only where the plan says unconfined.
@@ -62,6 +65,7 @@ impl Handoff {
             record,
             root: paths.root.clone(),
             run: paths.run.clone(),
+            rootless: crate::rootless::current().cloned(),
             existing: false,
             filter: None,
             apparmor: None,

@@ -1,7 +1,7 @@
 //! The launching process, as one straight line: stage, build, read back, let go, supervise, clean up.
 
 use super::build::{
-    allocate_ids, build, devices, drop_after_filter, has_network, hold_namespaces, selinux_label, trim,
+    allocate_ids, build, devices, drop_after_filter, has_network, hold_namespaces, on_a_network, selinux_label, trim,
 };
 use super::caller::{Caller, CidFile, connect, write_pidfile};
 use super::cgroup::{self, Placement};
@@ -27,13 +27,13 @@ use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::plan::Draft;
+use crate::rootless;
 use crate::spec;
 use crate::state::{Folder, Paths, Stamp, State, Status, folder};
 use crate::storage::idrange::IdRange;
 use crate::storage::{Stage, root};
 use crate::sys::{self, userns};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
 
 /// First argument of the launching process. Not a verb: it is of no use by hand.
 pub const LAUNCH_ARGUMENT: &str = "__launch";
@@ -55,7 +55,8 @@ pub fn main() -> u8 {
 
 fn take_over() -> Result<(OwnedFd, Handoff)> {
     let memory = sys::process::inherit(HANDOFF_FD).context(|| "take over the plan".into())?;
-    let handoff = handoff::open(&memory)?;
+    let handoff: Handoff = handoff::open(&memory)?;
+    rootless::adopt(handoff.rootless.clone());
     Ok((memory, handoff))
 }
 
@@ -153,10 +154,13 @@ impl Launcher {
     }
 
     fn launch(&mut self) -> Result<u8> {
-        sys::process::clear_groups().context(|| "leave the caller's groups".into())?;
+        rootless::leave_groups()?;
         be_ordinary()?;
         self.make_room();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if on_a_network(&self.handoff.record.plan.draft) {
+            rootless::enter_network()?;
+        }
         self.set_out()?;
         let paths = self.handoff.paths();
         let cidfile = match self.handoff.existing {
@@ -243,13 +247,13 @@ impl Launcher {
     fn once(&mut self, paths: &Paths, folder: &Folder, status: &mut Status) -> Result<Outcome> {
         let own = readback::namespaces("self")?;
         // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
-        let run = Path::new(Paths::RUN);
+        let run = Paths::host_run();
         let joined = Joined::find(paths, &self.handoff.record.plan.draft)?;
         let mut ids = match &joined {
             Some(_) => None,
-            None => allocate_ids(&self.handoff.record.plan.draft, run, status.base)?,
+            None => allocate_ids(&self.handoff.record.plan.draft, &run, status.base)?,
         };
-        let stage = Stage::enter(run)?;
+        let stage = Stage::enter(&run)?;
         let draft = &self.handoff.record.plan.draft;
         let group = cgroup::place(draft)?;
         if let Some(range) = &mut ids {

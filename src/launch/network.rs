@@ -59,6 +59,9 @@ pub fn set_up(
         NetworkMode::None if !prepared => loopback(init).map(|()| Network(None)),
         NetworkMode::None | NetworkMode::Host | NetworkMode::Container(_) => Ok(Network(None)),
         NetworkMode::Bridge | NetworkMode::Named(_) => {
+            if let Some(why) = crate::rootless::way_out()? {
+                crate::ui::warn(&format!("{why}: the container has no way out; it reaches other containers only"));
+            }
             let path = format!("/proc/{}/ns/net", init.pid);
             let netns = std::fs::File::open(&path).context(|| format!("open {path}"))?;
             let network = Network(Some(net::attach(&Target {

@@ -173,13 +173,14 @@ fn check_namespaces(pid: i32, expected: &Expected<'_>, differences: &mut Differe
 }
 
 fn check_maps(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    let UserNamespace::Private { size, .. } = expected.plan.draft.namespaces.user.value else { return Ok(()) };
+    let draft = &expected.plan.draft;
+    let UserNamespace::Private { .. } = draft.namespaces.user.value else { return Ok(()) };
     let base = expected.base.ok_or_else(|| Error::runner("the plan wants a user namespace that was not made"))?;
-    for file in ["uid_map", "gid_map"] {
+    for (file, lines) in ["uid_map", "gid_map"].into_iter().zip(crate::storage::idrange::maps(draft, base)) {
         let text = read(format!("/proc/{pid}/{file}"))?;
         let found: Vec<&str> = text.split_whitespace().collect();
-        let (base, size) = (base.to_string(), size.to_string());
-        differences.compare(file, vec!["0", base.as_str(), size.as_str()], found);
+        let planned = lines.iter().flat_map(|l| [l.inside, l.outside, l.count]).map(|n| n.to_string());
+        differences.compare(file, planned.collect::<Vec<_>>(), found.iter().map(|n| (*n).to_owned()).collect());
     }
     Ok(())
 }
@@ -197,8 +198,10 @@ fn check_status(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     differences.compare("user ids", four(user.uid), words(field("Uid")));
     differences.compare("group ids", four(user.gid), words(field("Gid")));
+    let kept = if crate::rootless::keeps_groups() { own_groups()? } else { Vec::new() };
     let mut groups: BTreeSet<String> = user.additional_gids.iter().map(|g| (base + g).to_string()).collect();
     let found: BTreeSet<String> = words(field("Groups")).into_iter().collect();
+    groups.extend(kept);
     // The kernel may list the primary group among the supplementary ones; it adds nothing.
     if found.contains(&(base + user.gid).to_string()) && user.additional_gids.contains(&user.gid) {
         groups.insert((base + user.gid).to_string());
@@ -261,6 +264,13 @@ fn processors(list: &str) -> BTreeSet<u32> {
         Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
     });
     ranges.flatten().collect()
+}
+
+/// Groups of this process, which the container could not leave.
+fn own_groups() -> Result<Vec<String>> {
+    let text = read("/proc/self/status".into())?;
+    let line = text.lines().find_map(|l| l.strip_prefix("Groups:")).unwrap_or_default();
+    Ok(line.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Bit mask of a set of capability names.
@@ -559,7 +569,10 @@ fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Difference
 
 fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let text = read(format!("/proc/{pid}/cgroup"))?;
-    if !text.lines().any(|l| l.rsplit(':').next() == Some(expected.group.path.as_str())) {
+    // An ordinary user's container without a group of its own is in that of whoever started it.
+    if !expected.group.hierarchies.is_empty()
+        && !text.lines().any(|l| l.rsplit(':').next() == Some(expected.group.path.as_str()))
+    {
         differences.compare("cgroup", expected.group.path.clone(), text.replace('\n', " "));
     }
     let hierarchies = &expected.group.hierarchies;

@@ -22,7 +22,8 @@ pub(super) fn stage_mounts(
 ) -> Result<Staged> {
     let draft = &handoff.record.plan.draft;
     let owner = base.unwrap_or(0);
-    let mapped = userns.map(|ns| ns.as_fd());
+    // The host's file systems are not an ordinary user's to map.
+    let mapped = userns.filter(|_| crate::rootless::current().is_none()).map(|ns| ns.as_fd());
     let label = match &draft.selinux.value {
         SeLinux::Labels { mount, .. } => Some(mount.as_str()),
         SeLinux::Disabled | SeLinux::Unavailable => None,
@@ -39,7 +40,12 @@ pub(super) fn stage_mounts(
     }
     destination::refuse_redirected_workdir(&rootfs, &draft.process.cwd.value)?;
     let user = &draft.process.user.value;
-    let ids = base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
+    let ids = base.filter(|_| crate::rootless::current().is_none()).map(|base| Ids {
+        base,
+        size: idrange::SIZE,
+        uid: user.uid,
+        gid: user.gid,
+    });
     let mut binder = Binder::new(ids);
     let mut mounts = Vec::new();
     for (n, mount) in draft.mounts.iter().enumerate() {

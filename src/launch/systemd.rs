@@ -40,10 +40,13 @@ pub fn slice_path(slice: &str) -> String {
 pub fn enter_scope(id: &str, slice: &str) -> Result<String> {
     let name = scope_name(id);
     let attempt = || format!("have systemd make {name}");
-    let mut bus = UnixStream::connect(BUS).context(attempt)?;
+    let ordinary = crate::rootless::current();
+    // The user's own systemd, on the user's bus.
+    let place = ordinary.and_then(|r| r.bus.as_deref()).unwrap_or(Path::new(BUS));
+    let mut bus = UnixStream::connect(place).context(attempt)?;
     bus.set_read_timeout(Some(PATIENCE)).context(attempt)?;
     bus.set_write_timeout(Some(PATIENCE)).context(attempt)?;
-    let uid = hex::encode(nix::unistd::geteuid().to_string());
+    let uid = hex::encode(crate::rootless::host_uid(nix::unistd::geteuid().as_raw()).to_string());
     bus.write_all(format!("\0AUTH EXTERNAL {uid}\r\n").as_bytes()).context(attempt)?;
     let line = read_line(&mut bus).context(attempt)?;
     if !line.starts_with("OK ") {

@@ -16,6 +16,7 @@ use super::store::{Lock, Network, Store};
 use super::sweep;
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::plan::{EndpointPlan, NetworkPlan};
+use crate::rootless::forward::{self, Forwarder};
 use crate::state::{self, Paths};
 use rustix::event::PollFd;
 use std::collections::BTreeSet;
@@ -58,6 +59,8 @@ pub struct Attached {
     /// Index in `joined` of the network that is the way out.
     gateway: Option<usize>,
     held: Vec<Held>,
+    /// Of an ordinary user's container: what passes connections to the ports on.
+    forwarder: Option<Forwarder>,
     ways: Option<Ways>,
     dns: Option<Dns>,
     interfaces: u32,
@@ -108,6 +111,7 @@ fn attach_all(target: &Target<'_>) -> Result<Attached> {
         joined: Vec::new(),
         gateway: None,
         held,
+        forwarder: None,
         ways: plan.egress.as_ref().map(|rules| Ways::new(&rules.value, Vec::new())),
         dns: None,
         interfaces: 0,
@@ -116,7 +120,8 @@ fn attach_all(target: &Target<'_>) -> Result<Attached> {
     let gateway = way_out(&networks);
     let result = attached.join_all(&store, &networks, gateway, target.alive).and_then(|()| {
         attached.dns = Some(Dns::new(sockets, dns::servers(&plan.dns), attached.zones(), target.paths)?);
-        attached.joined.iter().try_for_each(|j| attached.await_up(j))
+        attached.joined.iter().try_for_each(|j| attached.await_up(j))?;
+        attached.pass_ports_on()
     });
     match result {
         Ok(()) => Ok(attached),
@@ -381,6 +386,21 @@ impl Attached {
         Ok(all)
     }
 
+    /// Lead what comes to the published ports in the host's network to the container's address in that of an ordinary user.
+    fn pass_ports_on(&mut self) -> Result<()> {
+        self.forwarder = None;
+        if crate::rootless::current().is_none() {
+            return Ok(());
+        }
+        let Some(joined) = self.gateway.and_then(|at| self.joined.get(at)) else { return Ok(()) };
+        let inside = Inside { ip: joined.lease.ip, ip6: joined.lease.ip6 };
+        let ports: Vec<_> = self.held.iter().filter_map(|held| held.forward(inside)).collect();
+        if !ports.is_empty() {
+            self.forwarder = Some(forward::start(&ports)?);
+        }
+        Ok(())
+    }
+
     fn await_up(&self, joined: &Joined) -> Result<()> {
         let port = &joined.lease.port;
         self.host.links.await_up(port).context(|| format!("wait for the container's link {port}"))
@@ -468,7 +488,8 @@ impl Attached {
         }
         let index = self.inside.index(&joined.interface).context(attempt)?.unwrap_or_default();
         let gateways: Vec<IpAddr> = joined.network.ipam.iter().map(|c| c.gateway).collect();
-        self.inside.configure(index, &[], &gateways).context(attempt)
+        self.inside.configure(index, &[], &gateways).context(attempt)?;
+        self.pass_ports_on()
     }
 
     fn changed(&mut self) {

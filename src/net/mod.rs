@@ -27,5 +27,6 @@ pub mod sweep;
 mod wire;
 
 pub use attach::{Attached, Target, attach};
+pub use program::find as find_program;
 pub use store::{Network, Store};
 pub use sweep::sweep;

@@ -2,7 +2,6 @@
 
 use crate::state::Paths;
 use sha2::{Digest, Sha256};
-use std::path::Path;
 
 /// Names that follow from the root alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct Names {
 impl Names {
     pub fn of(paths: &Paths) -> Names {
         let digest = digest(&paths.root.to_string_lossy());
-        let table = match paths.root == Path::new(Paths::ROOT) {
+        let table = match paths.is_usual() {
             true => "hardrun".to_owned(),
             false => format!("hardrun_{}", &digest[..12]),
         };
@@ -42,6 +41,7 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn roots_have_names_of_their_own_that_fit() {

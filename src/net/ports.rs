@@ -3,10 +3,11 @@
 use super::elements::{Element, Family, Fields};
 use crate::error::{Error, Result};
 use crate::plan::Published;
+use crate::rootless::forward::Target;
 use crate::state::BoundPort;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A published port, held.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Held {
     pub port: BoundPort,
     host: SocketAddr,
     protocol: u8,
-    _socket: OwnedFd,
+    socket: OwnedFd,
 }
 
 /// Addresses of the container that ports lead to.
@@ -51,7 +52,7 @@ impl Held {
         let last = wanted.host_port_last.unwrap_or(first);
         let mut refused = None;
         for port in first..=last {
-            match hold(SocketAddr::new(ip, port), kind, protocol) {
+            match hold_for(SocketAddr::new(ip, port), kind, protocol) {
                 Ok((socket, host)) => {
                     let port = BoundPort {
                         host_ip: ip.to_string(),
@@ -59,7 +60,7 @@ impl Held {
                         container_port: wanted.container_port,
                         protocol: wanted.protocol.clone(),
                     };
-                    return Ok(Held { port, host, protocol: number as u8, _socket: socket });
+                    return Ok(Held { port, host, protocol: number as u8, socket });
                 }
                 Err(e) => refused = Some((port, e)),
             }
@@ -78,6 +79,8 @@ impl Held {
                 Error::runner(format!("Bind for {host} failed: cannot assign requested address"))
                     .hint("the address has to be one of the host's")
             }
+            rustix::io::Errno::ACCESS => Error::runner(format!("Bind for {host} failed: permission denied"))
+                .hint("an ordinary user takes ports from net.ipv4.ip_unprivileged_port_start on"),
             e => Error::runner(format!("Bind for {host} failed")).because(e),
         })
     }
@@ -85,6 +88,16 @@ impl Held {
     /// Reached from elsewhere than the host itself.
     pub fn is_open(&self) -> bool {
         !self.host.ip().is_loopback()
+    }
+
+    /// The socket, and where what comes to it is passed on to, for an ordinary user's containers.
+    pub fn forward(&self, inside: Inside) -> Option<(BorrowedFd<'_>, Target)> {
+        let ip = match self.host.ip() {
+            IpAddr::V4(_) => IpAddr::V4(inside.ip),
+            IpAddr::V6(_) => IpAddr::V6(inside.ip6?),
+        };
+        let stream = i32::from(self.protocol) == libc::IPPROTO_TCP;
+        Some((self.socket.as_fd(), Target { to: SocketAddr::new(ip, self.port.container_port), stream }))
     }
 
     /// The entry of the rules that leads to the container.
@@ -107,6 +120,24 @@ impl Held {
         let key = key.protocol(self.protocol).port(self.host.port());
         Ok(Element::versioned(Family::Inet, set, host, key).to(to))
     }
+}
+
+/// Of an ordinary user's containers the socket is one of the host's network, and connections to it are passed on.
+fn hold_for(
+    address: SocketAddr,
+    kind: SocketType,
+    protocol: rustix::net::Protocol,
+) -> Result<(OwnedFd, SocketAddr), rustix::io::Errno> {
+    if crate::rootless::current().is_none() {
+        return hold(address, kind, protocol);
+    }
+    if protocol == rustix::net::ipproto::SCTP {
+        return Err(rustix::io::Errno::PROTONOSUPPORT);
+    }
+    let socket = crate::rootless::bound(address, kind)
+        .map_err(|e| rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO))?;
+    let bound = SocketAddr::try_from(getsockname(&socket)?)?;
+    Ok((socket, bound))
 }
 
 fn hold(

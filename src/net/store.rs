@@ -331,7 +331,7 @@ pub fn run_folder(paths: &Paths) -> PathBuf {
 /// first line of a file is the network's own.
 fn claims(paths: &Paths) -> PathBuf {
     // Tests need no rights on the host.
-    let run = if cfg!(test) { &paths.run } else { Path::new(Paths::RUN) };
+    let run = if cfg!(test) { &paths.run } else { &Paths::host_run() };
     run.join("subnets")
 }
 

@@ -117,6 +117,11 @@ fn env(plan: &Plan) -> Vec<(Source, String)> {
 fn namespaces(t: &mut Table, plan: &Plan) {
     let n = &plan.draft.namespaces;
     let user = match n.user.value {
+        UserNamespace::Private { size, .. } if n.user.source == Source::Host => {
+            format!(
+                "its own, with the {size} ids that all containers of this user have; root inside is the user outside"
+            )
+        }
         UserNamespace::Private { size, .. } => format!("its own, {size} ids that no other container has"),
         UserNamespace::Host => "the host's: root inside is root outside".into(),
     };
@@ -309,6 +314,7 @@ fn kind(mount: &MountPlan) -> (String, &'static str) {
                 BindIdmap::Owner => format!("its owner {uid} is the container's user"),
                 BindIdmap::Identity => "root-owned: ids as on disk".to_owned(),
                 BindIdmap::NoRoot => "sensitive: the host's root is nobody".to_owned(),
+                BindIdmap::Caller => "the caller's files are the container's root's".to_owned(),
             };
             let made = if *create { ", made" } else { "" };
             (format!("{}{made}, {ids}", source.display()), "writable, suid, root inside is the host's root in it")

@@ -463,6 +463,8 @@ pub enum BindIdmap {
     Identity,
     /// Ids are the same but the host's root is nobody inside: sensitive paths.
     NoRoot,
+    /// Nothing is mapped, for the caller is an ordinary user: its own files are the container's root's, others' are nobody's.
+    Caller,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,7 +21,7 @@ impl Caller {
     pub fn me() -> Caller {
         let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|t| t.trim().parse().ok());
         let uid = login.filter(|uid| *uid != UNSET).unwrap_or_else(|| nix::unistd::getuid().as_raw());
-        Self::of(uid)
+        Self::of(crate::rootless::host_uid(uid))
     }
 
     /// By `/etc/passwd` and `/etc/group`.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// More than any policy needs.
 const SIZE_MAX: u64 = 1 << 20;
@@ -20,7 +21,24 @@ const SIZE_MAX: u64 = 1 << 20;
 /// # Errors
 /// Somebody but root could have written it, it cannot be read, or it is wrong: exit code 125.
 pub fn load() -> Result<Site> {
-    load_from(Path::new("/"), FOLDER, 0)
+    match BEFORE.get() {
+        None => load_from(Path::new("/"), FOLDER, 0),
+        Some(Ok(site)) => Ok(site.clone()),
+        Some(Err(said)) => {
+            let mut error = Error::new(said.kind, said.message.clone());
+            error.source = said.source.as_ref().map(|source| source.to_string().into());
+            error.hint = said.hint.clone();
+            Err(error)
+        }
+    }
+}
+
+static BEFORE: OnceLock<Result<Site>> = OnceLock::new();
+
+/// Read the policy now, for every later [`load()`]: in a user namespace root's files are nobody's, and so is everybody else's. Where the
+/// policy cannot be used, whoever needs it is told so then.
+pub fn remember() {
+    BEFORE.get_or_init(|| load_from(Path::new("/"), FOLDER, 0));
 }
 
 /// The policy in `folder` below `base`; `owner` is who must own all of it, from `base` on.

@@ -21,7 +21,7 @@ pub mod signature;
 pub use caller::Caller;
 pub use judge::Permission;
 pub use law::{Ceilings, Grant, Law, Signed, SitePath};
-pub use load::{load, today, try_out};
+pub use load::{load, remember, today, try_out};
 pub use parse::{Problem, parse};
 pub use schema::{Name, PathMode, PolicyFile, Unlisted};
 

@@ -2,12 +2,19 @@
 
 use super::Staged;
 use crate::error::{Context, Error, Result};
-use crate::plan::{MountKind, MountPlan, Namespace, NetworkMode, Plan, SeLinux};
+use crate::plan::{MountKind, MountPlan, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use oci_spec::runtime::{Mount, MountBuilder};
 use std::path::PathBuf;
 
 /// Size of /dev itself: room for the links and the mount points, not for files.
 const DEV_SIZE: &str = "size=64k";
+
+const PTS: [&str; 6] = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+
+/// Whether the group that terminals are given to, 5, is not among the container's.
+fn few_ids(plan: &Plan) -> bool {
+    matches!(plan.draft.namespaces.user.value, UserNamespace::Private { size, .. } if size <= 5)
+}
 
 pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     let draft = &plan.draft;
@@ -29,12 +36,7 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
     let mut mounts = vec![
         proc,
         labelled("/dev", "tmpfs", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", DEV_SIZE, "nr_inodes=1k"])?,
-        labelled(
-            "/dev/pts",
-            "devpts",
-            "devpts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        )?,
+        labelled("/dev/pts", "devpts", "devpts", if few_ids(plan) { &PTS[..5] } else { &PTS })?,
     ];
     // sysfs shows the network of its mounter, so it can only be mounted by the owner of the network namespace.
     if draft.namespaces.network.value == NetworkMode::Host {

@@ -27,19 +27,43 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// Root's.
     pub const ROOT: &'static str = "/var/lib/hardrun";
     pub const RUN: &'static str = "/run/hardrun";
 
-    /// With `--root DIR` the run root is `DIR/run` unless it is the default.
+    /// With `--root DIR` the run root is `DIR/run` unless it is the default: root's, or the caller's own.
     pub fn new(root: Option<&Path>) -> Self {
+        let (usual, run) = Self::usual();
         match root {
-            Some(root) if root != Path::new(Self::ROOT) => {
+            Some(root) if root != usual => {
                 // The launch changes its working folder. Only an empty name has no absolute form; it fails where it is used.
                 let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
                 Paths { run: root.join("run"), root }
             }
-            _ => Paths { root: Self::ROOT.into(), run: Self::RUN.into() },
+            _ => Paths { root: usual, run },
         }
+    }
+
+    /// The store where none is named, and the run folder of the host: for an ordinary user, of all that is the user's.
+    fn usual() -> (PathBuf, PathBuf) {
+        match crate::rootless::current() {
+            Some(rootless) => (rootless.root.clone(), rootless.run.clone()),
+            None if crate::rootless::is_needed() => {
+                // Where the caller has no place for them, the verbs that need one say so on their way in.
+                crate::rootless::folders::mine().unwrap_or_else(|_| (Self::ROOT.into(), Self::RUN.into()))
+            }
+            None => (Self::ROOT.into(), Self::RUN.into()),
+        }
+    }
+
+    /// Whether this is the store that is used where none is named.
+    pub fn is_usual(&self) -> bool {
+        self.root == Self::usual().0
+    }
+
+    /// What belongs to the host whatever `--root` says: locks on ids, the stage, profiles.
+    pub fn host_run() -> PathBuf {
+        Self::usual().1
     }
     /// The OCI image layout.
     pub fn images(&self) -> PathBuf {

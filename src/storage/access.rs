@@ -139,7 +139,7 @@ impl Init {
 
     fn enter(&self, draft: &Draft) -> Result<OwnedFd> {
         let attempt = || "enter the container's namespaces".to_owned();
-        process::clear_groups().verb_context(attempt)?;
+        crate::rootless::leave_groups()?;
         process::close_memory().verb_context(attempt)?;
         let mut flags = CloneFlags::CLONE_NEWNS;
         let mapped = matches!(draft.namespaces.user.value, UserNamespace::Private { .. });
@@ -168,7 +168,11 @@ impl<'a> Stopped<'a> {
         let mut range = None;
         if mapped && status.base.is_none() {
             let seed = u32::from_str_radix(&container.id()[..8], 16).unwrap_or_default();
-            let taken = idrange::allocate(&Path::new(Paths::RUN).join("ids"), seed, &|_| Ok(true))?;
+            let ids = Paths::host_run().join("ids");
+            let taken = match crate::rootless::current() {
+                Some(_) => idrange::of_user(&ids)?,
+                None => idrange::allocate(&ids, seed, &|_| Ok(true))?,
+            };
             // What is copied into it belongs to these ids; its first start shifts them to those that it gets then.
             status.version = crate::state::Status::VERSION;
             status.base = Some(taken.base);
@@ -180,12 +184,12 @@ impl<'a> Stopped<'a> {
 
     fn enter(&self, draft: &Draft) -> Result<OwnedFd> {
         let attempt = || "mount the container's files".to_owned();
-        process::clear_groups().verb_context(attempt)?;
+        crate::rootless::leave_groups()?;
         process::close_memory().verb_context(attempt)?;
-        let stage = Stage::enter(Path::new(Paths::RUN))?;
+        let stage = Stage::enter(&Paths::host_run())?;
         let mapped = self.base.map(|base| {
-            let map = [userns::IdMap { inside: 0, outside: base, count: idrange::SIZE }];
-            userns::create(&map, &map).verb_context(attempt)
+            let [uids, gids] = idrange::maps(draft, base);
+            userns::create(&uids, &gids).verb_context(attempt)
         });
         let mapped = mapped.transpose()?;
         let owner = self.base.unwrap_or(0);
@@ -193,7 +197,8 @@ impl<'a> Stopped<'a> {
             SeLinux::Labels { mount, .. } => Some(mount.as_str()),
             SeLinux::Disabled | SeLinux::Unavailable => None,
         };
-        let userns = mapped.as_ref().map(|ns| ns.as_fd());
+        let ordinary = crate::rootless::current().is_some();
+        let userns = mapped.as_ref().filter(|_| !ordinary).map(|ns| ns.as_fd());
         let rootfs = root::mount_root(&stage, &draft.image.layers, userns, owner, self.folder, false, label)?;
         self.mount_volumes(draft, &stage, &rootfs, userns, label)?;
         if draft.root.readonly.value {
@@ -220,7 +225,9 @@ impl<'a> Stopped<'a> {
     ) -> Result<()> {
         let owner = self.base.unwrap_or(0);
         let user = &draft.process.user.value;
-        let ids = self.base.map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
+        let ordinary = crate::rootless::current().is_some();
+        let ids =
+            self.base.filter(|_| !ordinary).map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
         let mut binder = Binder::new(ids);
         let inside = pathrs::Root::open(rootfs).verb_context(|| "open the container's root".into())?;
         for (n, mount) in draft.mounts.iter().enumerate() {

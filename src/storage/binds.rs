@@ -145,6 +145,8 @@ fn map(kind: BindIdmap, owner: u32, start: u32, ids: Ids) -> Vec<IdMap> {
     let line = |inside: u32, seen: u32, count: u32| IdMap { inside, outside: ids.base + seen, count };
     let last = ids.size;
     match kind {
+        // Nobody asks for the map of what is not mapped.
+        BindIdmap::Caller => Vec::new(),
         BindIdmap::Identity => vec![line(0, 0, last)],
         BindIdmap::NoRoot => vec![line(1, 1, last - 1)],
         BindIdmap::Owner => {

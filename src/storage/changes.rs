@@ -109,7 +109,7 @@ impl Walk<'_> {
                     });
                     // A copy that was made only for a mount point in it, or a mount point itself, is no change.
                     let empty = self.found.len() == at + 1;
-                    let opaque = || self.open(&below).is_ok_and(|fd| has_attribute(fd, c"trusted.overlay.opaque"));
+                    let opaque = || self.open(&below).is_ok_and(|fd| has_attribute(fd, crate::storage::opaque()));
                     let for_mounts = self.mount_points.iter().any(|m| m.starts_with(&below));
                     if empty && for_mounts && (same || is_mount_point) && !(before.is_some() && opaque()) {
                         self.found.truncate(at);

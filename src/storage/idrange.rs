@@ -5,6 +5,8 @@
 //! with its holder. The folder is one for the whole host, whatever `--root` says.
 
 use crate::error::{Context, Error, Result};
+use crate::plan::{Draft, UserNamespace};
+use crate::sys::userns::IdMap;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -48,6 +50,40 @@ impl IdRange {
     }
 }
 
+/// The ids of an ordinary user, which all of its containers have: nobody holds them alone.
+pub fn of_user(folder: &Path) -> Result<IdRange> {
+    std::fs::create_dir_all(folder).context(|| format!("make the folder of id ranges {}", folder.display()))?;
+    let path = folder.join("user");
+    let lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(&path);
+    Ok(IdRange { base: 0, lock: lock.context(|| format!("open the id range {}", path.display()))? })
+}
+
+/// The maps of a container whose ids begin at `base`: of users, and of groups.
+pub fn maps(draft: &Draft, base: u32) -> [Vec<IdMap>; 2] {
+    let count = match draft.namespaces.user.value {
+        UserNamespace::Private { size, .. } => size,
+        UserNamespace::Host => SIZE,
+    };
+    match crate::rootless::current() {
+        Some(rootless) => [&rootless.ids.uids, &rootless.ids.gids].map(|ranges| along(ranges, count)),
+        None => [0, 1].map(|_| vec![IdMap { inside: 0, outside: base, count }]),
+    }
+}
+
+/// The first `count` ids of a namespace that has these ranges behind its 0: the kernel takes no line that is in two of them.
+fn along(ranges: &[(u32, u32)], count: u32) -> Vec<IdMap> {
+    let mut lines = Vec::new();
+    let mut from = 0;
+    for length in std::iter::once(1).chain(ranges.iter().map(|(_, n)| *n)) {
+        let length = length.min(count - from);
+        if length > 0 {
+            lines.push(IdMap { inside: from, outside: from, count: length });
+        }
+        from += length;
+    }
+    lines
+}
+
 /// Take a free range. `populated` tells whether a cgroup still has processes. `seed` spreads containers over the pool, so that the first try nearly always succeeds.
 pub fn allocate(folder: &Path, seed: u32, populated: &dyn Fn(&str) -> Result<bool>) -> Result<IdRange> {
     std::fs::create_dir_all(folder).context(|| format!("make the folder of id ranges {}", folder.display()))?;
@@ -83,6 +119,16 @@ pub fn allocate(folder: &Path, seed: u32, populated: &dyn Fn(&str) -> Result<boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_goes_along_the_lines_of_the_one_above() {
+        let lines = |ranges: &[(u32, u32)], count| {
+            along(ranges, count).iter().map(|m| (m.inside, m.outside, m.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&[(100_000, 65_536)], 65_536), [(0, 0, 1), (1, 1, 65_535)]);
+        assert_eq!(lines(&[(7, 10), (90, 100)], 20), [(0, 0, 1), (1, 1, 10), (11, 11, 9)]);
+        assert_eq!(lines(&[], 1), [(0, 0, 1)]);
+    }
 
     #[test]
     fn two_holders_never_share_an_id() {

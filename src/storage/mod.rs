@@ -18,3 +18,15 @@ pub mod tree_out;
 pub mod volumes;
 
 pub use stage::Stage;
+
+use std::ffi::CStr;
+
+/// Overlayfs's mark on a folder that hides what is below, and on one that is called otherwise there. Where an ordinary user mounts the
+/// overlay they are attributes that this user may set.
+pub fn opaque() -> &'static CStr {
+    if crate::rootless::current().is_some() { c"user.overlay.opaque" } else { c"trusted.overlay.opaque" }
+}
+
+pub fn redirect() -> &'static CStr {
+    if crate::rootless::current().is_some() { c"user.overlay.redirect" } else { c"trusted.overlay.redirect" }
+}

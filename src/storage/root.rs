@@ -56,6 +56,10 @@ pub fn mount_root(
     let names: Vec<String> = (0..layers.len()).rev().map(|n| n.to_string()).collect();
     let mut options =
         format!("lowerdir={},upperdir={},workdir={},xino=off", names.join(":"), escape(&upper)?, escape(&work)?);
+    if crate::rootless::current().is_some() {
+        // Marks of the overlay's own are attributes that an ordinary user may set. Linux 5.11.
+        options.push_str(",userxattr");
+    }
     if volatile {
         options.push_str(",volatile");
     }
@@ -113,6 +117,9 @@ pub fn mount_layers_read_only(
     if let Some(label) = label {
         options.push(',');
         options.push_str(&crate::selinux::mount_option(label));
+    }
+    if crate::rootless::current().is_some() {
+        options.push_str(",userxattr");
     }
     let options = CString::new(options).context(attempt)?;
     mount("overlay", at, "overlay", flags, &*options).context(attempt)

@@ -158,10 +158,10 @@ impl<'a, W: Write> TreeOut<'a, W> {
         self.attributes(&fd, path)?;
         let shown = if name.as_os_str().is_empty() { PathBuf::from("./") } else { name.join("") };
         self.tar.append_data(&mut header, &shown, std::io::empty()).verb_context(|| say(path))?;
-        if self.layer && has_attribute(&fd, c"trusted.overlay.opaque") {
+        if self.layer && has_attribute(&fd, crate::storage::opaque()) {
             self.whiteout(&name.join(".wh..opq"))?;
         }
-        if self.layer && has_attribute(&fd, c"trusted.overlay.redirect") {
+        if self.layer && has_attribute(&fd, crate::storage::redirect()) {
             return Err(Error::verb(format!("{} was renamed by overlayfs, which no layer can say", path.display()))
                 .hint("copy it inside the container and remove the first one, then commit again"));
         }

@@ -82,6 +82,22 @@ pub fn detached(
     }
 }
 
+/// Have the kernel kill what `command` starts when the caller ends, also before it has executed anything.
+pub fn die_with_caller(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let caller = rustix::process::getpid();
+    let tie = move || {
+        super::process::die_with_parent()?;
+        match rustix::process::getppid() == Some(caller) {
+            true => Ok(()),
+            // It ended before the kernel was asked.
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    };
+    // SAFETY: two system calls, which allocate nothing.
+    unsafe { command.pre_exec(tie) };
+}
+
 /// A process inside other namespaces, as a child of the caller: `enter` runs in a first child and joins them, `inside` in a
 /// second one, which alone is in the pid namespace. Returns the second's number as the caller's pid namespace has it.
 ///

@@ -169,7 +169,11 @@ pub fn framed(bytes: &[u8]) -> Option<&[u8]> {
 fn connect(server: IpAddr, tcp: bool, message: &[u8]) -> io::Result<OwnedFd> {
     let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let kind = if tcp { SocketType::STREAM } else { SocketType::DGRAM };
-    let socket = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    let socket = match crate::rootless::current() {
+        // The host's name servers are reached from the host's network, where this process is not.
+        Some(_) => crate::rootless::outside(server.is_ipv6(), kind)?,
+        None => socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?,
+    };
     match rustix::net::connect(&socket, &SocketAddr::new(server, super::PORT)) {
         Err(rustix::io::Errno::INPROGRESS) if tcp => return Ok(socket),
         other => other?,

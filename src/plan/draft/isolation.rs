@@ -92,6 +92,12 @@ fn ipc(asked: Option<&IpcMode>) -> Sourced<Namespace> {
 }
 
 fn user(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Sourced<UserNamespace> {
+    let ordinary = inputs.facts.rootless.as_ref().filter(|_| inputs.facts.user_namespaces);
+    if let (Some(rootless), false) = (ordinary, inputs.request.isolation.userns == Some(UsernsMode::Host)) {
+        // One range for all of the user's containers: there are no more ids.
+        let size = rootless.ids.count().min(ID_RANGE);
+        return Sourced::new(UserNamespace::Private { base: 0, size }, Source::Host);
+    }
     let private = UserNamespace::Private { base: 0, size: ID_RANGE };
     let possible = inputs.facts.user_namespaces && inputs.facts.idmapped_overlay;
     match &inputs.request.isolation.userns {

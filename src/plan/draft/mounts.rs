@@ -197,6 +197,7 @@ fn bind(inputs: &Inputs<'_>, asked: &BindRequest, destination: String, notices: 
     }
     let relabel = relabel(inputs, asked, &found.path, is_sensitive, notices)?;
     let idmap = match found.uid {
+        _ if inputs.facts.rootless.is_some() => BindIdmap::Caller,
         _ if is_sensitive => BindIdmap::NoRoot,
         0 => BindIdmap::Identity,
         _ => BindIdmap::Owner,
