@@ -69,7 +69,13 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let options = Options { author: author.unwrap_or_default(), message: message.unwrap_or_default(), changes };
     // A paused one stays as it is.
     let paused = if pause && container.is_running() && container.status.state == State::Running {
-        Some(Paused::new(&container)?)
+        match Paused::new(&container) {
+            Err(e) if crate::rootless::current().is_some() => {
+                crate::ui::note(&format!("{}: what it writes meanwhile may be in the image in part", e.message));
+                None
+            }
+            paused => Some(paused?),
+        }
     } else {
         None
     };

@@ -1,5 +1,7 @@
 //! Facts and probes → what an operator should know about this host, layer by layer.
 
+mod ordinary;
+
 use super::kernel::filesystem_name;
 use super::probe::Probe;
 use super::{CgroupVersion, Facts, Limit};
@@ -102,6 +104,9 @@ impl Seen {
 
 /// Every check, in the order in which they are printed.
 pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
+    if let Some(rootless) = &facts.rootless {
+        return ordinary::report(facts, rootless, seen);
+    }
     vec![
         caller(facts),
         capabilities(facts),
@@ -133,9 +138,7 @@ pub fn healthy(checks: &[Check]) -> bool {
 fn caller(facts: &Facts) -> Check {
     match facts.euid {
         0 => Check::present("caller", "root"),
-        uid => {
-            Check::missing("caller", format!("uid {uid}: only root can start containers yet"), "sudo hardrun doctor")
-        }
+        uid => Check::missing("caller", format!("uid {uid} has no place for its images"), "set HOME"),
     }
 }
 

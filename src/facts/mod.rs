@@ -165,7 +165,9 @@ impl Facts {
         let cgroup = cgroup::look(Path::new("/sys/fs/cgroup"))?;
         let user_namespaces = kernel::user_namespaces()?;
         let hard_limits = limits::hard_limits();
-        let rootless = crate::rootless::current().cloned();
+        // Verbs that tell what the host is do not enter the user's own.
+        let described = || crate::rootless::is_needed().then(crate::rootless::describe)?.ok();
+        let rootless = crate::rootless::current().cloned().or_else(described);
         let facts = Facts {
             euid: nix::unistd::geteuid().as_raw(),
             landlock_abi: crate::sys::landlock::abi(),

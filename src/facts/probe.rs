@@ -8,7 +8,7 @@ use crate::sys::bpf::{Instruction, load_device_program};
 use crate::sys::userns::IdMap;
 use crate::{seccomp, sys};
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,14 @@ impl Probe {
 
     /// Try it in this process, which must do nothing else afterwards: it may be in other namespaces, or filtered.
     pub fn run_here(self, paths: &Paths) -> Result<()> {
+        if self != Probe::Seccomp && crate::rootless::is_needed() {
+            return match self {
+                // Control groups are asked of systemd when a container starts, and are not looked for where there is none.
+                Probe::Cgroup => Ok(()),
+                Probe::Overlay => crate::rootless::enter().and_then(|()| overlay_of_user(paths)),
+                _ => crate::rootless::enter(),
+            };
+        }
         match self {
             Probe::UserNamespace => user_namespace().map(drop),
             Probe::Overlay => overlay(paths),
@@ -66,6 +74,15 @@ fn user_namespace() -> Result<std::os::fd::OwnedFd> {
 
 fn overlay(paths: &Paths) -> Result<()> {
     let userns = user_namespace()?;
+    try_overlay(paths, Some(userns.as_fd()), BASE)
+}
+
+/// As an ordinary user does: without a map, for there is one already.
+fn overlay_of_user(paths: &Paths) -> Result<()> {
+    try_overlay(paths, None, 0)
+}
+
+fn try_overlay(paths: &Paths, userns: Option<BorrowedFd<'_>>, owner: u32) -> Result<()> {
     // On the file system of the layers and of the containers' upper folders, for it is what decides.
     let folder = Scratch::new(&paths.root)?;
     let make = |name: &str, mode: u32| -> Result<PathBuf> {
@@ -77,11 +94,11 @@ fn overlay(paths: &Paths) -> Result<()> {
     let file = layer.join("file");
     std::fs::write(&file, b"layer").context(|| format!("write {}", file.display()))?;
     let stage = Stage::enter(&run)?;
-    let root = mount_root(&stage, &[layer], Some(userns.as_fd()), BASE, &writable, false, None)?;
+    let root = mount_root(&stage, &[layer], userns, owner, &writable, false, None)?;
     let seen = std::fs::metadata(root.join("file")).context(|| "look at a file through the overlay".into())?.uid();
-    if seen != BASE {
+    if seen != owner {
         return Err(Error::runner(format!(
-            "a layer's root file belongs to {seen} and not to {BASE} through its id map"
+            "a layer's root file belongs to {seen} and not to {owner} through its id map"
         )));
     }
     // An overlay with an upper folder that it cannot use turns read-only without an error.

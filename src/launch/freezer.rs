@@ -26,6 +26,10 @@ impl<'a> Freezer<'a> {
     }
 
     pub fn freeze(&mut self) -> Result<()> {
+        if crate::rootless::current().is_some() && self.group.hierarchies.is_empty() {
+            return Err(Error::verb("the container has no control group of its own: it cannot be paused")
+                .hint("`hardrun doctor` says what lets an ordinary user's containers have one"));
+        }
         let deadline = Instant::now() + PATIENCE;
         if !self.group.is_own() {
             let folder = self.v2_folder()?;

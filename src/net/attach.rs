@@ -439,6 +439,9 @@ impl Attached {
         self.join(&lock, &network, asked, gateway, alive)?;
         drop(lock);
         self.changed();
+        if gateway {
+            self.pass_ports_on()?;
+        }
         match self.joined.last() {
             Some(joined) => self.await_up(joined),
             None => Ok(()),
@@ -473,6 +476,7 @@ impl Attached {
     /// The way out was taken away: another network's, with the published ports.
     fn next_way_out(&mut self, lock: &Lock) -> Result<()> {
         self.gateway = self.joined.iter().position(|j| !j.network.internal);
+        self.forwarder = None;
         let Some(at) = self.gateway else { return Ok(()) };
         let lease = self.joined[at].lease.clone();
         let elements = self.elements(&lease, true)?;

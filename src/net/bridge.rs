@@ -59,7 +59,10 @@ impl Host {
     /// Make sure that a network's bridge and rules are there. Returns its index, the network as it is up, and lines that
     /// say what was changed on the host.
     pub fn bring_up(&self, lock: &Lock, network: &Network) -> Result<(u32, Network, Vec<String>)> {
-        if !self.tables.are_whole().context(|| attempt(network))? {
+        let whole = self.tables.are_whole().context(|| attempt(network))?;
+        // Other addresses than before may be the host's: one that is there in part makes way with all others.
+        let beyond = beyond()?;
+        if !whole || !beyond.is_empty() && self.tables.add(&beyond).is_err() {
             self.restore(lock)?;
         }
         if let Some(up) = self.read_note(&network.id)
@@ -84,7 +87,7 @@ impl Host {
         let mut network = network.clone();
         // The bridge may be there though nothing is known of it, where the run state was deleted under running containers.
         let own = self.links.index(&network.bridge()).context(|| attempt(&network))?;
-        let used = self.links.occupied(own).context(|| attempt(&network))?;
+        let used = self.occupied(own)?;
         let meets = |network: &Network, used: &[Prefix]| {
             network.ipam.iter().find_map(|c| used.iter().find(|u| u.overlaps(&c.subnet) && u.length() > 0).copied())
         };
@@ -179,7 +182,18 @@ impl Host {
             all.extend(lease::all(&self.paths, &id)?.into_iter().flat_map(|l| l.elements));
             self.tables.add(&all).context(|| attempt(&up.network))?;
         }
+        let beyond = beyond()?;
+        if !beyond.is_empty() {
+            self.tables.add(&beyond).context(|| "keep containers from the host's own addresses".into())?;
+        }
         self.tables.add(&self.uplinks()?).context(|| "find the ways out of the host".into())
+    }
+
+    /// Networks that are in use on the host: where the containers' network is not the host's, on both.
+    pub fn occupied(&self, but: Option<u32>) -> Result<Vec<Prefix>> {
+        let mut used = self.links.occupied(but).context(|| "look at the host's addresses".into())?;
+        used.extend(parsed(&crate::rootless::surroundings()?.used));
+        Ok(used)
     }
 
     /// Bridges of the host that have hardware among their ports: the way out of hosts whose LAN is on a bridge.
@@ -218,6 +232,21 @@ impl Host {
             Some(first) => Err(first).context(|| format!("take down network {}", id.get(..12).unwrap_or(id))),
         }
     }
+}
+
+/// The host's own addresses, where packets to them would leave the containers' network as to any other: an ordinary user's.
+fn beyond() -> Result<Vec<Element>> {
+    // What the rules have in these sets from the beginning: an interval that overlaps is refused.
+    let there = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fe80::/10", "fd00:ec2::254/128"];
+    let there: Vec<Prefix> = there.iter().filter_map(|text| text.parse().ok()).collect();
+    let surroundings = crate::rootless::surroundings()?;
+    let own = parsed(&surroundings.own).filter(|p| !there.iter().any(|t| t.overlaps(p)));
+    let bar = |p: Prefix| Element::versioned(Family::Inet, "never", p.address(), Fields::new().net(&p)).as_interval();
+    Ok(own.map(bar).collect())
+}
+
+fn parsed(texts: &[String]) -> impl Iterator<Item = Prefix> {
+    texts.iter().filter_map(|text| text.parse().ok())
 }
 
 fn attempt(network: &Network) -> String {

@@ -194,6 +194,36 @@ impl Links {
         Ok(self.0.ask(&b)?.iter().filter_map(|a| parse_link(&a.body)).collect())
     }
 
+    /// What of this host a container may not reach, wherever packets to it come out: each address, and the networks of bridges that no
+    /// hardware is on, where other engines and virtual machines are. None holds another.
+    pub fn own(&self) -> io::Result<Vec<Prefix>> {
+        let links = self.all()?;
+        let leads_out =
+            |index: u32| links.iter().any(|port| port.master == Some(index) && !matches!(port.kind.as_str(), "veth" | "tun"));
+        let inner = |index: u32| links.iter().any(|l| l.index == index && l.kind == "bridge" && !leads_out(index));
+        let mut b = Batch::new();
+        b.message(RTM_GETADDR, NLM_F_DUMP, &[0u8; 8]);
+        let mut found = Vec::new();
+        for answer in self.0.ask(&b)? {
+            let (Some(header), Some(attributes)) = (answer.body.get(..8), answer.body.get(8..)) else { continue };
+            let index = header[4..8].try_into().map_or(0, u32::from_ne_bytes);
+            let Some(ip) = wire::find(attributes, 2).or_else(|| wire::find(attributes, 1)).and_then(address) else {
+                continue;
+            };
+            let whole = if ip.is_ipv4() { 32 } else { 128 };
+            found.push(Prefix::new(ip, if inner(index) { header[1] } else { whole }));
+        }
+        found.retain(|p| !p.address().is_loopback() && !is_link_local(p.address()));
+        found.sort_by_key(|p| (p.length(), p.address()));
+        let mut kept: Vec<Prefix> = Vec::new();
+        for prefix in found {
+            if !kept.iter().any(|k| k.holds(&prefix)) {
+                kept.push(prefix);
+            }
+        }
+        Ok(kept)
+    }
+
     /// Networks that the host has an address in or a route to, default routes left out. Those of the interface `but` are
     /// not looked at.
     pub fn occupied(&self, but: Option<u32>) -> io::Result<Vec<Prefix>> {

@@ -5,7 +5,7 @@ use super::lease;
 use super::prefix::Prefix;
 use super::store::{BUILT_IN, Claims, IpamConfig, Lock, Network, Store};
 use super::sweep;
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::plan::draft::new_id;
 use crate::request::{is_network_name, parse_bool};
@@ -66,7 +66,7 @@ pub fn create(paths: &Paths, wanted: Wanted) -> Result<Network> {
     if store.list()?.iter().any(|n| n.name == network.name) {
         return Err(Error::verb(format!("network with name {} already exists", network.name)));
     }
-    let host = Host::open(paths)?.links.occupied(None).verb_context(|| "look at the host's addresses".into())?;
+    let host = Host::open(paths)?.occupied(None).map_err(|e| e.of_kind(Kind::Verb))?;
     let used = [&host[..], &store.claimed(&network.id, Claims::All)?].concat();
     if let Some(other) = network.ipam.iter().find_map(|c| used.iter().find(|u| u.overlaps(&c.subnet))) {
         return Err(Error::verb("Pool overlaps with other one on this address space")

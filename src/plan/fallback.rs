@@ -2,7 +2,8 @@
 
 use super::{Draft, Fallback, Override, Plan};
 use crate::facts::{CgroupVersion, Facts, Limit};
-use crate::plan::{Source, UserNamespace};
+use crate::plan::{MountKind, Source, UserNamespace};
+use crate::rootless::Rootless;
 
 impl Plan {
     /// A draft that passed, with the overrides that were needed for it.
@@ -31,6 +32,9 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
     let mut add = |layer: &str, missing: String, instead: &str| {
         list.push(Fallback { layer: layer.into(), missing, instead: instead.into() });
     };
+    if let Some(rootless) = &facts.rootless {
+        ordinary_user(draft, facts, rootless, &mut add);
+    }
     if draft.namespaces.user.value == UserNamespace::Host && draft.namespaces.user.source == Source::Host {
         let missing = if facts.user_namespaces {
             format!("Linux {} cannot put an overlay on idmapped layers of this file system", facts.kernel)
@@ -48,7 +52,11 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
             _ if crate::landlock::rules(draft).is_ok() => "Landlock, masked and read-only paths",
             _ => "masked and read-only paths",
         };
-        add("apparmor", "the kernel has no AppArmor".into(), instead);
+        let missing = match facts.rootless {
+            Some(_) => "profiles are root's to load",
+            None => "the kernel has no AppArmor",
+        };
+        add("apparmor", missing.into(), instead);
     }
     for gap in crate::paths::gaps(draft) {
         add(&format!("paths: {}", gap.rule), gap.missing, &gap.instead);
@@ -67,8 +75,43 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         (Limit::Devices, "a /dev without device nodes, mounts with nodev, no CAP_MKNOD"),
     ] {
         if !facts.limits.contains(&limit) {
-            add(&format!("{} limit", limit.name()), "the kernel's controllers cannot set it".into(), instead);
+            let missing = match &facts.rootless {
+                Some(rootless) => not_delegated(facts, rootless),
+                None => "the kernel's controllers cannot set it".into(),
+            };
+            add(&format!("{} limit", limit.name()), missing, instead);
         }
     }
     list
+}
+
+/// What an ordinary user's container has in the place of what only root can give.
+fn ordinary_user(draft: &Draft, facts: &Facts, rootless: &Rootless, add: &mut dyn FnMut(&str, String, &str)) {
+    let UserNamespace::Private { size, .. } = draft.namespaces.user.value else { return };
+    let missing = match rootless.ids.is_single() {
+        true => format!("uid {} has no subordinate ids (/etc/subuid, newuidmap)", rootless.uid),
+        false => "a range of ids for each container is root's to give".to_owned(),
+    };
+    let instead = match size {
+        1 => "one id: every file of the image is the container's root's, other users do not exist, and the caller's groups are kept",
+        _ => "one range for all containers of this user; the container's root is the user on the host",
+    };
+    add("ids of its own", missing, instead);
+    let binds = draft.mounts.iter().any(|m| matches!(m.kind, MountKind::Bind { .. }));
+    if binds && draft.process.user.value.uid != 0 {
+        let instead = "the caller's files are root's inside: the container's user has the rights of others in them";
+        add("owners of bound files", "the host's file systems are root's to map".into(), instead);
+    }
+    if !draft.devices.is_empty() && !facts.limits.contains(&Limit::Devices) && facts.cgroup != CgroupVersion::None {
+        add("device rules", "only root may load them".into(), "the file modes of the host's devices, for this user");
+    }
+}
+
+/// Why a limit cannot be set for an ordinary user.
+pub fn not_delegated(facts: &Facts, rootless: &Rootless) -> String {
+    match (facts.cgroup, &rootless.bus) {
+        (CgroupVersion::V2, Some(_)) => "systemd delegates no such controller to this user".into(),
+        (CgroupVersion::V2, None) => "there is no systemd of this user's to delegate control groups".into(),
+        _ => "on cgroup v1 only root can set it".into(),
+    }
 }

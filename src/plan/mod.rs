@@ -6,6 +6,7 @@
 pub mod draft;
 pub mod explain;
 mod fallback;
+pub use fallback::not_delegated;
 pub mod print_docker;
 pub mod score;
 mod sourced;

@@ -126,9 +126,12 @@ fn run(name: &str, pid: i32, map: &[IdMap]) -> std::io::Result<()> {
     }
 }
 
-/// For sentences: where the ids are from.
-pub fn remedy(name: &str) -> String {
-    format!("apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}")
+/// What gives a user the ids that it lacks.
+pub fn remedy(uid: u32) -> String {
+    format!(
+        "as root: apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -nu {uid}) \
+         (a range that no other user has)"
+    )
 }
 
 impl Ids {

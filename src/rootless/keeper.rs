@@ -3,7 +3,7 @@
 //! It is started by whoever finds none, under a lock, and ends with the last connection, also that of a process that was killed.
 //! Where it was killed itself, a new one takes over the namespaces that supervisors are still in.
 
-use super::message::{Answer, Ask};
+use super::message::{Answer, Ask, Surroundings};
 use super::pasta::Pasta;
 use super::{Rootless, ids, trouble};
 use crate::control::{self, Received};
@@ -255,6 +255,13 @@ impl Keeper {
                 };
                 return self.send(n, &answer, &[]);
             }
+            Ask::Surroundings => {
+                let answer = match surroundings() {
+                    Ok(surroundings) => Answer::Surroundings(surroundings),
+                    Err(e) => Answer::Unable(format!("look at the host's addresses: {e}")),
+                };
+                return self.send(n, &answer, &[]);
+            }
             Ask::Bind { address, stream } => bind(*address, kind(*stream)),
             Ask::Socket { ipv6, stream } => {
                 let family = if *ipv6 { AddressFamily::INET6 } else { AddressFamily::INET };
@@ -279,6 +286,12 @@ impl Keeper {
         self.pasta = Some(Pasta::start(&self.rootless.run, self.network.pid())?);
         Ok(())
     }
+}
+
+fn surroundings() -> std::io::Result<Surroundings> {
+    let links = crate::net::link::Links::open()?;
+    let text = |prefixes: Vec<crate::net::prefix::Prefix>| prefixes.iter().map(ToString::to_string).collect();
+    Ok(Surroundings { own: text(links.own()?), used: text(links.occupied(None)?) })
 }
 
 fn kind(stream: bool) -> SocketType {

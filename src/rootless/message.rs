@@ -4,6 +4,15 @@ use super::Rootless;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
+/// What is around the containers' network: prefixes, as text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// The host's own.
+    pub own: Vec<String>,
+    /// What it has addresses in or routes to.
+    pub used: Vec<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
@@ -18,6 +27,8 @@ pub enum Ask {
         stream: bool,
     },
     WayOut,
+    /// Addresses and networks of the host.
+    Surroundings,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +38,7 @@ pub enum Answer {
     /// With the socket, where one was asked for.
     Done,
     Errno(i32),
+    Surroundings(Surroundings),
     /// In words.
     Unable(String),
 }

@@ -8,7 +8,7 @@
 
 pub mod folders;
 pub mod forward;
-mod ids;
+pub mod ids;
 pub mod keeper;
 mod message;
 mod pasta;
@@ -18,6 +18,7 @@ pub use ids::Ids;
 
 use crate::control::{self, Received};
 use crate::error::{Context, Error, Result};
+pub use message::Surroundings;
 use message::{Answer, Ask};
 use rustix::net::SocketType;
 use serde::{Deserialize, Serialize};
@@ -73,9 +74,7 @@ pub fn enter() -> Result<()> {
         return Ok(());
     }
     crate::site::remember();
-    let me = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    let (root, run) = folders::mine()?;
-    let wanted = Rootless { uid: me.0, gid: me.1, ids: ids::of_caller(me.0, me.1)?, root, run, bus: folders::bus() };
+    let wanted = describe()?;
     let joined = keeper::join(&wanted)?;
     nix::sched::setns(&joined.user, nix::sched::CloneFlags::CLONE_NEWUSER).map_err(|e| trouble::explain(e.into()))?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|e| trouble::explain(e.into()))?;
@@ -83,6 +82,13 @@ pub fn enter() -> Result<()> {
     // Of two sessions of the user one may have a bus.
     let _ = CURRENT.set(Rootless { bus: wanted.bus, ..joined.rootless });
     Ok(())
+}
+
+/// What the caller's host would be.
+pub fn describe() -> Result<Rootless> {
+    let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let (root, run) = folders::mine()?;
+    Ok(Rootless { uid, gid, ids: ids::of_caller(uid, gid)?, root, run, bus: folders::bus() })
 }
 
 /// The connection to the keeper and the network namespace; a process that was started by another of ours makes its own.
@@ -121,6 +127,18 @@ pub fn way_out() -> Result<Option<String>> {
     match ask(&Ask::WayOut)? {
         (Answer::Done, _) => Ok(None),
         (Answer::Unable(why), _) => Ok(Some(why)),
+        (other, _) => Err(unexpected(&other)),
+    }
+}
+
+/// What is around the network of the user's containers. Nothing for root, whose containers are on the host's.
+pub fn surroundings() -> Result<Surroundings> {
+    if current().is_none() {
+        return Ok(Surroundings::default());
+    }
+    match ask(&Ask::Surroundings)? {
+        (Answer::Surroundings(found), _) => Ok(found),
+        (Answer::Unable(why), _) => Err(Error::runner(why)),
         (other, _) => Err(unexpected(&other)),
     }
 }

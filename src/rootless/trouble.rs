@@ -10,24 +10,38 @@ const SWITCHES: [(&str, &str); 3] = [
     ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
 ];
 
+const APPARMOR: &str = "kernel.apparmor_restrict_unprivileged_userns";
+/// The same by the names that sysctl has for them.
+const NAMES: [&str; 3] = ["user.max_user_namespaces", "kernel.unprivileged_userns_clone", APPARMOR];
+
+/// What root does about a switch.
+pub fn remedy(switch: &str) -> String {
+    let what = match switch {
+        "user.max_user_namespaces" => "sysctl -w user.max_user_namespaces=65536, and in a file of /etc/sysctl.d;".to_owned(),
+        APPARMOR => apparmor_remedy(),
+        other => format!("sysctl -w {other}=1, and in a file of /etc/sysctl.d;"),
+    };
+    format!("as root: {what} or run hardrun as root")
+}
+
 /// One error for what the kernel said, with the remedy for the switch that is found to be set.
 pub fn explain(error: io::Error) -> Error {
-    let found =
-        SWITCHES.iter().position(|(path, off)| std::fs::read_to_string(path).is_ok_and(|value| value.trim() == *off));
-    with(error, found)
+    with(error, found())
+}
+
+fn found() -> Option<usize> {
+    let set = |(path, off): &(&str, &str)| std::fs::read_to_string(path).is_ok_and(|value| value.trim() == *off);
+    SWITCHES.iter().position(set)
 }
 
 fn with(error: io::Error, found: Option<usize>) -> Error {
     let base = |why: &str| Error::runner(format!("an ordinary user cannot have a user namespace here: {why}"));
-    let error = match found {
-        Some(0) => base("user.max_user_namespaces is 0")
-            .hint("as root: sysctl -w user.max_user_namespaces=65536, and in a file of /etc/sysctl.d; or run hardrun as root"),
-        Some(1) => base("kernel.unprivileged_userns_clone is 0")
-            .hint("as root: sysctl -w kernel.unprivileged_userns_clone=1, and in a file of /etc/sysctl.d; or run hardrun as root"),
-        Some(2) => base("AppArmor takes the rights in it away (kernel.apparmor_restrict_unprivileged_userns)").hint(
-            format!("{} or run hardrun as root", apparmor_remedy()),
-        ),
-        _ => base("the kernel refuses it").hint(
+    let error = match found.map(|n| NAMES[n]) {
+        Some(switch) if switch == APPARMOR => {
+            base(&format!("AppArmor takes the rights in it away ({APPARMOR})")).hint(remedy(switch))
+        }
+        Some(switch) => base(&format!("{switch} is 0")).hint(remedy(switch)),
+        None => base("the kernel refuses it").hint(
             "where hardrun runs in a container or a sandbox, that has to allow user namespaces; else see `hardrun doctor`",
         ),
     }
@@ -36,10 +50,10 @@ fn with(error: io::Error, found: Option<usize>) -> Error {
 }
 
 /// A profile that takes nothing away and gives the right back to this one program.
-pub fn apparmor_remedy() -> String {
+fn apparmor_remedy() -> String {
     let exe = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| "/usr/local/bin/hardrun".into());
     format!(
-        "as root: printf 'abi <abi/4.0>,\\nprofile hardrun {} flags=(unconfined) {{ userns, }}\\n' > /etc/apparmor.d/hardrun && \
+        "printf 'abi <abi/4.0>,\\nprofile hardrun {} flags=(unconfined) {{ userns, }}\\n' > /etc/apparmor.d/hardrun && \
          apparmor_parser -r /etc/apparmor.d/hardrun;",
         exe.display()
     )
@@ -47,12 +61,7 @@ pub fn apparmor_remedy() -> String {
 
 /// The switch that is set against ordinary users here, by its sysctl's name.
 pub fn switch() -> Option<&'static str> {
-    let set = |(path, off): &&(&str, &str)| std::fs::read_to_string(path).is_ok_and(|value| value.trim() == *off);
-    SWITCHES.iter().find(set).map(|(path, _)| match *path {
-        "/proc/sys/user/max_user_namespaces" => "user.max_user_namespaces",
-        "/proc/sys/kernel/unprivileged_userns_clone" => "kernel.unprivileged_userns_clone",
-        _ => "kernel.apparmor_restrict_unprivileged_userns",
-    })
+    found().map(|n| NAMES[n])
 }
 
 #[cfg(test)]

@@ -21,10 +21,12 @@ pub enum Form {
 /// Our own executable, protected.
 pub fn protected() -> io::Result<(OwnedFd, Form)> {
     let own = File::open("/proc/self/exe")?;
-    match read_only_clone(&own) {
-        Ok(fd) => Ok((fd, Form::ReadOnlyClone)),
-        Err(_) => Ok((sealed_copy(own)?, Form::SealedMemory)),
-    }
+    let (fd, form) = match read_only_clone(&own) {
+        Ok(fd) => (fd, Form::ReadOnlyClone),
+        Err(_) => (sealed_copy(own)?, Form::SealedMemory),
+    };
+    // Above every number that is agreed on with who is executed: what is put there is not put over it.
+    Ok((rustix::io::fcntl_dupfd_cloexec(fd, super::spawn::ABOVE)?, form))
 }
 
 fn read_only_clone(own: &File) -> io::Result<OwnedFd> {

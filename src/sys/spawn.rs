@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Numbers above those that are agreed on with a started process.
-const ABOVE: RawFd = 32;
+pub const ABOVE: RawFd = 32;
 
 /// Copies of `fds` above every agreed number, so that putting one in its place never closes another.
 fn lift(fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<Vec<(OwnedFd, RawFd)>> {

@@ -286,7 +286,17 @@ fn discard(inputs: &Inputs<'_>, plan: &mut ResourcesPlan, notices: &mut Vec<Stri
     let missing = |limit: Limit| !inputs.facts.limits.contains(&limit);
     let mut say = |limit: Limit, flag: Option<&crate::plan::Source>| {
         if let Some(crate::plan::Source::Flag(flag)) = flag {
-            notices.push(format!("{flag}: this kernel cannot set the {} limit: it is discarded", limit.name()));
+            let line = match &inputs.facts.rootless {
+                Some(rootless) => {
+                    let why = crate::plan::not_delegated(inputs.facts, rootless);
+                    format!("{flag}: {why}: the {} limit is discarded", limit.name())
+                }
+                None => format!("{flag}: this kernel cannot set the {} limit: it is discarded", limit.name()),
+            };
+            // `--cpus` is a quota and a period.
+            if !notices.contains(&line) {
+                notices.push(line);
+            }
         }
     };
     macro_rules! take {
