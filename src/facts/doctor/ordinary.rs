@@ -7,7 +7,7 @@ use crate::rootless::{Rootless, ids, trouble};
 
 pub(super) fn report(facts: &Facts, rootless: &Rootless, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![caller(rootless), user_namespace(seen), overlay(seen, facts), owners()];
-    checks.extend([seccomp(facts, seen), landlock(facts), labels(facts)]);
+    checks.extend([seccomp(facts, seen), landlock(facts, seen), labels(facts)]);
     checks.extend([cgroups(facts, rootless), limit(facts, Limit::Memory), limit(facts, Limit::Swap)]);
     checks.extend([limit(facts, Limit::Pids), limit(facts, Limit::CpuQuota), files(facts)]);
     checks.extend(network(seen));
