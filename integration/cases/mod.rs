@@ -74,6 +74,7 @@ pub fn all() -> Vec<Case> {
         lifecycle::exec::CASES,
         lifecycle::idle::CASES,
         lifecycle::joins::CASES,
+        lifecycle::addresses::CASES,
         lifecycle::kills::CASES,
         compare::CASES,
         net::CASES,

@@ -1,5 +1,6 @@
 //! Containers that live on: what a script sees of them from their start to their end.
 
+pub mod addresses;
 pub mod ends;
 pub mod exec;
 pub mod health;
@@ -32,6 +33,12 @@ impl<'e> Kept<'e> {
     pub fn run_at(env: &'e Env, root: &Path, flags: &[&str], words: &[&str]) -> Outcome<Kept<'e>> {
         let run = env.at(root, &["run", "-d", "--network", "none"]).args(flags).arg("busybox").args(words);
         Self::take(env, root, run.go()?.ok()?)
+    }
+
+    /// `run -d --network NETWORK busybox WORDS`
+    pub fn run_on(env: &'e Env, network: &str, words: &[&str]) -> Outcome<Kept<'e>> {
+        let run = env.verb(&["run", "-d", "--network", network, "busybox"]).args(words);
+        Self::take(env, &env.root, run.go()?.ok()?)
     }
 
     /// `create`

@@ -236,6 +236,18 @@ fn detached_by_keys(env: &Env) -> Outcome {
     t.send(b"back\r")?;
     t.expect("got back", 20)?;
     check_eq!(t.finish(20)?.0, 9);
+    // Keys of one's own, for every verb that connects; half of them are only keys.
+    env.verb(&["start", "by-keys"]).go()?.ok()?;
+    for verb in [
+        &["attach", "--detach-keys", "ctrl-a,q", "by-keys"][..],
+        &["exec", "-it", "--detach-keys", "ctrl-a,q", "by-keys", "sh"],
+    ] {
+        let mut t = Terminal::start(&[&words[..3], verb].concat(), 24, 80)?;
+        std::thread::sleep(Duration::from_millis(500));
+        t.send(b"\x10\x11\x01\x01q")?;
+        t.finish(20)?;
+        check_eq!(kept.state(), "running");
+    }
     Ok(())
 }
 
