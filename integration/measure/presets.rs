@@ -2,7 +2,7 @@
 
 use super::table_between;
 use crate::harness::env::s;
-use crate::harness::{Env, Outcome, fail};
+use crate::harness::{Env, Outcome, Stop, fail};
 use serde_json::Value;
 
 const BEGIN: &str = "<!-- presets: made by `integration/bench presets --write` -->";
@@ -26,12 +26,23 @@ pub fn print(env: &Env, names: &[&str], write: bool) -> Outcome {
     let mut all = with_proofs(env)?;
     all.retain(|name| names.is_empty() || names.contains(&name.as_str()));
     let mut rows = Vec::new();
+    let mut failed = Vec::new();
     for name in &all {
         eprintln!("proving {name}");
-        rows.push(prove(env, name, false)?);
+        match prove(env, name, false) {
+            Ok(row) => rows.push(row),
+            // The others are proved all the same.
+            Err(Stop::Fail(why) | Stop::Skip(why)) => {
+                eprintln!("{name}: {why}");
+                failed.push(name.as_str());
+            }
+        }
     }
     let table = table(env, &rows)?;
     print!("{table}");
+    if !failed.is_empty() {
+        return fail(format!("not proved: {}", failed.join(", ")));
+    }
     if write && names.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
         let text = std::fs::read_to_string(path)?;

@@ -10,7 +10,7 @@ work() {
     expect 42 ask 'get kept\r\nquit\r\n' ::1
     expect 43 ask 'incr kept 1\r\nquit\r\n'
     expect 20 ask "$(for n in $(seq 1 20); do printf 'set k%s 0 0 1\\r\\nx\\r\\n' "$n"; done)stats\\r\\nquit\\r\\n"
-    expect "Took" beside cache memcslap --servers=127.0.0.1:11211 --concurrency=4 --execute-number=100 --test=set
+    expect "Time to set" beside cache memcslap --servers=127.0.0.1:11211 --concurrency=4 --execute-number=100 --test=set
     expect "All tests passed" beside cache memccapable -h 127.0.0.1 -a
     expect OK ask 'flush_all\r\nquit\r\n'
     stop cache

@@ -262,9 +262,15 @@ fn a_profile_becomes_a_preset_and_the_same_profile_again() {
     accepted(&profile(&made));
     // And what is printed becomes the preset once more: nothing of it is lost on the way.
     let text = profile(&made).text;
-    let own: Vec<&str> = text.lines().map(str::trim).filter(|line| NGINX_LINES.lines().any(|l| l == *line)).collect();
-    assert_eq!(own.len(), NGINX_LINES.lines().count(), "a line is missing or there twice");
-    assert_eq!(declared(&preset_of(&own.join("\n")), true).unwrap().paths, made.paths);
+    let mut own: Vec<&str> = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| NGINX_LINES.lines().any(|l| l == *line)) {
+        // `deny /sys/** wl` is hardrun's own line as well.
+        if !own.contains(&line) {
+            own.push(line);
+        }
+    }
+    assert_eq!(own.len(), NGINX_LINES.lines().count(), "a line is missing");
+    assert!(profile(&declared(&preset_of(&own.join("\n")), true).unwrap()).text == text, "another profile");
 }
 
 #[test]

@@ -71,6 +71,7 @@ impl Denied {
             tried: HashMap::new(),
             linked: files.linked.as_deref().map(by_folder),
             mounted: by_folder(&points.iter().cloned().collect::<Vec<_>>()),
+            points,
         };
         let deny = stands(&files.deny);
         sweep.folder(Path::new("/"), &step(&deny, b"/"), true)?;
@@ -80,7 +81,7 @@ impl Denied {
                 sweep.named(Path::new(&path), *access);
             }
         }
-        sweep.other_names(&stands(&files.allow), &points, files.linked.as_deref())?;
+        sweep.other_names(&stands(&files.allow), files.linked.as_deref())?;
         Ok(sweep.denied)
     }
 
@@ -181,6 +182,7 @@ struct Sweep {
     /// Of the root file system, where it is known: files that are not among it have one name.
     linked: Option<ByFolder>,
     mounted: ByFolder,
+    points: HashSet<PathBuf>,
 }
 
 impl Sweep {
@@ -230,7 +232,9 @@ impl Sweep {
         hits().for_each(|stand| self.note_try(entry, stand));
         let Some(folder) = folder.filter(|_| hits().next().is_some()) else { return };
         let path = entry.path();
-        let Ok(found) = path.symlink_metadata() else { return };
+        // From its folder on: the whole path is looked up only where something else is mounted on the name.
+        let found = if self.points.contains(&path) { path.symlink_metadata() } else { entry.metadata() };
+        let Ok(found) = found else { return };
         hits().for_each(|stand| self.note(&path, (&found, folder), stand.access));
     }
 
@@ -298,12 +302,8 @@ impl Sweep {
     }
 
     /// Names of denied files that no rule denies.
-    fn other_names(
-        &mut self,
-        allow: &[Stand<'_>],
-        points: &HashSet<PathBuf>,
-        linked: Option<&[PathBuf]>,
-    ) -> Result<()> {
+    fn other_names(&mut self, allow: &[Stand<'_>], linked: Option<&[PathBuf]>) -> Result<()> {
+        let points = std::mem::take(&mut self.points);
         let open: Vec<&Linked> = self.denied.files.values().filter(|l| l.has_more()).collect();
         let devices: HashSet<u64> = open.iter().map(|l| l.device).collect();
         let holds = |point: &Path| {
@@ -318,8 +318,8 @@ impl Sweep {
             // The last `/` alone, so that a rule that takes all from here is seen to.
             let allow = step(&step(allow, &text.as_bytes()[..text.len() - 1]), b"/");
             match linked.filter(|_| start == Path::new("/")) {
-                Some(linked) => self.names_among(linked, &allow, points),
-                None => self.names_in(&start, &allow, points)?,
+                Some(linked) => self.names_among(linked, &allow, &points),
+                None => self.names_in(&start, &allow, &points)?,
             }
         }
         for (path, access) in &self.denied.names {
@@ -353,9 +353,10 @@ impl Sweep {
         }
         for entry in self.entries(path)? {
             let at = entry.path();
-            let Ok(meta) = at.symlink_metadata() else { continue };
+            let is_point = points.contains(&at);
+            let Ok(meta) = (if is_point { at.symlink_metadata() } else { entry.metadata() }) else { continue };
             let linked = self.denied.files.get(&id(&meta));
-            if meta.is_dir() && !points.contains(&at) {
+            if meta.is_dir() && !is_point {
                 let allow = step(&step(allow, entry.file_name().as_bytes()), b"/");
                 self.names_in(&at, &allow, points)?;
             } else if let Some(linked) = linked {
