@@ -21,7 +21,7 @@ use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
-use crate::plan::{AppArmor, AskedExec, Draft, Plan, UserPlan};
+use crate::plan::{AppArmor, AskedExec, Draft, Plan, SeLinux, UserPlan};
 use crate::state::{Paths, folder};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
@@ -264,7 +264,7 @@ impl Entry {
         let own = readback::namespaces("self")?;
         let base = self.base(init)?;
         let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
-        let mut ends = Ends::make(request, base)?;
+        let mut ends = Ends::make(request, base, &draft.selinux.value)?;
         let (ours, theirs) = channel()?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the entering process".into())?;
@@ -523,7 +523,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn make(request: &ExecRequest, base: Option<u32>) -> Result<Ends> {
+    fn make(request: &ExecRequest, base: Option<u32>, labels: &SeLinux) -> Result<Ends> {
         let user = request.user.uid;
         let mut ends = Ends { inside: [None, None, None], outside: [None, None, None], master: None, user };
         let base = base.unwrap_or(0);
@@ -539,7 +539,7 @@ impl Ends {
                 ends.inside[n] = Some(null.into());
                 continue;
             }
-            let (inside, outside) = super::launcher::pipe_for(n, owner)?;
+            let (inside, outside) = super::launcher::pipe_for(n, owner, labels)?;
             ends.inside[n] = Some(inside);
             ends.outside[n] = Some(outside);
         }

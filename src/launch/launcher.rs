@@ -463,7 +463,10 @@ impl Launcher {
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
 
-        let (ours, theirs) = channel()?;
+        let (ours, theirs) = match selinux_label(draft).filter(|_| draft.process.init.value) {
+            Some(label) => crate::selinux::with_socket_label(&label, channel)?,
+            None => channel()?,
+        };
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the launcher".into())?;
         let executor = Confine {
@@ -960,7 +963,7 @@ impl Pipes {
                 pipes.inside[n] = Some(std::fs::File::open("/dev/null").context(attempt)?.into());
                 continue;
             }
-            let (inside, outside) = pipe_for(n, owner)?;
+            let (inside, outside) = pipe_for(n, owner, &draft.selinux.value)?;
             pipes.inside[n] = Some(inside);
             pipes.outside[n] = Some(outside);
         }
@@ -996,11 +999,16 @@ impl Pipes {
 
 /// A pipe for standard stream `n`, the end for inside first. It belongs to `owner` of the host, so that it can be opened again by name
 /// inside; our end does not block.
-pub(super) fn pipe_for(n: usize, owner: (u32, u32)) -> Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe_for(n: usize, owner: (u32, u32), labels: &SeLinux) -> Result<(OwnedFd, OwnedFd)> {
     let attempt = || "make the standard streams".to_string();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
     let (uid, gid) = (rustix::fs::Uid::from_raw(owner.0), rustix::fs::Gid::from_raw(owner.1));
     rustix::fs::fchown(&read, Some(uid), Some(gid)).context(attempt)?;
+    if let SeLinux::Labels { mount, .. } = labels {
+        // An administrator's own has every category, and no container has.
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(&read, crate::selinux::ATTRIBUTE, mount.as_bytes(), flags).context(attempt)?;
+    }
     let (inside, outside) = if n == 0 { (read, write) } else { (write, read) };
     rustix::io::ioctl_fionbio(&outside, true).context(attempt)?;
     Ok((inside, outside))
