@@ -7,6 +7,7 @@ use super::streams::{End, Peer, Streams};
 use super::terminal;
 use crate::error::{Context, Result};
 use crate::observe::logs::Stream;
+use crate::plan::SeLinux;
 use crate::sys;
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -21,7 +22,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn make(request: &ExecRequest, base: Option<u32>) -> Result<Ends> {
+    pub(super) fn make(request: &ExecRequest, base: Option<u32>, labels: &SeLinux) -> Result<Ends> {
         let user = request.user.uid;
         let mut ends = Ends { inside: [None, None, None], outside: [None, None, None], master: None, user };
         let base = base.unwrap_or(0);
@@ -37,7 +38,7 @@ impl Ends {
                 ends.inside[n] = Some(null.into());
                 continue;
             }
-            let (inside, outside) = pipe_for(n, owner)?;
+            let (inside, outside) = pipe_for(n, owner, labels)?;
             ends.inside[n] = Some(inside);
             ends.outside[n] = Some(outside);
         }

@@ -90,7 +90,7 @@ impl Entry {
         let base = self.base(init)?;
         let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
         let container = self.handoff.paths().containers().join(&draft.id);
-        let mut ends = Ends::make(request, base)?;
+        let mut ends = Ends::make(request, base, &draft.selinux.value)?;
         let (ours, theirs) = channel()?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the entering process".into())?;

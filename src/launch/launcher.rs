@@ -329,7 +329,10 @@ impl Launcher {
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
 
-        let (ours, theirs) = channel()?;
+        let (ours, theirs) = match selinux_label(draft).filter(|_| draft.process.init.value) {
+            Some(label) => crate::selinux::with_socket_label(&label, channel)?,
+            None => channel()?,
+        };
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the launcher".into())?;
         let executor = Confine {

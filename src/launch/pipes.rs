@@ -3,7 +3,7 @@
 use super::streams::Streams;
 use crate::error::{Context, Result};
 use crate::observe::logs::{LogWriter, Stream, attributes};
-use crate::plan::{Draft, LogDriverPlan};
+use crate::plan::{Draft, LogDriverPlan, SeLinux};
 use crate::state::Folder;
 use crate::storage::Stage;
 use std::os::fd::OwnedFd;
@@ -39,7 +39,7 @@ impl Pipes {
                 pipes.inside[n] = Some(std::fs::File::open("/dev/null").context(attempt)?.into());
                 continue;
             }
-            let (inside, outside) = pipe_for(n, owner)?;
+            let (inside, outside) = pipe_for(n, owner, &draft.selinux.value)?;
             pipes.inside[n] = Some(inside);
             pipes.outside[n] = Some(outside);
         }
@@ -80,11 +80,16 @@ impl Pipes {
 
 /// A pipe for standard stream `n`, the end for inside first. It belongs to `owner` of the host, so that it can be opened again by name
 /// inside; our end does not block.
-pub(super) fn pipe_for(n: usize, owner: (u32, u32)) -> Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pipe_for(n: usize, owner: (u32, u32), labels: &SeLinux) -> Result<(OwnedFd, OwnedFd)> {
     let attempt = || "make the standard streams".to_string();
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt)?;
     let (uid, gid) = (rustix::fs::Uid::from_raw(owner.0), rustix::fs::Gid::from_raw(owner.1));
     rustix::fs::fchown(&read, Some(uid), Some(gid)).context(attempt)?;
+    if let SeLinux::Labels { mount, .. } = labels {
+        // An administrator's own has every category, and no container has.
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::fsetxattr(&read, crate::selinux::ATTRIBUTE, mount.as_bytes(), flags).context(attempt)?;
+    }
     let (inside, outside) = if n == 0 { (read, write) } else { (write, read) };
     rustix::io::ioctl_fionbio(&outside, true).context(attempt)?;
     Ok((inside, outside))

@@ -6,7 +6,7 @@ mod relabel;
 
 pub use relabel::{ATTRIBUTE, relabel, relabel_if_other};
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::SeLinux;
 use sha2::{Digest, Sha256};
 
@@ -51,6 +51,18 @@ pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
         process: format!("{user}:{role}:{kind}:{level}"),
         mount: format!("{user}:object_r:{filetype}:{level}"),
     })
+}
+
+/// Sockets that `make` makes get a label of their own: who enters a container's label and goes on (`--init`) has to use them.
+pub fn with_socket_label<T>(label: &str, make: impl FnOnce() -> Result<T>) -> Result<T> {
+    let set = |text: &str| {
+        std::fs::write("/proc/thread-self/attr/sockcreate", text).context(|| format!("label sockets {label}"))
+    };
+    set(label)?;
+    let made = make();
+    // A line without anything is none.
+    set("\n")?;
+    made
 }
 
 /// Ask the kernel whether its policy knows the labels: with one that has no types for containers nothing would start, and the
