@@ -20,6 +20,7 @@ mod push;
 mod refusals;
 mod registry;
 mod robust;
+mod rootless;
 mod script;
 mod signals;
 mod stdio;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Case> {
         cp::CASES,
         debian::CASES,
         robust::CASES,
+        rootless::CASES,
         script::CASES,
         lifecycle::verbs::CASES,
         lifecycle::ends::CASES,

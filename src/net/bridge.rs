@@ -237,7 +237,14 @@ impl Host {
 /// The host's own addresses, where packets to them would leave the containers' network as to any other: an ordinary user's.
 fn beyond() -> Result<Vec<Element>> {
     // What the rules have in these sets from the beginning: an interval that overlaps is refused.
-    let there = ["169.254.0.0/16", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32", "fe80::/10", "fd00:ec2::254/128"];
+    let there = [
+        "169.254.0.0/16",
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+    ];
     let there: Vec<Prefix> = there.iter().filter_map(|text| text.parse().ok()).collect();
     let surroundings = crate::rootless::surroundings()?;
     let own = parsed(&surroundings.own).filter(|p| !there.iter().any(|t| t.overlaps(p)));

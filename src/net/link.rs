@@ -198,8 +198,9 @@ impl Links {
     /// hardware is on, where other engines and virtual machines are. None holds another.
     pub fn own(&self) -> io::Result<Vec<Prefix>> {
         let links = self.all()?;
-        let leads_out =
-            |index: u32| links.iter().any(|port| port.master == Some(index) && !matches!(port.kind.as_str(), "veth" | "tun"));
+        let leads_out = |index: u32| {
+            links.iter().any(|port| port.master == Some(index) && !matches!(port.kind.as_str(), "veth" | "tun"))
+        };
         let inner = |index: u32| links.iter().any(|l| l.index == index && l.kind == "bridge" && !leads_out(index));
         let mut b = Batch::new();
         b.message(RTM_GETADDR, NLM_F_DUMP, &[0u8; 8]);

@@ -93,7 +93,9 @@ fn ordinary_user(draft: &Draft, facts: &Facts, rootless: &Rootless, add: &mut dy
         false => "a range of ids for each container is root's to give".to_owned(),
     };
     let instead = match size {
-        1 => "one id: every file of the image is the container's root's, other users do not exist, and the caller's groups are kept",
+        1 => {
+            "one id: every file of the image is the container's root's, other users do not exist, and the caller's groups are kept"
+        }
         _ => "one range for all containers of this user; the container's root is the user on the host",
     };
     add("ids of its own", missing, instead);

@@ -17,7 +17,9 @@ const NAMES: [&str; 3] = ["user.max_user_namespaces", "kernel.unprivileged_usern
 /// What root does about a switch.
 pub fn remedy(switch: &str) -> String {
     let what = match switch {
-        "user.max_user_namespaces" => "sysctl -w user.max_user_namespaces=65536, and in a file of /etc/sysctl.d;".to_owned(),
+        "user.max_user_namespaces" => {
+            "sysctl -w user.max_user_namespaces=65536, and in a file of /etc/sysctl.d;".to_owned()
+        }
         APPARMOR => apparmor_remedy(),
         other => format!("sysctl -w {other}=1, and in a file of /etc/sysctl.d;"),
     };

@@ -31,7 +31,9 @@ fn caller(rootless: &Rootless) -> Check {
 fn user_namespace(seen: &Seen) -> Check {
     let layer = "user namespace";
     match seen.failed(Probe::UserNamespace) {
-        None => Check::present(layer, "one for each container, in one of the user's own; root inside is the user outside"),
+        None => {
+            Check::present(layer, "one for each container, in one of the user's own; root inside is the user outside")
+        }
         Some(why) => {
             let remedy = match trouble::switch() {
                 Some(switch) => trouble::remedy(switch),
@@ -75,7 +77,9 @@ fn cgroups(facts: &Facts, rootless: &Rootless) -> Check {
         crate::plan::not_delegated(facts, rootless),
         "no group of the container's own: no limits (a line says so where one was asked for), no pause",
         match facts.cgroup {
-            CgroupVersion::V2 => format!("log in by a session of systemd's, or: loginctl enable-linger {}", rootless.uid),
+            CgroupVersion::V2 => {
+                format!("log in by a session of systemd's, or: loginctl enable-linger {}", rootless.uid)
+            }
             _ => "boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
         },
     )
@@ -103,7 +107,11 @@ fn network(seen: &Seen) -> Vec<Check> {
     };
     let mut checks = vec![
         programs("nft", "nftables", "containers have no network (--network none)"),
-        programs("pasta", "passt", "containers reach each other, and are reached at published ports, but have no way out"),
+        programs(
+            "pasta",
+            "passt",
+            "containers reach each other, and are reached at published ports, but have no way out",
+        ),
     ];
     if std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
         let remedy = "as root: modprobe tun; chmod 666 /dev/net/tun (udev's own mode)";
