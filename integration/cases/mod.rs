@@ -25,6 +25,7 @@ pub mod reboot;
 mod refusals;
 mod registry;
 mod robust;
+mod rootless;
 mod script;
 mod selinux;
 mod signals;
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Case> {
         cp::CASES,
         debian::CASES,
         robust::CASES,
+        rootless::CASES,
         script::CASES,
         lifecycle::verbs::CASES,
         lifecycle::ends::CASES,

@@ -305,6 +305,7 @@ impl Unpacker {
             _ => hostile(format!("has {what} {value}; ids end at 4294967294")),
         };
         let (uid, gid) = (id(entry.uid, "uid")?, id(entry.gid, "gid")?);
+        let (uid, gid) = crate::rootless::owner_on_disk(uid, gid);
         let flags = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
         Ok(rustix::fs::chownat(fd, c"", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags)?)
     }

@@ -198,10 +198,10 @@ fn check_status(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     differences.compare("user ids", four(user.uid), words(field("Uid")));
     differences.compare("group ids", four(user.gid), words(field("Gid")));
-    let kept = if crate::rootless::keeps_groups() { own_groups()? } else { Vec::new() };
-    let mut groups: BTreeSet<String> = user.additional_gids.iter().map(|g| (base + g).to_string()).collect();
+    let planned = user.additional_gids.iter().map(|g| (base + g).to_string());
+    let mut groups: BTreeSet<String> =
+        if crate::rootless::keeps_groups() { own_groups()?.into_iter().collect() } else { planned.collect() };
     let found: BTreeSet<String> = words(field("Groups")).into_iter().collect();
-    groups.extend(kept);
     // The kernel may list the primary group among the supplementary ones; it adds nothing.
     if found.contains(&(base + user.gid).to_string()) && user.additional_gids.contains(&user.gid) {
         groups.insert((base + user.gid).to_string());

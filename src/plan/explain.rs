@@ -203,10 +203,12 @@ fn confinement(t: &mut Table, plan: &Plan, kernel: &str) {
         "can be made on the container's own root"
     };
     t.put("setuid files", setid, &d.seccomp.no_setid.source, "can be made, in host folders too");
+    let ordinary = d.namespaces.user.source == Source::Host && d.namespaces.user.value != UserNamespace::Host;
     let apparmor = match &d.apparmor.value {
         AppArmor::Builtin => "built-in profile".into(),
         AppArmor::Named(name) => name.clone(),
         AppArmor::Unconfined => "none".into(),
+        AppArmor::Unavailable if ordinary => "root's to load".into(),
         AppArmor::Unavailable => "not in this kernel".into(),
     };
     t.asked("apparmor", &d.apparmor, apparmor, "docker-default where the kernel has it");

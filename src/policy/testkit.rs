@@ -26,6 +26,7 @@ pub fn facts() -> Facts {
         oom_score_adj: 0,
         engine_sockets: vec!["/run/docker.sock".into(), "/run/systemd/private".into()],
         own_paths: vec!["/srv/store".into()],
+        rootless: None,
         site: Default::default(),
     }
 }

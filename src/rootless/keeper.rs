@@ -197,10 +197,8 @@ impl Keeper {
                 self.accept(listener, false)?;
                 if self.connections.is_empty() {
                     drop(self.pasta.take());
-                    for name in [SOCKET, NOTE] {
-                        // What is left of them is replaced by the next keeper.
-                        let _ = std::fs::remove_file(self.rootless.run.join(name));
-                    }
+                    // The note stays: supervisors that the keeper before this one knew may be in these namespaces.
+                    let _ = std::fs::remove_file(self.rootless.run.join(SOCKET));
                     return Ok(());
                 }
             }

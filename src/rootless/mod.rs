@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Who the caller is on the host, and what its host is made of. Handed on to the launcher and to `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,19 @@ pub struct Rootless {
 
 static CURRENT: OnceLock<Rootless> = OnceLock::new();
 /// The connection to the keeper, which keeps what it keeps while there is one, and the network namespace.
-static HELD: OnceLock<(OwnedFd, OwnedFd)> = OnceLock::new();
+static HELD: Mutex<Option<Held>> = Mutex::new(None);
+
+#[derive(Clone)]
+struct Held {
+    connection: Arc<OwnedFd>,
+    network: Arc<OwnedFd>,
+}
+
+impl Held {
+    fn of(joined: keeper::Joined) -> Held {
+        Held { connection: Arc::new(joined.connection), network: Arc::new(joined.network) }
+    }
+}
 
 /// Where this process is, unless it is root's.
 pub fn current() -> Option<&'static Rootless> {
@@ -78,9 +90,9 @@ pub fn enter() -> Result<()> {
     let joined = keeper::join(&wanted)?;
     nix::sched::setns(&joined.user, nix::sched::CloneFlags::CLONE_NEWUSER).map_err(|e| trouble::explain(e.into()))?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|e| trouble::explain(e.into()))?;
-    let _ = HELD.set((joined.connection, joined.network));
     // Of two sessions of the user one may have a bus.
-    let _ = CURRENT.set(Rootless { bus: wanted.bus, ..joined.rootless });
+    let _ = CURRENT.set(Rootless { bus: wanted.bus, ..joined.rootless.clone() });
+    set_held(Some(Held::of(joined)));
     Ok(())
 }
 
@@ -92,20 +104,25 @@ pub fn describe() -> Result<Rootless> {
 }
 
 /// The connection to the keeper and the network namespace; a process that was started by another of ours makes its own.
-fn held() -> Result<&'static (OwnedFd, OwnedFd)> {
-    if let Some(held) = HELD.get() {
+fn held() -> Result<Held> {
+    if let Some(held) = HELD.lock().unwrap_or_else(PoisonError::into_inner).clone() {
         return Ok(held);
     }
     let rootless = current().ok_or_else(|| Error::runner("the caller is root: there is no keeper"))?;
-    let joined = keeper::rejoin(rootless)?;
-    Ok(HELD.get_or_init(|| (joined.connection, joined.network)))
+    let held = Held::of(keeper::rejoin(rootless)?);
+    set_held(Some(held.clone()));
+    Ok(held)
+}
+
+fn set_held(held: Option<Held>) {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = held;
 }
 
 /// A descriptor that keeps the user's host as long as it is open somewhere: what is started needs it.
 pub fn hold() -> Result<Option<OwnedFd>> {
     match current() {
         None => Ok(None),
-        Some(_) => held()?.0.try_clone().map(Some).context(|| "hold the user's host".into()),
+        Some(_) => held()?.connection.try_clone().map(Some).context(|| "hold the user's host".into()),
     }
 }
 
@@ -114,8 +131,8 @@ pub fn enter_network() -> Result<()> {
     if current().is_none() {
         return Ok(());
     }
-    let (_, network) = held()?;
-    rustix::thread::move_into_link_name_space(network.as_fd(), Some(rustix::thread::LinkNameSpaceType::Network))
+    let held = held()?;
+    rustix::thread::move_into_link_name_space(held.network.as_fd(), Some(rustix::thread::LinkNameSpaceType::Network))
         .context(|| "enter the network of the user's containers".into())
 }
 
@@ -164,10 +181,18 @@ fn socket(wanted: &Ask) -> std::io::Result<OwnedFd> {
     }
 }
 
+/// Where the keeper was killed there may be another one by now.
 fn ask(ask: &Ask) -> Result<(Answer, Vec<OwnedFd>)> {
-    let (connection, _) = held()?;
-    control::send(connection, ask, &[])?;
-    match control::receive(connection)? {
+    ask_once(ask).or_else(|_| {
+        set_held(None);
+        ask_once(ask)
+    })
+}
+
+fn ask_once(ask: &Ask) -> Result<(Answer, Vec<OwnedFd>)> {
+    let connection = held()?.connection;
+    control::send(&connection, ask, &[])?;
+    match control::receive(&connection)? {
         Received::Message(answer, fds) => Ok((answer, fds)),
         Received::Nothing | Received::Gone => Err(Error::runner("the process that keeps the user's network has ended")
             .hint("the next command makes a new one; containers that run keep their network")),
@@ -194,6 +219,11 @@ pub fn leave_groups() -> Result<()> {
         true => Ok(()),
         false => crate::sys::process::clear_groups().context(|| "leave the caller's groups".into()),
     }
+}
+
+/// Whom a file of an image belongs to on disk: without subordinate ids there is only one owner.
+pub fn owner_on_disk(uid: u32, gid: u32) -> (u32, u32) {
+    if keeps_groups() { (0, 0) } else { (uid, gid) }
 }
 
 /// The id on the host of one that this process sees: what goes into records and is compared with the site's policy.

@@ -1,6 +1,6 @@
 //! Networks, called as the supervisor calls them: what reaches what, what is left behind.
 
-mod lab;
+pub mod lab;
 pub mod names;
 pub mod reach;
 pub mod ways;

@@ -242,7 +242,7 @@ fn a_replaced_folder_is_opaque() {
     let report = yard.unpack(&tar.bytes()).unwrap();
     let opaque = |name: &str| {
         let mut value = [0; 4];
-        rustix::fs::getxattr(yard.path(name), OPAQUE, &mut value).is_ok_and(|n| value[..n] == *b"y")
+        rustix::fs::getxattr(yard.path(name), crate::storage::opaque(), &mut value).is_ok_and(|n| value[..n] == *b"y")
     };
     assert!(opaque("opaque") && opaque("replaced") && opaque("late"));
     assert!(!opaque("plain") && !report.opaque_root);

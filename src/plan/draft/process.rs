@@ -189,6 +189,10 @@ pub(super) fn user(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourced<U
             let primary = found.gid;
             found.additional_gids.retain(|gid| *gid == primary || !image.contains(gid));
         }
+        if inputs.facts.rootless.as_ref().is_some_and(|r| r.ids.is_single()) {
+            // There are no others, and those of the caller cannot be left.
+            found.additional_gids.clear();
+        }
         mapped(&found, ns)?;
         Ok(found)
     };

@@ -60,6 +60,7 @@ pub(crate) fn facts() -> Facts {
         oom_score_adj: 0,
         engine_sockets: vec![],
         own_paths: vec![],
+        rootless: None,
         site: Default::default(),
     }
 }
