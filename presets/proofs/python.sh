@@ -1,5 +1,5 @@
 # image: runtimes
-# pip builds a wheel from a source folder, installs it into a virtual environment, and its tests run: threads, processes, sockets, a database.
+# pip builds a wheel from a source folder, installs it into a virtual environment, and its tests run, then some of Python's own: threads, processes, sockets, a database.
 
 work() {
     mkdir -p src/thing
@@ -31,10 +31,11 @@ python3 -m venv --system-site-packages /tmp/venv
 . /tmp/venv/bin/activate
 pip wheel -q --no-build-isolation --no-index -w /tmp/wheels /tmp/src
 pip install -q --no-index /tmp/wheels/thing-1.0-py3-none-any.whl
-cd /tmp && python -c 'import thing; thing.work()'
+cd /tmp && python -c 'import thing; thing.work()' | grep -x 'seen \[1, 2, 3, 4, 5, 6, 6\]'
+python -m test --quiet --tempdir /tmp test_json test_zlib
 END
     chown -R 1000:1000 .
-    expect "seen [1, 2, 3, 4, 5, 6, 6]" run --rm -v "$WORK:/work:ro" "$IMAGE" sh /work/job
+    expect "Tests result: SUCCESS" run --rm -v "$WORK:/work:ro" "$IMAGE" sh /work/job
 }
 
 outside() {
