@@ -15,7 +15,7 @@ cases!("rootless":
     @alone a_container_is_confined_as_roots_are, @alone files_belong_to_the_user_and_roots_stay_roots, @alone verbs_work_on_what_runs,
     @alone the_same_is_refused_and_the_same_codes_come_back, @alone ports_names_and_a_way_out, @alone the_hosts_addresses_are_out_of_reach,
     @alone a_killed_supervisor_leaves_nothing, @alone a_killed_keeper_is_replaced, @alone two_users_do_not_meet,
-    @alone without_subordinate_ids_there_is_one, @alone limits_are_systemds_or_said_to_be_missing, @alone the_sites_policy_holds,
+    @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds_or_said_to_be_missing, @alone the_sites_policy_holds,
     @alone where_users_have_no_namespaces_one_error_says_why,
 );
 
@@ -272,7 +272,7 @@ fn the_same_is_refused_and_the_same_codes_come_back(env: &Env) -> Outcome {
         .exits(125)?
         .complains(&["own-state"])?;
     user.sh(&[], "exit 7")?.exits(7)?;
-    user.sh(&[], "sh -c 'kill -9 $$'")?.exits(137)?;
+    user.sh(&[], "sh -c 'kill -9 $$'; exit $?")?.exits(137)?;
     user.hardrun(&["run", "--rm", "busybox", "nosuch"]).go()?.exits(127)?;
     user.hardrun(&["run", "--rm", "busybox", "/etc"]).go()?.exits(126)?;
     user.hardrun(&["run", "--rm", "-i", "busybox", "cat"]).stdin("through").go()?.ok()?.says("through")?;
@@ -391,7 +391,10 @@ fn two_users_do_not_meet(env: &Env) -> Outcome {
     // Another's store and keeper are closed.
     let store = ann.home.join(".local/share/hardrun");
     bob.hardrun(&["--root", s(&store), "ps"]).go()?.exits(1)?;
-    check!(host::namespace(bob.pid("mine")?, "net")? != host::namespace(std::process::id() as i32, "net")?, "bob's network is the host's");
+    check!(
+        host::namespace(bob.pid("mine")?, "net")? != host::namespace(std::process::id() as i32, "net")?,
+        "bob's network is the host's"
+    );
     bob.hardrun(&["rm", "-f", "mine"]).go()?.ok()?;
     ann.nothing_runs()?;
     bob.nothing_runs()
@@ -422,6 +425,39 @@ fn without_subordinate_ids_there_is_one(env: &Env) -> Outcome {
     let out = hardrun(&["explain", "busybox", "sh"]).go()?.ok()?.out();
     check!(out.contains("no subordinate ids"), "{out}");
     user.nothing_runs()
+}
+
+/// On an overlay (a user in another container, say) the kernel's own makes no writable folder.
+fn a_store_that_overlay_cannot_use_is_fuses(env: &Env) -> Outcome {
+    env.needs("fuse-overlayfs")?;
+    let user = User::new(env)?;
+    let device = Path::new("/dev/fuse");
+    let Ok(meta) = device.metadata() else { return skip("no /dev/fuse") };
+    // udev's own mode, which a host without udev may not have.
+    std::fs::set_permissions(device, PermissionsExt::from_mode(meta.mode() | 0o666))?;
+    let folder = env.dir("overlaid")?;
+    for name in ["lower", "upper", "work", "merged"] {
+        std::fs::create_dir(folder.join(name))?;
+    }
+    let merged = folder.join("merged");
+    let at = |name: &str| folder.join(name).display().to_string();
+    let options = format!("lowerdir={},upperdir={},workdir={}", at("lower"), at("upper"), at("work"));
+    Run::new("mount").args(["-t", "overlay", "overlay", "-o", &options, s(&merged)]).go()?.ok()?;
+    std::os::unix::fs::chown(&merged, Some(user.uid), None)?;
+    let store = merged.join("store");
+    let hardrun = |words: &[&str]| user.hardrun(&[&["--root", s(&store)], words].concat());
+    let tried = || -> Outcome {
+        hardrun(&["import", s(&user.home.join("busybox.tar")), "busybox:latest"]).limit(120).go()?.ok()?;
+        let script = "echo new > /new && rm /etc/passwd && chown 7 /new && stat -c %u /new && grep -c fuse-overlayfs /proc/self/mountinfo";
+        let out = hardrun(&["run", "--rm", "busybox", "sh", "-c", script]).go()?.ok()?;
+        check!(out.err().contains("fuse-overlayfs takes its place"), "{}", out.told());
+        out.says("7\n1")?;
+        user.nothing_runs()
+    };
+    let result = tried();
+    std::fs::set_permissions(device, PermissionsExt::from_mode(meta.mode()))?;
+    Run::new("umount").arg(s(&merged)).go()?.ok()?;
+    result
 }
 
 fn limits_are_systemds_or_said_to_be_missing(env: &Env) -> Outcome {

@@ -29,8 +29,11 @@ pub fn mount(root: &Path, options: &str, why: Error) -> Result<()> {
         let said = said.lines().next().unwrap_or("it failed without a word");
         return Err(Error::runner(attempt()).because(format!("{said} (the kernel's own: {})", why.chain().join(": "))));
     }
-    let mounted = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).context(attempt)?;
+    let mounted =
+        openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).context(attempt)?;
     set_attributes(&mounted, Attributes::NOSUID | Attributes::NODEV, None, false).context(attempt)?;
-    crate::ui::note("the kernel's overlay cannot use the file system of the store: fuse-overlayfs takes its place, slower");
+    crate::ui::note(
+        "the kernel's overlay cannot use the file system of the store: fuse-overlayfs takes its place, slower",
+    );
     Ok(())
 }
