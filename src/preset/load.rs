@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What a container gets that nobody chose a preset for.
 pub const DEFAULT: &str = "default";
@@ -169,12 +170,29 @@ fn named(name: &str, folders: &[PathBuf]) -> Result<String> {
     })
 }
 
+/// Files of the site's presets that were seen to be root's, by file system and number.
+static ROOTS: OnceLock<Vec<(u64, u64)>> = OnceLock::new();
+
+/// Note which of the site's presets are root's: in a user namespace everybody else's files look alike.
+pub fn remember() {
+    ROOTS.get_or_init(|| {
+        let Ok(entries) = std::fs::read_dir(SITE) else { return Vec::new() };
+        let all = entries.flatten().map(|e| e.path()).chain([SITE.into()]);
+        let roots = all.filter_map(|path| path.metadata().ok()).filter(|meta| meta.uid() == 0);
+        roots.map(|meta| (meta.dev(), meta.ino())).collect()
+    });
+}
+
+fn is_roots(meta: &std::fs::Metadata) -> bool {
+    crate::rootless::current().is_some() && ROOTS.get().is_some_and(|all| all.contains(&(meta.dev(), meta.ino())))
+}
+
 /// A preset is policy: only root, or in a folder of the caller's own the caller, may have been able to write it.
 fn own_file(folder: &Path, path: &Path) -> Result<String> {
     let caller = if folder == Path::new(SITE) { 0 } else { rustix::process::geteuid().as_raw() };
     for checked in [path, folder] {
         let meta = checked.metadata().context(|| format!("cannot look at {}", checked.display()))?;
-        if ![0, caller].contains(&meta.uid()) || meta.mode() & 0o022 != 0 {
+        if !([0, caller].contains(&meta.uid()) || is_roots(&meta)) || meta.mode() & 0o022 != 0 {
             return Err(Error::runner(format!("{} can be written by others than root", checked.display()))
                 .hint(format!("chown root {0} && chmod go-w {0}", checked.display())));
         }

@@ -11,7 +11,7 @@ mod schema;
 pub use check::{Problem, problems};
 pub use choose::{LABEL, choose};
 pub use layer::{Preset, PresetHealth, PresetTmpfs};
-pub use load::{BUILTIN, DEFAULT, Listed, SITE, list, load, of_site, resolve, source};
+pub use load::{BUILTIN, DEFAULT, Listed, SITE, list, load, of_site, remember, resolve, source};
 pub use schema::{Amount, Key, PresetFile, PresetNetwork, parse};
 
 /// JSON Schema of a preset file.

@@ -86,6 +86,7 @@ pub fn enter() -> Result<()> {
         return Ok(());
     }
     crate::site::remember();
+    crate::preset::remember();
     let wanted = describe()?;
     let joined = keeper::join(&wanted)?;
     nix::sched::setns(&joined.user, nix::sched::CloneFlags::CLONE_NEWUSER).map_err(|e| trouble::explain(e.into()))?;

@@ -185,13 +185,15 @@ impl<'a> Stopped<'a> {
     fn enter(&self, draft: &Draft) -> Result<OwnedFd> {
         let attempt = || "mount the container's files".to_owned();
         crate::rootless::leave_groups()?;
-        process::close_memory().verb_context(attempt)?;
         let stage = Stage::enter(&Paths::host_run())?;
         let mapped = self.base.map(|base| {
             let [uids, gids] = idrange::maps(draft, base);
             userns::create(&uids, &gids).verb_context(attempt)
         });
         let mapped = mapped.transpose()?;
+        // Not before: the maps of a child whose memory is closed are nobody's to write in a user's own namespace. Nothing of the container is
+        // near yet.
+        process::close_memory().verb_context(attempt)?;
         let owner = self.base.unwrap_or(0);
         let label = match &draft.selinux.value {
             SeLinux::Labels { mount, .. } => Some(mount.as_str()),

@@ -9,6 +9,7 @@ mod copyup;
 pub mod destination;
 pub mod devices;
 pub mod files;
+mod fuse;
 pub mod idrange;
 pub mod root;
 pub mod shift;

@@ -54,8 +54,8 @@ pub fn mount_root(
     let here = openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
     rustix::process::chdir(&lower).context(|| format!("enter {}", lower.display()))?;
     let names: Vec<String> = (0..layers.len()).rev().map(|n| n.to_string()).collect();
-    let mut options =
-        format!("lowerdir={},upperdir={},workdir={},xino=off", names.join(":"), escape(&upper)?, escape(&work)?);
+    let folders = format!("lowerdir={},upperdir={},workdir={}", names.join(":"), escape(&upper)?, escape(&work)?);
+    let mut options = format!("{folders},xino=off");
     if crate::rootless::current().is_some() {
         // Marks of the overlay's own are attributes that an ordinary user may set. Linux 5.11.
         options.push_str(",userxattr");
@@ -73,6 +73,10 @@ pub fn mount_root(
     let options = CString::new(options).context(|| "mount the root".into())?;
     let mounted = mount("overlay", &root, "overlay", MountFlags::NOSUID | MountFlags::NODEV, &*options)
         .context(|| format!("mount an overlay of {} layers on {}", layers.len(), root.display()));
+    let mounted = match mounted {
+        Err(why) if crate::rootless::current().is_some() => super::fuse::mount(&root, &folders, why),
+        mounted => mounted,
+    };
     match here {
         Some(here) => rustix::process::fchdir(here).context(|| "return to the working folder".into())?,
         None => rustix::process::chdir("/").context(|| "return to /".into())?,

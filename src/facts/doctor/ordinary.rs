@@ -47,7 +47,7 @@ fn user_namespace(seen: &Seen) -> Check {
 fn overlay(seen: &Seen, facts: &Facts) -> Check {
     match seen.failed(Probe::Overlay) {
         None => Check::present("overlay", format!("the kernel's, mounted by the user, Linux {}", facts.kernel)),
-        Some(why) => Check::missing("overlay", why, "boot Linux 5.11 or newer"),
+        Some(why) => Check::missing("overlay", why, "boot Linux 5.11 or newer, or: apt install fuse-overlayfs"),
     }
 }
 
