@@ -109,6 +109,7 @@ fn a_file_of_another_type_is_out_of_reach(env: &Env) -> Outcome {
     needs_selinux()?;
     let folder = bound(env)?;
     // Whoever owns it and whatever its mode: by type.
+    Run::new("chcon").args(["-t", "container_file_t"]).arg(&folder).go()?.ok()?;
     Run::new("chcon").args(["-t", "shadow_t"]).arg(folder.join("file")).go()?.ok()?;
     let bind = format!("{}:/b", folder.display());
     for line in ["cat /b/file", "echo x >> /b/file"] {
@@ -186,6 +187,7 @@ fn without_is_refused(env: &Env) -> Outcome {
 fn denials_are_explained(env: &Env) -> Outcome {
     needs_selinux()?;
     let folder = bound(env)?;
+    Run::new("chcon").args(["-t", "container_file_t"]).arg(&folder).go()?.ok()?;
     Run::new("chcon").args(["-t", "shadow_t"]).arg(folder.join("file")).go()?.ok()?;
     let bind = format!("{}:/b", folder.display());
     let out = env.sh(&["-v", &bind], "cat /b/file")?.exits(1)?;
