@@ -159,8 +159,7 @@ fn whoever_watches_may_be_killed(env: &Env) -> Outcome {
     check!(end.as_deref().is_some_and(|e| e.contains("/dev/pts/")), "it lost its terminal: {end:?}");
     kept.exec(&[], &["test", "-e", "/tmp/hup"]).go()?.exits(1)?;
     // The supervisor knows of it to its end.
-    check_eq!(kept.status()?["execs"].as_array().map(Vec::len), Some(1));
-    kept.exec(&[], &["pkill", "sleep", "-f", "778"]).go()?;
+    kept.until(5, |s| s["execs"].as_array().map(Vec::len) == Some(1))?;
     Ok(())
 }
 
