@@ -1,8 +1,9 @@
 //! Unpacked layers: one folder per diff id, shared by all images that have the layer.
 //!
 //! `layers/<hex>/root` is the tree and `layers/<hex>/complete` the marker that it is whole (`complete-opaque`: and hides
-//! every layer below it). The folder appears by one rename, when everything in it is on disk. A running container holds
-//! a shared lock on the folder; gc takes it exclusively and passes over the layer where it cannot.
+//! every layer below it); `linked` beside them says which files have several names, once somebody has asked. The folder appears
+//! by one rename, when everything in it is on disk. A running container holds a shared lock on the folder; gc takes it
+//! exclusively and passes over the layer where it cannot.
 
 use super::digest::{Digest, HashReader};
 use super::unpack::{self, Limits, Report};

@@ -96,7 +96,7 @@ impl Entry {
             .context(|| "open a descriptor of the entering process".into())?;
         let confine = Confine {
             filter: self.handoff.filter.clone(),
-            landlock: super::ruleset::rules(&draft, &container)?,
+            landlock: super::ruleset::rules(&draft, &container),
             selinux: selinux_label(&draft),
             apparmor: None,
             init: false,

@@ -337,7 +337,7 @@ impl Launcher {
             .context(|| "open a descriptor of the launcher".into())?;
         let executor = Confine {
             filter: handoff.filter.clone(),
-            landlock: super::ruleset::rules(draft, &folder.path)?,
+            landlock: super::ruleset::rules(draft, &folder.path),
             selinux: selinux_label(draft),
             apparmor: handoff.apparmor.clone().filter(|_| draft.process.init.value),
             init: draft.process.init.value,

@@ -1,6 +1,5 @@
 //! The Landlock rules of a container, with what only the host can tell of its files.
 
-use crate::error::Result;
 use crate::image::linked;
 use crate::landlock::{self, Rules};
 use crate::plan::Draft;
@@ -11,39 +10,31 @@ use std::path::{Path, PathBuf};
 const MOST_WRITTEN: usize = 5_000;
 
 /// The rules of a container, whose writable layer is in `folder`; `None`: there is nothing to enforce, or nothing to do it with.
-///
-/// # Errors
-/// The image's layers cannot be read.
-pub fn rules(draft: &Draft, folder: &Path) -> Result<Option<Rules>> {
-    let Ok(mut rules) = landlock::rules(draft) else { return Ok(None) };
+pub fn rules(draft: &Draft, folder: &Path) -> Option<Rules> {
+    let mut rules = landlock::rules(draft).ok()?;
     if let Some(files) = rules.files.as_mut().filter(|files| !files.deny.is_empty()) {
-        files.linked = names(draft, folder)?;
+        files.linked = names(draft, folder);
     }
-    Ok(Some(rules))
+    Some(rules)
 }
 
 /// Names in the root of which each is not its file's only one. An overlay shows a layer's file under the layer's own name
-/// for it, unless folders were moved by a note in the writable layer (`redirect_dir`).
-fn names(draft: &Draft, folder: &Path) -> Result<Option<Vec<PathBuf>>> {
+/// for it, unless folders were moved by a note in the writable layer (`redirect_dir`). `None`: not known, also where something
+/// cannot be read.
+fn names(draft: &Draft, folder: &Path) -> Option<Vec<PathBuf>> {
     let moves = std::fs::read("/sys/module/overlay/parameters/redirect_dir");
     if draft.asked.rootfs.is_some() || !moves.is_ok_and(|text| text.starts_with(b"N")) {
-        return Ok(None);
+        return None;
     }
     let upper = folder.join("upper");
     let mut all = match upper.exists() {
-        // Unreadable is not known: a container may have made what it likes.
-        true => linked::in_tree(&upper, MOST_WRITTEN).unwrap_or_default(),
-        false => Some(Vec::new()),
+        true => linked::in_tree(&upper, MOST_WRITTEN).ok()??,
+        false => Vec::new(),
     };
     for layer in &draft.image.layers {
-        match (linked::linked(layer)?, &mut all) {
-            (Some(names), Some(all)) => all.extend(names),
-            _ => return Ok(None),
-        }
+        all.extend(linked::linked(layer).ok()??);
     }
-    Ok(all.map(|mut all| {
-        all.sort();
-        all.dedup();
-        all
-    }))
+    all.sort();
+    all.dedup();
+    Some(all)
 }
