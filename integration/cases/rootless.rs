@@ -324,6 +324,10 @@ fn ports_names_and_a_way_out(env: &Env) -> Outcome {
     // Taken ports are docker's error.
     let taken = format!("127.0.0.1:{number}:80");
     user.sh(&["-p", &taken], "true")?.exits(125)?.complains(&["port is already allocated"])?;
+    // The host's own network, where that was overridden.
+    let flags = ["--network", "host", "--allow", "host-network"];
+    let seen = user.sh(&flags, "cat /proc/net/dev")?.ok()?.out();
+    check!(seen.contains(lan.interface()), "{seen}");
     user.hardrun(&["network", "create", "--internal", "apart"]).go()?.ok()?;
     let out = user.sh(&["--network", "apart"], &format!("nc -w 2 {} {out} < /dev/null", lan.ip()))?;
     check!(out.code != 0, "{}", out.told());

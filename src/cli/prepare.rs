@@ -196,8 +196,7 @@ pub fn sweep(ctx: &Context) -> Result<()> {
     for id in swept.cleaned {
         ui::note(&format!("removed what was left of container {}, whose launcher was killed", short(&id)));
     }
-    crate::rootless::enter_network()?;
-    crate::net::sweep(&ctx.paths, &crate::launch::alive(&ctx.paths))?;
+    crate::rootless::aside(|| crate::net::sweep(&ctx.paths, &crate::launch::alive(&ctx.paths)))?;
     // What is left costs memory of the kernel and nothing else.
     if let Err(e) = crate::apparmor::sweep(&Paths::host_run()) {
         ui::error(&e);

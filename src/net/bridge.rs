@@ -35,6 +35,8 @@ pub struct Host {
 impl Host {
     pub fn open(paths: &Paths) -> Result<Host> {
         let attempt = || "speak to the kernel about networks".to_string();
+        // An ordinary user's are not in the host's network.
+        crate::rootless::enter_network()?;
         let names = Names::of(paths);
         let tables = Tables::open(&names.table).context(attempt)?;
         Ok(Host { paths: paths.clone(), links: Links::open().context(attempt)?, tables, names })

@@ -137,6 +137,32 @@ pub fn enter_network() -> Result<()> {
         .context(|| "enter the network of the user's containers".into())
 }
 
+/// Do something that may enter the containers' network, without leaving the host's: for an ordinary user in a child, for there is no way
+/// back. The caller has one thread.
+///
+/// # Errors
+/// What `work` met; in a child it has said so itself.
+pub fn aside(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if current().is_none() {
+        return work();
+    }
+    let attempt = || "look after the containers' network".to_string();
+    let child = crate::sys::process::fork().context(attempt)?;
+    if child == 0 {
+        std::process::exit(match work() {
+            Ok(()) => 0,
+            Err(e) => {
+                crate::ui::error(&e);
+                1
+            }
+        });
+    }
+    match nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None).context(attempt)? {
+        nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(()),
+        _ => Err(Error::runner(attempt())),
+    }
+}
+
 /// Make sure that there is a way out of the user's network. What is in the way comes back as a line for the operator.
 pub fn way_out() -> Result<Option<String>> {
     if current().is_none() {

@@ -38,7 +38,7 @@ fn found() -> Option<usize> {
 
 fn with(error: io::Error, found: Option<usize>) -> Error {
     let base = |why: &str| Error::runner(format!("an ordinary user cannot have a user namespace here: {why}"));
-    let error = match found.map(|n| NAMES[n]) {
+    let said = match found.map(|n| NAMES[n]) {
         Some(switch) if switch == APPARMOR => {
             base(&format!("AppArmor takes the rights in it away ({APPARMOR})")).hint(remedy(switch))
         }
@@ -46,9 +46,8 @@ fn with(error: io::Error, found: Option<usize>) -> Error {
         None => base("the kernel refuses it").hint(
             "where hardrun runs in a container or a sandbox, that has to allow user namespaces; else see `hardrun doctor`",
         ),
-    }
-    .because(error);
-    error
+    };
+    said.because(error)
 }
 
 /// A profile that takes nothing away and gives the right back to this one program.

@@ -93,7 +93,13 @@ fn ipc(asked: Option<&IpcMode>) -> Sourced<Namespace> {
 
 fn user(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Sourced<UserNamespace> {
     let ordinary = inputs.facts.rootless.as_ref().filter(|_| inputs.facts.user_namespaces);
-    if let (Some(rootless), false) = (ordinary, inputs.request.isolation.userns == Some(UsernsMode::Host)) {
+    if let Some(rootless) = ordinary {
+        if inputs.request.isolation.userns == Some(UsernsMode::Host) {
+            notices.push(
+                "--userns host: the host's ids are not an ordinary user's: the container has a namespace of its own"
+                    .into(),
+            );
+        }
         // One range for all of the user's containers: there are no more ids.
         let size = rootless.ids.count().min(ID_RANGE);
         return Sourced::new(UserNamespace::Private { base: 0, size }, Source::Host);
