@@ -53,6 +53,9 @@ work() {
     expect 3000000 beside web curl -sS -o /dev/null -w '%{size_download}' --limit-rate 4M http://127.0.0.1/back/large
     # A body that does not fit into memory.
     expect 405 beside web curl -sS -o /dev/null -w '%{http_code}' --data-binary @/work/body http://127.0.0.1/back/index.html
+    # One of which a part comes with the head: it is written from two places at once.
+    { printf 'POST /back/index.html HTTP/1.0\r\nHost: web\r\nContent-Length: 20000\r\n\r\n' && head -c 20000 /dev/zero; } >request
+    expect " 405 " beside web sh -c '{ cat /work/request; sleep 2; } | busybox nc 127.0.0.1 80'
     expect nginx beside web curl -sS http://127.0.0.1:443/packaged/index.html
     expect nginx beside web curl -sS http://127.0.0.1/www/index.nginx-debian.html
     expect 502 beside web curl -sS -o /dev/null -w '%{http_code}' http://127.0.0.1/elsewhere/
