@@ -36,6 +36,12 @@ impl Env {
         // Containers reach their bind sources as mapped users.
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
+        if std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|on| on.trim() == "1") {
+            // What cases bind is made below, and most of them are not about labels: as if each bind had been made with `z`.
+            let label = b"system_u:object_r:container_file_t:s0";
+            rustix::fs::lsetxattr(&scratch, "security.selinux", label, rustix::fs::XattrFlags::empty())
+                .map_err(|e| format!("cannot label {}: {e}", scratch.display()))?;
+        }
         let fixtures = Fixtures::find(&scratch)?;
         let root = scratch.join("root");
         let peers = Peers::new(&scratch);

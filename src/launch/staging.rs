@@ -103,6 +103,7 @@ pub(super) fn stage_mounts(
         cgroup2: group.hierarchies.iter().all(|h| h.v2) && (crate::rootless::current().is_none() || !group.is_own()),
         // Who stays as pid 1 executes nothing that it could come into force at, and enters it by itself.
         apparmor: handoff.apparmor.clone().filter(|_| !draft.process.init.value),
+        labelled: true,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::Staged;
 use crate::error::{Context, Error, Result};
 use crate::plan::{
-    BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, ResourcesPlan, Sourced, UserNamespace,
+    BlkioDevice, DevicePlan, Draft, Namespace, NetworkMode, Plan, ResourcesPlan, SeLinux, Sourced, UserNamespace,
 };
 use oci_spec::runtime::{
     Linux, LinuxBlockIo, LinuxBlockIoBuilder, LinuxBuilder, LinuxCpu, LinuxCpuBuilder, LinuxDevice, LinuxDeviceBuilder,
@@ -34,6 +34,11 @@ pub fn linux(plan: &Plan, staged: &Staged) -> Result<Linux> {
         .readonly_paths(draft.readonly_paths.value.clone())
         .devices(made_devices(draft, staged)?)
         .rootfs_propagation("private");
+    if let SeLinux::Labels { mount, .. } = &draft.selinux.value
+        && !staged.labelled
+    {
+        builder = builder.mount_label(mount.clone());
+    }
     if !draft.sysctls.is_empty() {
         let sysctls: HashMap<String, String> =
             draft.sysctls.iter().map(|(k, v)| (k.clone(), v.value.clone())).collect();

@@ -40,6 +40,9 @@ pub struct Staged {
     pub cgroup2: bool,
     /// AppArmor profile to enter; `None` where the kernel has no AppArmor, for libcontainer fails on any value there.
     pub apparmor: Option<String>,
+    /// Each mount has its SELinux label as an option, instead of the spec's mount label: libcontainer (0.7.0) gives that to file systems
+    /// that a user namespace may not label. Other runtimes know what to do with it.
+    pub labelled: bool,
 }
 
 impl Staged {
@@ -56,6 +59,7 @@ impl Staged {
             network: None,
             cgroup2: false,
             apparmor: apparmor_profile(&plan.draft, plan.draft.apparmor.value != AppArmor::Unavailable),
+            labelled: false,
         }
     }
 }

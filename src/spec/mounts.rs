@@ -25,10 +25,9 @@ pub fn all(plan: &Plan, staged: &Staged) -> Result<Vec<Mount>> {
         Namespace::Host => build("/proc", "bind", "/proc".into(), words(&["nosuid", "noexec", "nodev", "rbind"]))?,
         _ => kernel("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"])?,
     };
-    // Not by the spec's mount label: libcontainer (0.7.0) gives it to file systems that a user namespace may not label.
     let label = match &draft.selinux.value {
-        SeLinux::Labels { mount, .. } => vec![format!("context={mount}")],
-        SeLinux::Disabled | SeLinux::Unavailable => Vec::new(),
+        SeLinux::Labels { mount, .. } if staged.labelled => vec![format!("context={mount}")],
+        _ => Vec::new(),
     };
     let labelled = |destination: &str, kind: &str, source: &str, options: &[&str]| {
         build(destination, kind, source.into(), [words(options), label.clone()].concat())
