@@ -264,8 +264,9 @@ fn a_profile_becomes_a_preset_and_the_same_profile_again() {
     accepted(&profile(&made));
     // And what is printed becomes the preset once more: nothing of it is lost on the way.
     let text = profile(&made).text;
+    let said = text.replace("audit deny ", "deny ");
     let mut own: Vec<&str> = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| NGINX_LINES.lines().any(|l| l == *line)) {
+    for line in said.lines().map(str::trim).filter(|line| NGINX_LINES.lines().any(|l| l == *line)) {
         // `deny /sys/** wl` is hardrun's own line as well.
         if !own.contains(&line) {
             own.push(line);
