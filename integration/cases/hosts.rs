@@ -244,9 +244,9 @@ fn no_user_namespace_means_no_capability(env: &Env) -> Outcome {
     check!(capabilities.values().all(|set| *set == 0), "{capabilities:?}");
     check_eq!((status["NoNewPrivs"].as_str(), status["Seccomp"].as_str()), ("1", "2"));
     let out = env.verb(&["explain", "busybox", "true"]).go()?;
-    check!(out.told().contains("max_user_namespaces"), "{}", out.told());
+    check!(out.out().contains("max_user_namespaces"), "{}", out.out());
     let out = env.verb(&["doctor"]).go()?;
-    check!(out.told().contains("sysctl -w user.max_user_namespaces"), "{}", out.told());
+    check!(out.out().contains("sysctl -w user.max_user_namespaces"), "{}", out.out());
     // Host root is still kept from what is the host's: nothing was bound, so nothing of it can be written.
     env.sh(&[], "echo x > /proc/sys/kernel/core_pattern")?.exits(1)?;
     Ok(())
