@@ -113,7 +113,7 @@ impl Launcher {
         };
         let memory = handoff::seal(&handoff)?;
         fds.push((memory.as_fd(), HANDOFF_FD));
-        sys::spawn::place(&fds).context(|| "hand the plan to the next start".into())?;
+        let exe = sys::spawn::place(exe, &fds).context(|| "hand the plan to the next start".into())?;
         let error = sys::exe::exec(&exe, &[c"hardrun", c"__launch"]);
         Err(Error::runner("start the container again").because(error))
     }

@@ -126,7 +126,7 @@ impl ExecRequest {
 pub fn become_exec(request: &ExecRequest, way: &Way<'_>) -> Result<std::convert::Infallible> {
     let (exe, _form) = sys::exe::protected().context(|| "protect hardrun's own executable".into())?;
     let memory = handoff::seal(&ExecRequest { control: way.control.is_some(), ..request.clone() })?;
-    sys::spawn::place(&way.descriptors(&memory)).context(|| "hand the request over".into())?;
+    let exe = sys::spawn::place(exe, &way.descriptors(&memory)).context(|| "hand the request over".into())?;
     let error = sys::exe::exec(&exe, &[c"hardrun", c"__exec"]);
     Err(Error::runner("start the process that enters the container").because(error))
 }

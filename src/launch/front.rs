@@ -34,7 +34,7 @@ pub fn run(mut handoff: Handoff, held: Vec<OwnedFd>) -> Result<std::convert::Inf
     fds.push((memory.as_fd(), HANDOFF_FD));
     let argument = argument()?;
     // The executable's own descriptor closes at exec, like everything that is not named.
-    sys::spawn::place(&fds).context(|| "hand the plan to the launcher".into())?;
+    let exe = sys::spawn::place(exe, &fds).context(|| "hand the plan to the launcher".into())?;
     let error = sys::exe::exec(&exe, &[c"hardrun", &argument]);
     Err(Error::runner("start the launcher").because(error))
 }

@@ -21,12 +21,10 @@ pub enum Form {
 /// Our own executable, protected.
 pub fn protected() -> io::Result<(OwnedFd, Form)> {
     let own = File::open("/proc/self/exe")?;
-    let (fd, form) = match read_only_clone(&own) {
+    Ok(match read_only_clone(&own) {
         Ok(fd) => (fd, Form::ReadOnlyClone),
         Err(_) => (sealed_copy(own)?, Form::SealedMemory),
-    };
-    // Above every number that is agreed on with who is executed: what is put there is not put over it.
-    Ok((rustix::io::fcntl_dupfd_cloexec(fd, super::spawn::ABOVE)?, form))
+    })
 }
 
 fn read_only_clone(own: &File) -> io::Result<OwnedFd> {

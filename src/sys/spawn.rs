@@ -5,22 +5,24 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// Numbers above those that are agreed on with a started process.
-pub const ABOVE: RawFd = 32;
-
-/// Copies of `fds` above every agreed number, so that putting one in its place never closes another.
-fn lift(fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<Vec<(OwnedFd, RawFd)>> {
-    fds.iter().map(|(fd, to)| Ok((rustix::io::fcntl_dupfd_cloexec(fd, ABOVE)?, *to))).collect()
+/// Copies of `fds`, and of `exe`, above every number that is agreed on, so that putting one in its place never closes another. No
+/// higher than that: the caller may be allowed few descriptors.
+fn lift(exe: &OwnedFd, fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<(OwnedFd, Vec<(OwnedFd, RawFd)>)> {
+    let above = fds.iter().map(|(_, to)| to + 1).max().unwrap_or_default().max(3);
+    let copy = |fd: BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(fd, above);
+    let lifted = fds.iter().map(|(fd, to)| Ok((copy(*fd)?, *to))).collect::<io::Result<_>>()?;
+    Ok((copy(exe.as_fd())?, lifted))
 }
 
-/// Put descriptors under agreed numbers, open across exec; everything else from 3 on closes at exec.
-pub fn place(fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
-    let lifted = lift(fds)?;
+/// Put descriptors under agreed numbers, open across exec; everything else from 3 on closes at exec. Returns `exe`, which is to be
+/// executed, out of their way.
+pub fn place(exe: OwnedFd, fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<OwnedFd> {
+    let (exe, lifted) = lift(&exe, fds)?;
     super::process::cloexec_from(3)?;
     for (fd, to) in lifted {
         dup_to(&fd, to)?;
     }
-    Ok(())
+    Ok(exe)
 }
 
 /// `dup2`: the copy stays open across exec.
@@ -49,8 +51,7 @@ pub fn detached(
     all.push((null.as_fd(), 0));
     all.push((output.unwrap_or(null.as_fd()), 1));
     all.push((output.unwrap_or(null.as_fd()), 2));
-    let lifted = lift(&all)?;
-    let exe = rustix::io::fcntl_dupfd_cloexec(exe, ABOVE)?;
+    let (exe, lifted) = lift(exe, &all)?;
     let pairs: Vec<(RawFd, RawFd)> = lifted.iter().map(|(fd, to)| (fd.as_raw_fd(), *to)).collect();
     let mut argv: Vec<*const libc::c_char> = args.iter().map(|a| a.as_ptr()).collect();
     argv.push(std::ptr::null());
@@ -160,6 +161,29 @@ fn leave(status: i32) -> ! {
 mod tests {
     use super::*;
     use std::io::Read;
+
+    #[test]
+    fn what_is_put_in_its_place_closes_nothing_that_waits_for_its_own() {
+        // As many as an image with many layers has; 60 of them are under numbers that others are to get.
+        let memory: Vec<OwnedFd> = (0..60u8)
+            .map(|n| {
+                let memory = rustix::fs::memfd_create("n", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+                rustix::io::write(&memory, &[n]).unwrap();
+                memory
+            })
+            .collect();
+        let top = memory.iter().map(AsRawFd::as_raw_fd).max().unwrap();
+        let wanted: Vec<_> = memory.iter().rev().enumerate().map(|(n, fd)| (fd.as_fd(), top - n as RawFd)).collect();
+        let (exe, lifted) = lift(&memory[7], &wanted).unwrap();
+        let named = |fd: &OwnedFd| {
+            let mut byte = [0u8];
+            rustix::io::pread(fd, &mut byte, 0).unwrap();
+            byte[0]
+        };
+        assert!(exe.as_raw_fd() > top && lifted.iter().all(|(fd, to)| fd.as_raw_fd() > top && *to <= top));
+        assert_eq!(named(&exe), 7);
+        assert!(lifted.iter().map(|(fd, _)| named(fd)).eq((0..60).rev()));
+    }
 
     #[test]
     fn a_detached_program_has_the_descriptors_that_it_was_promised() {
