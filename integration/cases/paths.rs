@@ -173,6 +173,28 @@ fn another_name_of_a_denied_file(env: &Env) -> Outcome {
     let out = env.at(&store, &words).go()?.ok()?;
     let got = out.out();
     check_eq!(got.lines().collect::<Vec<_>>(), ["ok", DENIED, DENIED, DENIED, DENIED], "{}", out.told());
+    // A changed mode copies the file up under one of its names: for a later process they are two files, and no other two names.
+    let hold = [
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--preset",
+        s(&file),
+        "linked",
+        "sh",
+        "-c",
+        "chmod 604 /srv/x/secret; sleep 100",
+    ];
+    let id = env.at(&store, &hold).go()?.ok()?.out().trim_end().to_owned();
+    let parted =
+        || env.at(&store, &["exec", &id, "stat", "-c", "%a", "/srv/x/secret"]).go().ok().filter(|o| o.out() == "604\n");
+    check!(
+        crate::harness::env::wait_for(std::time::Duration::from_secs(5), parted).is_some(),
+        "the mode was not changed"
+    );
+    env.at(&store, &["exec", &id, "cat", "/srv/pub/h"]).go()?.exits(1)?.complains(&[DENIED])?;
+    env.at(&store, &["rm", "-f", &id]).go()?.ok()?;
     Ok(())
 }
 

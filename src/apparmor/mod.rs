@@ -27,12 +27,13 @@ pub struct Profile {
 /// The profile of a container. Paths are the container's own.
 pub fn profile(draft: &Draft) -> Profile {
     let body = body(draft);
-    let name = format!("hardrun-{}", &hex::encode(Sha256::digest(&body))[..12]);
+    let ptrace = if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" };
+    let digest = Sha256::new().chain_update(ptrace).chain_update(&body).finalize();
+    let name = format!("hardrun-{}", &hex::encode(digest)[..12]);
     let text = format!(
         "abi <abi/3.0>,\n\n{}profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}  signal (send, receive) \
-         peer={name},\n  ptrace ({}) peer={name},\n}}\n",
+         peer={name},\n  ptrace ({ptrace}) peer={name},\n}}\n",
         policy::variables(&body),
-        if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" },
     );
     Profile { name, text }
 }

@@ -45,6 +45,9 @@ pub fn listen(folder: &Path, name: &str) -> Result<OwnedFd> {
     let (_held, address) = address(folder, name).context(attempt)?;
     let fd = socket(SocketFlags::NONBLOCK).context(attempt)?;
     rustix::net::bind(&fd, &address).context(attempt)?;
+    // Whatever the caller's umask is, and before anybody can connect.
+    std::fs::set_permissions(folder.join(name), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .context(attempt)?;
     rustix::net::listen(&fd, BACKLOG).context(attempt)?;
     Ok(fd)
 }
@@ -57,12 +60,25 @@ pub fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The next connection, if there is one.
+/// The next connection, if there is one. Whoever connects from inside a container, to which the socket's folder came as a part of something
+/// else that was bound, is not heard.
 pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
     match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-        Ok(fd) => Ok(Some(fd)),
+        Ok(fd) => Ok(Some(fd).filter(|fd| !is_inside(fd))),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => Ok(None),
         Err(e) => Err(e).context(|| "accept a connection".into()),
+    }
+}
+
+/// Whether who connected is in another user namespace than this process: that of a container, for those above this one's cannot be
+/// looked into from here. One that has gone is not known, and counts as inside.
+fn is_inside(connection: &OwnedFd) -> bool {
+    let Ok(peer) = rustix::net::sockopt::socket_peercred(connection) else { return true };
+    let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user"));
+    match (of(&peer.pid.as_raw_nonzero().to_string()), of("self")) {
+        (Ok(theirs), Ok(ours)) => theirs != ours,
+        (Err(e), _) => e.kind() != std::io::ErrorKind::PermissionDenied,
+        (_, Err(_)) => true,
     }
 }
 

@@ -219,9 +219,12 @@ impl Facts {
     }
 }
 
-/// Where hardrun's folders really are; one that does not exist yet keeps the name it will get.
+/// Where hardrun's folders really are, those of ordinary users included; one that does not exist yet keeps the name it will get.
 fn own_paths(paths: &Paths) -> Vec<PathBuf> {
-    [&paths.root, &paths.run].into_iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone())).collect()
+    let these = [&paths.root, &paths.run].into_iter().map(|p| p.canonicalize().unwrap_or_else(|_| p.clone()));
+    // Whoever calls: root's containers are not to have a user's sockets and store either.
+    let users = crate::rootless::folders::of_users(crate::rootless::current().map(|r| r.uid));
+    these.chain(users).collect()
 }
 
 fn read(path: &str) -> Result<String> {

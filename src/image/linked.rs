@@ -4,6 +4,7 @@
 use super::fsutil::write_atomic;
 use crate::error::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,20 +15,23 @@ const NAME: &str = "linked";
 struct Found {
     version: u32,
     /// `None`: a name is no text, or there are more than [`MOST`].
-    names: Option<Vec<PathBuf>>,
+    names: Option<Vec<Same>>,
 }
 
-const VERSION: u32 = 1;
+/// The names of one file.
+pub type Same = Vec<PathBuf>;
+
+const VERSION: u32 = 2;
 
 /// More than this is nothing to compare with at every start.
 const MOST: usize = 4_096;
 
-/// The names in a layer of which each is not its file's only one, as absolute paths in the container; `None`: not known. `root` is the
+/// The names in a layer of which each is not its file's only one, file by file, as absolute paths in the container; `None`: not known. `root` is the
 /// layer's tree, `layers/<hex>/root`.
 ///
 /// # Errors
 /// The tree cannot be read.
-pub fn linked(root: &Path) -> Result<Option<Vec<PathBuf>>> {
+pub fn linked(root: &Path) -> Result<Option<Vec<Same>>> {
     let file = root.with_file_name(NAME);
     if let Ok(bytes) = std::fs::read(&file)
         && let Ok(Found { version: VERSION, names }) = serde_json::from_slice(&bytes)
@@ -46,32 +50,39 @@ pub fn linked(root: &Path) -> Result<Option<Vec<PathBuf>>> {
 ///
 /// # Errors
 /// A folder in it cannot be read.
-pub fn in_tree(root: &Path, most: usize) -> Result<Option<Vec<PathBuf>>> {
+pub fn in_tree(root: &Path, most: usize) -> Result<Option<Vec<Same>>> {
     let attempt = |folder: &Path| format!("look for hard links in {}", folder.display());
-    let (mut names, mut looks) = (Vec::new(), 0);
+    let (mut files, mut names, mut looks) = (BTreeMap::<(u64, u64), Same>::new(), 0, 0);
     let mut todo = vec![root.to_owned()];
     while let Some(folder) = todo.pop() {
         for entry in std::fs::read_dir(&folder).context(|| attempt(&folder))? {
             let entry = entry.context(|| attempt(&folder))?;
             looks += 1;
-            if looks > most || names.len() > MOST {
+            if looks > most || names > MOST {
                 return Ok(None);
             }
             let kind = entry.file_type().context(|| attempt(&folder))?;
             if kind.is_dir() {
                 todo.push(entry.path());
-            } else if kind.is_file() && entry.metadata().context(|| attempt(&folder))?.nlink() > 1 {
+            } else if kind.is_file() {
+                let meta = entry.metadata().context(|| attempt(&folder))?;
+                if meta.nlink() < 2 {
+                    continue;
+                }
                 let path = entry.path();
                 let Ok(inside) = path.strip_prefix(root) else { return Ok(None) };
                 if inside.to_str().is_none() {
                     return Ok(None);
                 }
-                names.push(Path::new("/").join(inside));
+                names += 1;
+                files.entry((meta.dev(), meta.ino())).or_default().push(Path::new("/").join(inside));
             }
         }
     }
-    names.sort();
-    Ok(Some(names))
+    let mut files: Vec<Same> = files.into_values().collect();
+    files.iter_mut().for_each(|names| names.sort());
+    files.sort();
+    Ok(Some(files))
 }
 
 #[cfg(test)]
@@ -88,12 +99,12 @@ mod tests {
         }
         std::fs::hard_link(root.join("usr/bin/perl"), root.join("usr/perl5")).unwrap();
         std::os::unix::fs::symlink("/", root.join("usr/loop")).unwrap();
-        let both = Some(vec![PathBuf::from("/usr/bin/perl"), PathBuf::from("/usr/perl5")]);
+        let both = Some(vec![vec![PathBuf::from("/usr/bin/perl"), PathBuf::from("/usr/perl5")]]);
         assert_eq!(linked(&root).unwrap(), both);
         std::fs::remove_file(root.join("usr/perl5")).unwrap();
         assert_eq!(linked(&root).unwrap(), both, "what was found is kept");
         // What is not whole counts for nothing.
-        std::fs::write(layer.path().join(NAME), "{\"version\":1,\"na").unwrap();
+        std::fs::write(layer.path().join(NAME), "{\"version\":2,\"na").unwrap();
         assert_eq!(linked(&root).unwrap(), Some(Vec::new()));
     }
 

@@ -122,6 +122,7 @@ pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
         deny: policy.denied().map(|r| (r.value.pattern.clone(), r.value.access)).collect(),
         lenient: draft.apparmor.value == AppArmor::Builtin,
         linked: None,
+        same: Vec::new(),
     });
     // What is mounted read-only is so besides; and two lists would be one: Landlock allows what any rule of a ruleset does.
     let writes_by_list = draft.root.readonly.value && files.is_none();

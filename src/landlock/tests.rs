@@ -203,6 +203,7 @@ fn declared(allow: &[(&str, &str)], deny: &[(String, &str)]) -> Rules {
         deny: deny.iter().map(|(p, a)| rule(p, a)).collect(),
         lenient: false,
         linked: None,
+        same: Vec::new(),
     };
     let grants =
         vec![Grant { path: "/".into(), right: Right::Rename }, Grant { path: "/dev".into(), right: Right::Devices }];

@@ -32,6 +32,8 @@ pub struct Files {
     /// denied is looked at file by file.
     #[serde(default)]
     pub linked: Option<Vec<PathBuf>>,
+    /// Names that were one file's in the image, file by file: what is denied to one is denied to all.
+    pub same: Vec<Vec<PathBuf>>,
 }
 
 /// A path and the rights on it.

@@ -128,16 +128,22 @@ fn selinux(line: &str) -> Option<String> {
     Some(format!("{} ({kind}) of {} by SELinux", words.trim_end(), value(rest, "comm").unwrap_or_default()))
 }
 
+/// A name is a container's to choose: nothing in it ends a line or looks like the next entry, and it has an end.
+fn told_by_a_container(text: &str) -> String {
+    const LONGEST: usize = 200;
+    text.chars().take(LONGEST).map(|c| if c.is_control() || matches!(c, ',' | '(' | ')') { '?' } else { c }).collect()
+}
+
 /// The value of ` key=`: quoted, or in hexadecimal digits where it has characters that could end a quotation, or bare.
 fn value(line: &str, key: &str) -> Option<String> {
     let mark = format!(" {key}=");
     let rest = &line[line.find(&mark)? + mark.len()..];
     if let Some(quoted) = rest.strip_prefix('"') {
-        return quoted.split('"').next().map(str::to_owned);
+        return quoted.split('"').next().map(told_by_a_container);
     }
     let bare = rest.split(' ').next()?;
     let coded = matches!(key, "name" | "path" | "comm").then(|| hex::decode(bare).ok()).flatten();
-    Some(coded.map_or_else(|| bare.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    Some(coded.map_or_else(|| told_by_a_container(bare), |bytes| told_by_a_container(&String::from_utf8_lossy(&bytes))))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::handshake::channel;
 use super::pipes::pipe_for;
 use super::streams::{End, Peer, Streams};
 use super::terminal;
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::observe::logs::Stream;
 use crate::plan::SeLinux;
 use crate::sys;
@@ -15,6 +15,8 @@ use std::os::fd::{OwnedFd, RawFd};
 pub(super) struct Ends {
     inside: [Option<OwnedFd>; 3],
     outside: [Option<OwnedFd>; 3],
+    /// Those that are the container's own /dev/null.
+    null: [bool; 3],
     /// The master of a terminal that is made inside comes back over this.
     master: Option<(OwnedFd, OwnedFd)>,
     /// Inside.
@@ -24,7 +26,8 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn make(request: &ExecRequest, base: Option<u32>, labels: &SeLinux) -> Result<Ends> {
         let user = request.user.uid;
-        let mut ends = Ends { inside: [None, None, None], outside: [None, None, None], master: None, user };
+        let mut ends =
+            Ends { inside: [None, None, None], outside: [None, None, None], null: [false; 3], master: None, user };
         let base = base.unwrap_or(0);
         let owner = (base + user, base + request.user.gid);
         if request.tty {
@@ -32,10 +35,8 @@ impl Ends {
             return Ok(ends);
         }
         for n in 0..3 {
-            let attempt = || "make the process's standard streams".to_string();
             if (n == 0 && !request.stdin) || request.detached {
-                let null = std::fs::File::options().read(n == 0).write(n != 0).open("/dev/null").context(attempt)?;
-                ends.inside[n] = Some(null.into());
+                ends.null[n] = true;
                 continue;
             }
             let (inside, outside) = pipe_for(n, owner, labels)?;
@@ -55,6 +56,11 @@ impl Ends {
             if let Some(fd) = fd {
                 sys::spawn::dup_to(fd, n as RawFd).map_err(|e| format!("connect stream {n}: {e}"))?;
             }
+        }
+        for n in (0..3).filter(|n| self.null[*n]) {
+            // Not the host's: who is root inside could change the mode of that, where ids are the host's.
+            let null = null(n == 0).map_err(|e| format!("open the container's /dev/null: {e}"))?;
+            sys::spawn::dup_to(&null, n as RawFd).map_err(|e| format!("connect stream {n}: {e}"))?;
         }
         Ok(())
     }
@@ -84,5 +90,17 @@ impl Ends {
             streams.set_input(fd, true);
             streams.attach_input(Peer::Caller, End::Stdin);
         }
+    }
+}
+
+/// The container's /dev/null, if it is one.
+fn null(read: bool) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = std::fs::File::options().read(read).write(!read).custom_flags(flags.bits() as i32).open("/dev/null")?;
+    let meta = file.metadata()?;
+    match meta.file_type().is_char_device() && meta.rdev() == rustix::fs::makedev(1, 3) {
+        true => Ok(file),
+        false => Err(std::io::Error::other("it is another file")),
     }
 }

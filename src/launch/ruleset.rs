@@ -14,8 +14,18 @@ pub fn rules(draft: &Draft, folder: &Path) -> Option<Rules> {
     let mut rules = landlock::rules(draft).ok()?;
     if let Some(files) = rules.files.as_mut().filter(|files| !files.deny.is_empty()) {
         files.linked = names(draft, folder);
+        files.same = same(draft);
     }
     Some(rules)
+}
+
+/// Which names are one file's in the image. A container can part them (changing a mode copies the file up under one name alone),
+/// and what one of them was denied stays denied to the others.
+fn same(draft: &Draft) -> Vec<linked::Same> {
+    if draft.asked.rootfs.is_some() {
+        return Vec::new();
+    }
+    draft.image.layers.iter().filter_map(|layer| linked::linked(layer).ok().flatten()).flatten().collect()
 }
 
 /// Names in the root of which each is not its file's only one. An overlay shows a layer's file under the layer's own name
@@ -27,12 +37,12 @@ fn names(draft: &Draft, folder: &Path) -> Option<Vec<PathBuf>> {
         return None;
     }
     let upper = folder.join("upper");
-    let mut all = match upper.exists() {
-        true => linked::in_tree(&upper, MOST_WRITTEN).ok()??,
+    let mut all = match upper.try_exists().ok()? {
+        true => linked::in_tree(&upper, MOST_WRITTEN).ok()??.concat(),
         false => Vec::new(),
     };
     for layer in &draft.image.layers {
-        all.extend(linked::linked(layer).ok()??);
+        all.extend(linked::linked(layer).ok()??.concat());
     }
     all.sort();
     all.dedup();

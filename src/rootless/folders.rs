@@ -29,9 +29,45 @@ fn root(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Result<PathBuf> {
 
 fn home_of_caller() -> Option<PathBuf> {
     let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    let uid = rustix::process::getuid().as_raw().to_string();
-    let line = passwd.lines().find(|l| l.split(':').nth(2) == Some(&uid))?;
-    line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())
+    let uid = rustix::process::getuid().as_raw();
+    users(&passwd).find(|(of, _)| *of == uid).map(|(_, home)| home)
+}
+
+/// Stores and run folders of one user, or of all that /etc/passwd has, where no variable says otherwise; those that are there, under their
+/// real names.
+pub fn of_users(only: Option<u32>) -> Vec<PathBuf> {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut found: Vec<PathBuf> = users(&passwd)
+        .filter(|(uid, _)| only.is_none_or(|only| only == *uid))
+        .flat_map(|(uid, home)| [store_in(&home), format!("/tmp/hardrun-{uid}").into(), session(uid)])
+        .filter_map(|folder| folder.canonicalize().ok())
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The store of a user whose environment says nothing else: the one that a site's policy believes without listing it.
+pub fn store_of(uid: u32) -> Option<PathBuf> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    users(&passwd).find(|(of, _)| *of == uid).map(|(_, home)| store_in(&home))
+}
+
+fn users(passwd: &str) -> impl Iterator<Item = (u32, PathBuf)> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let uid = fields.nth(2)?.parse().ok()?;
+        let home = PathBuf::from(fields.nth(2)?);
+        home.is_absolute().then_some((uid, home))
+    })
+}
+
+fn store_in(home: &Path) -> PathBuf {
+    home.join(".local/share/hardrun")
+}
+
+fn session(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/run/user/{uid}/hardrun"))
 }
 
 /// Below what systemd makes for a session, else a folder of the caller's own in /tmp.
@@ -85,6 +121,14 @@ mod tests {
             with(&[("HOME", "/home/ann"), ("XDG_DATA_HOME", "data")]),
             Path::new("/home/ann/.local/share/hardrun")
         );
+    }
+
+    #[test]
+    fn users_are_read_with_their_homes() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nodd:x:y:1::/odd:\nrel:x:7:7::rel:\n";
+        let found: Vec<(u32, PathBuf)> = users(passwd).collect();
+        assert_eq!(found, [(0, "/root".into()), (1000, "/home/ann".into())]);
     }
 
     #[test]

@@ -17,11 +17,15 @@ pub struct Caller {
 const UNSET: u32 = u32::MAX;
 
 impl Caller {
-    /// This process: the login uid where there was a login, else the real uid (services, cron without PAM, early boot).
+    /// This process. Of root: the login uid where there was a login, else 0 (services, cron without PAM, early boot).
     pub fn me() -> Caller {
+        let real = crate::rootless::host_uid(nix::unistd::getuid().as_raw());
+        if real != 0 {
+            // Whoever is not root is who the kernel says: a login uid that nobody has set yet is anybody's to write.
+            return Self::of(real);
+        }
         let login = std::fs::read_to_string("/proc/self/loginuid").ok().and_then(|t| t.trim().parse().ok());
-        let uid = login.filter(|uid| *uid != UNSET).unwrap_or_else(|| nix::unistd::getuid().as_raw());
-        Self::of(crate::rootless::host_uid(uid))
+        Self::of(login.filter(|uid| *uid != UNSET).unwrap_or(real))
     }
 
     /// By `/etc/passwd` and `/etc/group`.

@@ -56,9 +56,12 @@ impl Paths {
         }
     }
 
-    /// Whether this is the store that is used where none is named.
+    /// Whether this is the store that is used where none is named: by `--root`, or by an ordinary user's environment.
     pub fn is_usual(&self) -> bool {
-        self.root == Self::usual().0
+        match crate::rootless::current() {
+            Some(rootless) => crate::rootless::folders::store_of(rootless.uid).is_some_and(|usual| usual == self.root),
+            None => self.root == Self::usual().0,
+        }
     }
 
     /// What belongs to the host whatever `--root` says: locks on ids, the stage, profiles.

@@ -17,12 +17,14 @@ fn lift(exe: &OwnedFd, fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<(OwnedFd, 
 /// Put descriptors under agreed numbers, open across exec; everything else from 3 on closes at exec. Returns `exe`, which is to be
 /// executed, out of their way.
 pub fn place(exe: OwnedFd, fds: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<OwnedFd> {
-    let (exe, lifted) = lift(&exe, fds)?;
+    let (copy, lifted) = lift(&exe, fds)?;
+    // It may lie under a number that is agreed on: closed later, it would close what has been put there.
+    drop(exe);
     super::process::cloexec_from(3)?;
     for (fd, to) in lifted {
         dup_to(&fd, to)?;
     }
-    Ok(exe)
+    Ok(copy)
 }
 
 /// `dup2`: the copy stays open across exec.

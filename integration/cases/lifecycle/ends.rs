@@ -127,6 +127,13 @@ fn a_loose_descriptor_limit_ends_nobody(env: &Env) -> Outcome {
     );
     let id = crate::harness::Run::new("sh").args(["-c", &script]).go()?.ok()?.out().trim_end().to_owned();
     let kept = Kept { env, root: env.root.clone(), id };
+    // Nor do descriptors that the caller left open, whichever they are.
+    for last in 3..12 {
+        let open: String = (3..=last).map(|n| format!("exec {n}</dev/null; ")).collect();
+        let run =
+            format!("{open} exec {} --root {} run --rm --network none busybox true", s(&env.hardrun), s(&env.root));
+        crate::harness::Run::new("bash").args(["-c", &run]).go()?.ok()?;
+    }
     let waiting: Vec<_> = (0..45).map(|_| kept.verb(&["wait"]).start()).collect::<Outcome<_>>()?;
     std::thread::sleep(Duration::from_secs(2));
     kept.exec(&[], &["true"]).go()?.ok()?;

@@ -81,6 +81,7 @@ impl Denied {
                 sweep.named(Path::new(&path), *access);
             }
         }
+        sweep.parted(&files.same, &stands(&files.deny));
         sweep.other_names(&stands(&files.allow), files.linked.as_deref())?;
         Ok(sweep.denied)
     }
@@ -301,6 +302,22 @@ impl Sweep {
         }
     }
 
+    /// What a rule denies to one name of a file of the image counts for its others, whatever has become of them.
+    fn parted(&mut self, same: &[Vec<PathBuf>], deny: &[Stand<'_>]) {
+        for names in same {
+            let denied = |path: &PathBuf| step(deny, path.as_os_str().as_bytes()).into_iter().filter(Stand::matches);
+            let hits: Vec<Access> = names.iter().flat_map(denied).map(|stand| stand.access).collect();
+            if let Some(access) = hits.into_iter().reduce(|all, access| all | access) {
+                names.iter().for_each(|path| self.deny_name(path, access));
+            }
+        }
+    }
+
+    fn deny_name(&mut self, path: &Path, access: Access) {
+        let all = self.denied.names.entry(path.to_owned()).or_insert(access);
+        *all = *all | access;
+    }
+
     /// Names of denied files that no rule denies.
     fn other_names(&mut self, allow: &[Stand<'_>], linked: Option<&[PathBuf]>) -> Result<()> {
         let points = std::mem::take(&mut self.points);
@@ -342,7 +359,7 @@ impl Sweep {
             }
             let Ok(meta) = path.symlink_metadata() else { continue };
             if let Some(access) = self.denied.files.get(&id(&meta)).map(|l| l.access) {
-                self.denied.names.insert(path.clone(), access);
+                self.deny_name(path, access);
             }
         }
     }
@@ -361,7 +378,7 @@ impl Sweep {
                 self.names_in(&at, &allow, points)?;
             } else if let Some(linked) = linked {
                 let access = linked.access;
-                self.denied.names.insert(at, access);
+                self.deny_name(&at, access);
             }
         }
         Ok(())

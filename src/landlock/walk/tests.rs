@@ -10,7 +10,7 @@ fn files(allow: &[(&str, &str)], deny: &[(&str, &str)], root: &Path) -> Files {
         };
         list.iter().map(one).collect()
     };
-    Files { allow: parse(allow), deny: parse(deny), lenient: false, linked: None }
+    Files { allow: parse(allow), deny: parse(deny), lenient: false, linked: None, same: Vec::new() }
 }
 
 /// `path rights`, below `root`: r file, l list, x, w, n names.
@@ -229,6 +229,13 @@ fn where_further_names_are_known_nothing_else_is_looked_at() {
     // A rule's own name is looked at all the same, what a rule takes with its folder is not.
     f.linked = Some(names.map(|(_, link)| dir.path().join(link)).into());
     assert!(reads(&f, "usr") && !reads(&f, "data/link/h"));
+    // Names that were one file's, and were parted since.
+    fs::remove_file(dir.path().join("data/link/h")).unwrap();
+    fs::write(dir.path().join("data/link/h"), "as it was").unwrap();
+    assert!(reads(&f, "data/link/h") || reads(&f, "data/link"));
+    f.same = vec![vec![dir.path().join("data/link/h"), dir.path().join("etc/shadow")]];
+    assert!(!reads(&f, "data/link/h") && !reads(&f, "data/link") && !reads(&f, "data"));
+    f.same = Vec::new();
     // What is mounted is none of the root file system.
     let text = format!("1 0 8:1 / / rw - x\n2 1 8:2 / {}/etc rw - x\n", dir.path().display());
     let looked = f.look_with(&Mounts::parse(&text)).unwrap();
