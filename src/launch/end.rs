@@ -8,7 +8,7 @@ use super::launcher::{HANDOFF_FD, Launcher, Outcome};
 use super::restart;
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
-use crate::plan::{AppArmor, Draft, MountKind};
+use crate::plan::{Draft, MountKind};
 use crate::state::{Folder, Paths, Record, Stamp, State, Status};
 use crate::sys;
 use std::os::fd::{AsFd, RawFd};
@@ -73,23 +73,11 @@ impl Launcher {
         Ok(code)
     }
 
-    /// A reload of the host's profiles may have taken the container's out of the kernel since it was started.
-    pub(super) fn restore_profile(&self) -> Result<()> {
-        match &self.handoff.apparmor {
-            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::restore(&Paths::host_run(), &self.handoff.paths(), name)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The AppArmor profile goes with its last user.
     fn release_profile(&self) -> Result<()> {
-        match &self.handoff.apparmor {
-            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::release(&Paths::host_run(), name, self.held.iter().map(AsFd::as_fd))
-            }
-            _ => Ok(()),
+        match self.handoff.own_profile() {
+            Some(name) => crate::apparmor::release(&Paths::host_run(), name, self.held.iter().map(AsFd::as_fd)),
+            None => Ok(()),
         }
     }
 

@@ -19,8 +19,8 @@ use crate::control::{Answer, Ask, Client};
 use crate::error::{Context, Error, Kind, Result};
 use crate::observe::events::{self, Event};
 use crate::observe::logs::Stream;
-use crate::plan::{AppArmor, Draft, Plan};
-use crate::state::{Paths, folder};
+use crate::plan::{Draft, Plan};
+use crate::state::folder;
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -104,7 +104,7 @@ impl Entry {
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
         };
-        self.restore_profile()?;
+        self.handoff.restore_profile()?;
         let shared = readback::shared_with(init, &own)?;
         let steps = credentials::Steps {
             draft: &draft,
@@ -201,16 +201,6 @@ impl Entry {
             event = event.with("exitCode", code);
         }
         events::note(&paths, event);
-    }
-
-    /// A reload of the host's profiles may have taken the container's out of the kernel.
-    fn restore_profile(&self) -> Result<()> {
-        match &self.handoff.apparmor {
-            Some(name) if self.handoff.record.plan.draft.apparmor.value == AppArmor::Builtin => {
-                crate::apparmor::restore(&Paths::host_run(), &self.handoff.paths(), name)
-            }
-            _ => Ok(()),
-        }
     }
 
     fn init_pid(&self) -> Result<i32> {

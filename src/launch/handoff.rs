@@ -1,6 +1,7 @@
 //! What one process hands to the next across exec: a sealed memory file, by descriptor.
 
 use crate::error::{Context, Error, Result};
+use crate::plan::AppArmor;
 use crate::rootless::Rootless;
 use crate::state::{Paths, Record};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
@@ -60,6 +61,19 @@ pub struct Again {
 }
 
 impl Handoff {
+    /// The AppArmor profile that hardrun has made and loaded for the container.
+    pub(super) fn own_profile(&self) -> Option<&str> {
+        self.apparmor.as_deref().filter(|_| self.record.plan.draft.apparmor.value == AppArmor::Builtin)
+    }
+
+    /// A reload of the host's profiles may have taken the container's out of the kernel since it was started.
+    pub(super) fn restore_profile(&self) -> Result<()> {
+        match self.own_profile() {
+            Some(name) => crate::apparmor::restore(&Paths::host_run(), &self.paths(), name),
+            None => Ok(()),
+        }
+    }
+
     pub fn new(record: Record, paths: &Paths) -> Handoff {
         Handoff {
             record,

@@ -202,13 +202,8 @@ impl Launcher {
     /// As many descriptors as this process may have: the caller's loose limit is not to keep clients from a container that lives on. A
     /// container without a limit of its own has the caller's, so that it is left alone.
     fn make_room(&self) {
-        use nix::sys::resource::{Resource, getrlimit, setrlimit};
-        if !self.handoff.record.plan.draft.process.rlimits.contains_key("nofile") {
-            return;
-        }
-        if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            // Fewer are enough for most, and those who come when there are none wait.
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+        if self.handoff.record.plan.draft.process.rlimits.contains_key("nofile") {
+            sys::process::all_descriptors();
         }
     }
 
@@ -218,7 +213,7 @@ impl Launcher {
         if let Some((mounts, network)) = &self.home {
             nix::sched::setns(mounts, nix::sched::CloneFlags::CLONE_NEWNS).context(attempt)?;
             nix::sched::setns(network, nix::sched::CloneFlags::CLONE_NEWNET).context(attempt)?;
-            self.restore_profile()?;
+            self.handoff.restore_profile()?;
         } else if restart::may_restart(&self.handoff.record.plan.draft)
             || self.handoff.record.plan.draft.health.is_some()
         {

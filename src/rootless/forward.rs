@@ -108,12 +108,8 @@ fn timespec(left: Duration) -> Timespec {
 
 /// Sockets are all that it needs.
 fn confine() -> Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let attempt = || "give every right away".to_string();
-    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Fewer are enough for most, and those who come when there are none wait.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
-    }
+    sys::process::all_descriptors();
     rustix::thread::set_no_new_privs(true).context(attempt)?;
     for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {
         caps::clear(None, set).map_err(|e| Error::runner(attempt()).because(e.to_string()))?;

@@ -128,9 +128,7 @@ fn left(run: &Path) -> Option<(OwnedFd, OwnedFd)> {
 pub fn main() -> u8 {
     sys::process::set_name(c"hardrun-keeper");
     // One for every command and supervisor of the user's.
-    if let Ok((_, most)) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE) {
-        let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most);
-    }
+    sys::process::all_descriptors();
     match take_over() {
         Ok((listener, made)) => match made {
             Ok(keeper) => keeper.serve(&listener).map_or(1, |()| 0),

@@ -120,6 +120,15 @@ pub fn hear_interrupts() -> io::Result<()> {
     Ok(())
 }
 
+/// As many descriptors as this process may have. Where that fails, fewer are enough for most, and those who come when there are none
+/// wait.
+pub fn all_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
 /// Whether a signal is ignored by this process.
 pub fn ignores(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
