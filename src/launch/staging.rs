@@ -7,7 +7,7 @@ use crate::plan::{DevicePlan, Draft, MountKind, SeLinux, Sourced};
 use crate::spec::Staged;
 use crate::state::Folder;
 use crate::storage::binds::{Bind, Binder, Ids, make_missing};
-use crate::storage::{Stage, destination, devices, files, idrange, root};
+use crate::storage::{Stage, destination, devices, files, root};
 use crate::sys::userns;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -39,14 +39,7 @@ pub(super) fn stage_mounts(
         destination::refuse_redirected_device(&rootfs, &device.value.container)?;
     }
     destination::refuse_redirected_workdir(&rootfs, &draft.process.cwd.value)?;
-    let user = &draft.process.user.value;
-    let ids = base.filter(|_| crate::rootless::current().is_none()).map(|base| Ids {
-        base,
-        size: idrange::SIZE,
-        uid: user.uid,
-        gid: user.gid,
-    });
-    let mut binder = Binder::new(ids);
+    let mut binder = Binder::new(Ids::of(base, &draft.process.user.value));
     let mut mounts = Vec::new();
     for (n, mount) in draft.mounts.iter().enumerate() {
         let name = format!("m{n}");
@@ -59,24 +52,14 @@ pub(super) fn stage_mounts(
                 }
                 Some(file)
             }
-            MountKind::Bind { source, uid, gid, directory, create, recursive, idmap, relabel, .. } => {
+            MountKind::Bind { source, uid, gid, create, relabel, .. } => {
                 if *create {
                     make_missing(source, *uid, *gid)?;
                 }
                 if let Some(label) = relabel {
                     crate::selinux::relabel(source, label)?;
                 }
-                let bind = Bind {
-                    source,
-                    uid: *uid,
-                    gid: *gid,
-                    directory: *directory,
-                    recursive: *recursive,
-                    readonly: mount.readonly.value,
-                    noexec: mount.noexec,
-                    idmap: *idmap,
-                };
-                Some(binder.stage(stage, &name, &bind)?)
+                Bind::of(mount).map(|bind| binder.stage(stage, &name, &bind)).transpose()?
             }
             MountKind::Volume { .. } | MountKind::Image { .. } => {
                 Some(crate::storage::volumes::stage(stage, &name, mount, &rootfs, owner, mapped, label)?)

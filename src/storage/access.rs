@@ -226,27 +226,14 @@ impl<'a> Stopped<'a> {
         label: Option<&str>,
     ) -> Result<()> {
         let owner = self.base.unwrap_or(0);
-        let user = &draft.process.user.value;
-        let ordinary = crate::rootless::current().is_some();
-        let ids =
-            self.base.filter(|_| !ordinary).map(|base| Ids { base, size: idrange::SIZE, uid: user.uid, gid: user.gid });
-        let mut binder = Binder::new(ids);
+        let mut binder = Binder::new(Ids::of(self.base, &draft.process.user.value));
         let inside = pathrs::Root::open(rootfs).verb_context(|| "open the container's root".into())?;
         for (n, mount) in draft.mounts.iter().enumerate() {
             let name = format!("m{n}");
             let (staged, directory) = match &mount.kind {
                 MountKind::Volume { .. } => (volumes::stage(stage, &name, mount, rootfs, owner, userns, label)?, true),
-                MountKind::Bind { source, uid, gid, directory, recursive, idmap, .. } if source.exists() => {
-                    let bind = Bind {
-                        source,
-                        uid: *uid,
-                        gid: *gid,
-                        directory: *directory,
-                        recursive: *recursive,
-                        readonly: mount.readonly.value,
-                        noexec: mount.noexec,
-                        idmap: *idmap,
-                    };
+                MountKind::Bind { source, directory, .. } if source.exists() => {
+                    let Some(bind) = Bind::of(mount) else { continue };
                     (binder.stage(stage, &name, &bind)?, *directory)
                 }
                 _ => continue,

@@ -3,7 +3,7 @@
 
 use super::Stage;
 use crate::error::{Context, Error, Result};
-use crate::plan::BindIdmap;
+use crate::plan::{BindIdmap, MountKind, MountPlan, UserPlan};
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
 use crate::sys::userns::{self, IdMap};
 use rustix::fs::{CWD, Gid, Mode, OFlags, ResolveFlags, Uid, fchmod, fchown, mkdirat, openat2};
@@ -23,6 +23,15 @@ pub struct Ids {
     pub gid: u32,
 }
 
+impl Ids {
+    /// Of a container whose ids begin at `base`. `None`: nothing is mapped, for want of a user namespace, or because the host's file systems
+    /// are not an ordinary user's to map.
+    pub fn of(base: Option<u32>, user: &UserPlan) -> Option<Ids> {
+        let base = base.filter(|_| crate::rootless::current().is_none())?;
+        Some(Ids { base, size: super::idrange::SIZE, uid: user.uid, gid: user.gid })
+    }
+}
+
 /// What to bind.
 #[derive(Debug)]
 pub struct Bind<'a> {
@@ -34,6 +43,23 @@ pub struct Bind<'a> {
     pub readonly: bool,
     pub noexec: bool,
     pub idmap: BindIdmap,
+}
+
+impl<'a> Bind<'a> {
+    /// What a mount of the plan binds; `None`: it is no bind.
+    pub fn of(mount: &'a MountPlan) -> Option<Bind<'a>> {
+        let MountKind::Bind { source, uid, gid, directory, recursive, idmap, .. } = &mount.kind else { return None };
+        Some(Bind {
+            source,
+            uid: *uid,
+            gid: *gid,
+            directory: *directory,
+            recursive: *recursive,
+            readonly: mount.readonly.value,
+            noexec: mount.noexec,
+            idmap: *idmap,
+        })
+    }
 }
 
 /// Makes binds for one container, and keeps the user namespaces that map them for reuse.
