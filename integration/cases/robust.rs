@@ -13,7 +13,7 @@ cases!("robust":
     @alone a_run_leaves_nothing, @alone failures_leave_nothing, @alone kill_of_the_launcher, @alone kill_of_init,
     @alone kill_of_everything, @alone control_c, @alone a_full_disk, @alone runs_and_imports_at_once, @alone many_at_once,
     a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm, a_deep_tree_stops_nobody,
-    a_torn_note_ends_nobody,
+    a_torn_note_ends_nobody, @alone where_the_caller_stands,
 );
 
 fn a_run_leaves_nothing(env: &Env) -> Outcome {
@@ -257,5 +257,27 @@ fn a_torn_note_ends_nobody(env: &Env) -> Outcome {
     check!(!torn.exists(), "the leftover is still there");
     check!(host::status(held.init).contains_key("Seccomp"), "another container was killed");
     held.end()?.ok()?;
+    Ok(())
+}
+
+/// A caller's folder may be gone, and is never held by what goes on without him.
+fn where_the_caller_stands(env: &Env) -> Outcome {
+    let from_a_removed_folder = |flags: &[&str]| {
+        let dir = env.dir("gone")?;
+        let script = "cd \"$1\" && rmdir \"$1\" && shift && exec \"$@\"";
+        let hardrun = ["run", "--rm", "--network", "none"];
+        let run = Run::new("sh").args(["-c", script, "sh", s(&dir), s(&env.hardrun), "--root", s(&env.root)]);
+        run.args(hardrun).args(flags).args(["busybox", "echo", "here"]).go()
+    };
+    from_a_removed_folder(&[])?.ok()?.says("here")?;
+    from_a_removed_folder(&["-v", "./data:/data"])?.exits(125)?.complains(&["/dev/null/the-working-folder-was-removed"])?;
+
+    let dir = env.dir("stand")?;
+    let kept = ["run", "-d", "--name", "stands", "--network", "none", "--restart", "always", "busybox", "sleep", "100"];
+    env.at(&env.root, &kept).dir(&dir).go()?.ok()?;
+    let stays = |pid: i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir);
+    let held: Vec<_> = host::processes().into_iter().filter(|(pid, _)| stays(*pid)).collect();
+    env.at(&env.root, &["rm", "-f", "stands"]).go()?.ok()?;
+    check!(held.is_empty(), "the caller's folder is held by {held:?}");
     Ok(())
 }

@@ -239,6 +239,10 @@ fn verbs_work_on_what_runs(env: &Env) -> Outcome {
     user.hardrun(&["stop", "-t", "0", "one"]).go()?.ok()?;
     user.hardrun(&["cp", "one:/made", "again"]).go()?.ok()?;
     user.hardrun(&["rm", "one"]).go()?.ok()?;
+    // From a folder that the user may not enter.
+    let here = env.dir("closed")?;
+    std::fs::set_permissions(&here, PermissionsExt::from_mode(0o700))?;
+    user.hardrun(&["run", "--rm", "busybox", "echo", "here"]).dir(&here).go()?.ok()?.says("here")?;
     user.nothing_runs()
 }
 

@@ -3,7 +3,7 @@
 use super::{Context, watch};
 use crate::audit::{self, Entry};
 use crate::control::{Answer, Ask, Client};
-use crate::error::{Context as _, Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::facts::Facts;
 use crate::image::users;
 use crate::image::view::View;
@@ -174,7 +174,7 @@ fn user(args: &Args, container: &Container, pid: i32, draft: &Draft) -> Result<U
 }
 
 fn environment(args: &Args, draft: &Draft, user: &UserPlan) -> Result<Vec<String>> {
-    let caller = Env::from_process().context(|| "find out where hardrun was started".into())?;
+    let caller = Env::from_process();
     let asked: Vec<EnvSetting> = crate::request::environment(args.env.clone(), args.env_file.clone(), &caller)?;
     let mut env: Vec<(String, String)> = Vec::new();
     let mut set = |name: &str, value: &str| {

@@ -227,20 +227,22 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// What hardrun starts itself as, by its one argument.
+const PROCESSES: [(&str, fn() -> u8); 4] = [
+    (crate::launch::LAUNCH_ARGUMENT, crate::launch::launch),
+    (crate::launch::exec::EXEC_ARGUMENT, crate::launch::exec::main),
+    (crate::rootless::keeper::KEEP_ARGUMENT, crate::rootless::keeper::main),
+    (crate::rootless::forward::FORWARD_ARGUMENT, crate::rootless::forward::main),
+];
+
 /// Parse the command line, do what it says, and return the exit status.
 pub fn main() -> ExitCode {
-    // The launching process is hardrun again, with this one argument and an empty environment: nothing is parsed.
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::LAUNCH_ARGUMENT) {
-        return ExitCode::from(crate::launch::launch());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::exec::EXEC_ARGUMENT) {
-        return ExitCode::from(crate::launch::exec::main());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::keeper::KEEP_ARGUMENT) {
-        return ExitCode::from(crate::rootless::keeper::main());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::forward::FORWARD_ARGUMENT) {
-        return ExitCode::from(crate::rootless::forward::main());
+    // These are hardrun again, with this one argument and an empty environment: nothing is parsed.
+    let word = std::env::args_os().nth(1);
+    if let Some((_, process)) = PROCESSES.iter().find(|(name, _)| word.as_deref() == Some(name.as_ref())) {
+        // Where the caller is may be a folder that is to be unmounted, that these may not enter, or that is gone. "/" is always there.
+        let _ = rustix::process::chdir("/");
+        return ExitCode::from(process());
     }
     match from_words(std::env::args_os().collect()) {
         Ok(code) => ExitCode::from(code),

@@ -152,7 +152,7 @@ pub fn verdict(prepared: &Prepared) -> Result<u8> {
 
 /// The request of this process's caller. Every verb that takes `run`'s words comes through here.
 pub fn resolve(args: RunArgs) -> Result<Request> {
-    let env = Env::from_process().context(|| "find out where hardrun was started".into())?;
+    let env = Env::from_process();
     Request::resolve(args, &env)
 }
 

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where relative paths lead that no folder is known for: below a file, so nowhere, whoever would have it otherwise.
+const GONE: &str = "/dev/null/the-working-folder-was-removed";
+
 /// What resolving a request reads of its surroundings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Env {
@@ -13,10 +16,10 @@ pub struct Env {
 
 impl Env {
     /// This process's. Variables that are not UTF-8 are left out: nothing of ours is named so, and a container cannot be
-    /// given them.
-    pub fn from_process() -> std::io::Result<Self> {
+    /// given them. A caller in a folder that was removed is no error: only a relative path needs the folder.
+    pub fn from_process() -> Self {
         let vars = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        Ok(Env { vars: vars.collect(), cwd: std::env::current_dir()? })
+        Env { vars: vars.collect(), cwd: std::env::current_dir().unwrap_or_else(|_| GONE.into()) }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -3,7 +3,8 @@
 //! A process that is being set up inside a container shows the launcher's binary as /proc/self/exe; CVE-2019-5736
 //! overwrote it through that link. The launcher therefore runs from a read-only detached clone of the mount that its file
 //! stands on: no path leads to it, it cannot be remounted (it is in no mount namespace), and opening it for writing
-//! answers EROFS. Where the clone cannot be made (Linux before 5.12, no CAP_SYS_ADMIN) a sealed memory copy takes its place.
+//! answers EROFS. Where the clone cannot be made (Linux before 5.12, no CAP_SYS_ADMIN) a sealed memory copy takes its place,
+//! which costs a start the time and the memory of the whole file.
 
 use super::check;
 use super::mounts::{Attributes, clone_tree, set_attributes};
@@ -21,7 +22,7 @@ pub enum Form {
 /// Our own executable, protected.
 pub fn protected() -> io::Result<(OwnedFd, Form)> {
     let own = File::open("/proc/self/exe")?;
-    Ok(match read_only_clone(&own) {
+    Ok(match read_only_clone(&own).or_else(|_| read_only_clone(&found_again(&own)?)) {
         Ok(fd) => (fd, Form::ReadOnlyClone),
         Err(_) => (sealed_copy(own)?, Form::SealedMemory),
     })
@@ -32,6 +33,15 @@ fn read_only_clone(own: &File) -> io::Result<OwnedFd> {
     let set = Attributes::RDONLY | Attributes::NOSUID | Attributes::NODEV;
     set_attributes(&tree, set, None, false)?;
     Ok(tree)
+}
+
+/// The same file by its path. A process that has moved into another mount namespace since its start (an ordinary user's)
+/// still shows its executable on a mount of the old one, which only a process over there may clone.
+fn found_again(own: &File) -> io::Result<File> {
+    use std::os::unix::fs::MetadataExt;
+    let found = File::open(std::fs::read_link("/proc/self/exe")?)?;
+    let (a, b) = (own.metadata()?, found.metadata()?);
+    if (a.dev(), a.ino()) == (b.dev(), b.ino()) { Ok(found) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 fn sealed_copy(mut own: File) -> io::Result<OwnedFd> {

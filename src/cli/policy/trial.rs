@@ -2,7 +2,7 @@
 
 use super::script::Found;
 use crate::cli::{self, RunArgs, globals, prepare, words};
-use crate::error::{Context as _, Error, Result};
+use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::image::store::{Image, Store};
 use crate::plan::draft::{self, Inputs, ThisHost};
@@ -41,7 +41,7 @@ pub fn request(argv: &[String], cwd: &Path) -> Result<Request> {
         Error::verb(text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned())
     })?;
     let args = RunArgs::from_arg_matches(&matches).map_err(|e| Error::verb(e.to_string()))?;
-    let env = Env::from_process().verb_context(|| "find out where hardrun was started".into())?;
+    let env = Env::from_process();
     Request::resolve(args, &Env { cwd: cwd.to_owned(), ..env })
 }
 
