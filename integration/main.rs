@@ -6,7 +6,7 @@
 //! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
 //! integration bench startup|paths|surface|order|presets …  measure beside other engines, prove the presets
 //! integration compare …                     the same scripts with docker and with hardrun, see `compare/`
-//! integration table                         the probes of past escapes, a line each
+//! integration table                         the probes of past escapes and the layers of this host, a line each
 //! integration reboot DIR                    make this machine busy, and reset it
 //! integration probe WHAT …                  runs inside containers and prints what it met
 //! integration helper WHAT …                 child processes that the harness starts itself

@@ -13,6 +13,7 @@ mod flags;
 mod guards;
 mod hosts;
 mod isolation;
+mod layers;
 mod lifecycle;
 mod limits;
 mod net;

@@ -177,14 +177,15 @@ fn all_are_shut(env: &Env) -> Outcome {
     Ok(())
 }
 
-/// A line a row, with tabs; not 0 where one of them is not as promised.
+/// A line a row, with tabs, and the layers of this host; not 0 where one of them is not as promised.
 pub fn table() -> ExitCode {
     let shown = runner::with_env(|env| {
         let mut all = true;
         for row in rows(env)? {
-            println!("{}\t{}\t{}", row.escape, row.tried, row.came);
+            println!("probe\t{} | {}\tinside\t{}", row.escape, row.tried, row.came);
             all &= row.shut;
         }
+        super::layers::table(env)?;
         if all { Ok(()) } else { crate::harness::fail("not everything is shut") }
     });
     match shown {

@@ -22,7 +22,7 @@ cases!("rootless":
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// An ordinary user with a home, subordinate ids, and hardrun.
-struct User {
+pub(super) struct User {
     name: String,
     uid: u32,
     home: PathBuf,
@@ -32,6 +32,15 @@ struct User {
 
 impl User {
     fn new(env: &Env) -> Outcome<User> {
+        let user = Self::without_images(env)?;
+        let archive = user.home.join("busybox.tar");
+        std::fs::copy(env.fixtures.busybox()?, &archive)?;
+        std::fs::set_permissions(&archive, PermissionsExt::from_mode(0o644))?;
+        user.hardrun(&["import", s(&archive), "busybox:latest"]).limit(120).go()?.ok()?;
+        Ok(user)
+    }
+
+    pub(super) fn without_images(env: &Env) -> Outcome<User> {
         env.needs("newuidmap")?;
         env.needs("useradd")?;
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -39,7 +48,7 @@ impl User {
         let home = env.dir(&name)?.join("home");
         Run::new("useradd").args(["--create-home", "--home-dir", s(&home), "--shell", "/bin/sh", &name]).go()?.ok()?;
         let id = Run::new("id").args(["-u", &name]).go()?.ok()?.out();
-        let mut user = User { name, uid: id.trim().parse()?, hardrun: home.join("hardrun"), home, lingers: false };
+        let user = User { name, uid: id.trim().parse()?, hardrun: home.join("hardrun"), home, lingers: false };
         // Where useradd gives none, as root would with usermod.
         for file in ["/etc/subuid", "/etc/subgid"] {
             let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -50,11 +59,6 @@ impl User {
         }
         std::fs::copy(&env.hardrun, &user.hardrun)?;
         std::fs::set_permissions(&user.hardrun, PermissionsExt::from_mode(0o755))?;
-        user.lingers = false;
-        let archive = user.home.join("busybox.tar");
-        std::fs::copy(env.fixtures.busybox()?, &archive)?;
-        std::fs::set_permissions(&archive, PermissionsExt::from_mode(0o644))?;
-        user.hardrun(&["import", s(&archive), "busybox:latest"]).limit(120).go()?.ok()?;
         Ok(user)
     }
 
@@ -68,7 +72,7 @@ impl User {
         Run::new("setpriv").args(enter).args(bus).args(words).dir(&self.home)
     }
 
-    fn hardrun(&self, words: &[&str]) -> Run {
+    pub(super) fn hardrun(&self, words: &[&str]) -> Run {
         let mut all = vec![s(&self.hardrun)];
         all.extend(words);
         self.run(&all)

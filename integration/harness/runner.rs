@@ -56,9 +56,13 @@ pub fn main(args: &[String], cases: &[Case]) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let wanted = |c: &&Case| {
-        o.names.is_empty() || o.names.iter().any(|n| if o.exact { c.name == n } else { c.name.contains(n.as_str()) })
-    };
+    let is = |c: &Case, n: &String| if o.exact { c.name == n } else { c.name.contains(n.as_str()) };
+    // A name that chooses nothing would pass for a case that passed.
+    if let Some(n) = o.names.iter().find(|n| !cases.iter().any(|c| is(c, n))) {
+        eprintln!("no case is called {n}");
+        return ExitCode::FAILURE;
+    }
+    let wanted = |c: &&Case| o.names.is_empty() || o.names.iter().any(|n| is(c, n));
     let chosen: Vec<&Case> = cases.iter().filter(wanted).collect();
     if o.list {
         chosen.iter().for_each(|c| println!("{}", c.name));
@@ -66,10 +70,6 @@ pub fn main(args: &[String], cases: &[Case]) -> ExitCode {
     }
     if !nix::unistd::geteuid().is_root() {
         eprintln!("the integration tests make containers: run them as root");
-        return ExitCode::FAILURE;
-    }
-    if chosen.is_empty() {
-        eprintln!("no case is called {}", o.names.join(" or "));
         return ExitCode::FAILURE;
     }
     let env = match Env::new() {

@@ -21,7 +21,7 @@ pub struct Args {
     probe: Option<String>,
 }
 
-const PROGRAMS: &[&str] = &["nft", "pasta", "slirp4netns", "aardvark-dns", "apparmor_parser"];
+const PROGRAMS: &[&str] = &["nft", "pasta", "apparmor_parser"];
 const SYSCTLS: &[&str] =
     &["kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns", "user.max_user_namespaces"];
 

@@ -7,7 +7,7 @@ use crate::rootless::{Rootless, ids, trouble};
 
 pub(super) fn report(facts: &Facts, rootless: &Rootless, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![caller(rootless), user_namespace(seen), overlay(seen, facts), owners()];
-    checks.extend([seccomp(facts, seen), landlock(facts, seen), labels(facts)]);
+    checks.extend([seccomp(facts, seen), landlock(facts, seen), labels("apparmor", facts), labels("selinux", facts)]);
     checks.extend([cgroups(facts, rootless), limit(facts, Limit::Memory), limit(facts, Limit::Swap)]);
     checks.extend([limit(facts, Limit::Pids), limit(facts, Limit::CpuQuota), files(facts)]);
     checks.extend(network(seen));
@@ -47,7 +47,7 @@ fn user_namespace(seen: &Seen) -> Check {
 fn overlay(seen: &Seen, facts: &Facts) -> Check {
     match seen.failed(Probe::Overlay) {
         None => Check::present("overlay", format!("the kernel's, mounted by the user, Linux {}", facts.kernel)),
-        Some(why) => Check::missing("overlay", why, "boot Linux 5.11 or newer, or: apt install fuse-overlayfs"),
+        Some(why) => Check::missing("overlay", why, "boot Linux 5.11 or newer, or: apt-get install fuse-overlayfs"),
     }
 }
 
@@ -60,12 +60,12 @@ fn owners() -> Check {
     )
 }
 
-fn labels(facts: &Facts) -> Check {
+fn labels(layer: &str, facts: &Facts) -> Check {
     let instead = match facts.landlock_abi {
         0 => "hidden and read-only paths, seccomp",
         _ => "a Landlock ruleset, hidden and read-only paths, seccomp",
     };
-    Check::replaced("apparmor, selinux", "profiles and labels are root's to load", instead, "run hardrun as root")
+    Check::replaced(layer, "profiles and labels are root's to load", instead, "run hardrun as root")
 }
 
 fn cgroups(facts: &Facts, rootless: &Rootless) -> Check {
@@ -101,18 +101,16 @@ fn limit(facts: &Facts, limit: Limit) -> Check {
 }
 
 fn network(seen: &Seen) -> Vec<Check> {
-    let programs = |name: &str, package: &str, instead: &str| match seen.has(name) {
-        true => Check::present(name, "installed"),
-        false => Check::replaced(name, "not found", instead, format!("apt install {package}")),
-    };
-    let mut checks = vec![
-        programs("nft", "nftables", "containers have no network (--network none)"),
-        programs(
+    let pasta = match seen.has("pasta") {
+        true => Check::present("pasta", "installed"),
+        false => Check::replaced(
             "pasta",
-            "passt",
+            "not found",
             "containers reach each other, and are reached at published ports, but have no way out",
+            "apt-get install passt",
         ),
-    ];
+    };
+    let mut checks = vec![super::network(seen), pasta];
     if std::fs::File::options().read(true).write(true).open("/dev/net/tun").is_err() {
         let remedy = "as root: modprobe tun; chmod 666 /dev/net/tun (udev's own mode)";
         checks.push(Check::replaced("/dev/net/tun", "this user cannot open it", "containers have no way out", remedy));
