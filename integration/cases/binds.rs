@@ -1,6 +1,6 @@
 //! Host folders inside: whose files are whose, and what can be left behind.
 
-use crate::harness::env::s;
+use crate::harness::env::{label, s};
 use crate::harness::{Env, Outcome, host};
 use crate::{cases, check, check_eq};
 use nix::unistd::{Gid, Uid, chown};
@@ -140,6 +140,7 @@ fn submounts_are_read_only_too(env: &Env) -> Outcome {
     let sub = dir.join("sub");
     std::fs::create_dir(&sub)?;
     nix::mount::mount(Some("tmpfs"), &sub, Some("tmpfs"), nix::mount::MsFlags::empty(), Some("size=1m"))?;
+    label(&sub)?;
     std::fs::write(sub.join("file"), "below\n")?;
     let ro = format!("{}:/m:ro", dir.display());
     let out = env.sh(&["-v", &ro], "cat /m/sub/file; echo x > /m/sub/new; echo x > /m/new");

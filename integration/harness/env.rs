@@ -36,12 +36,8 @@ impl Env {
         // Containers reach their bind sources as mapped users.
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(&scratch, std::fs::Permissions::from_mode(0o755)).map_err(|e| e.to_string())?;
-        if std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|on| on.trim() == "1") {
-            // What cases bind is made below, and most of them are not about labels: as if each bind had been made with `z`.
-            let label = b"system_u:object_r:container_file_t:s0";
-            rustix::fs::lsetxattr(&scratch, "security.selinux", label, rustix::fs::XattrFlags::empty())
-                .map_err(|e| format!("cannot label {}: {e}", scratch.display()))?;
-        }
+        // What cases bind is made below, and most of them are not about labels: as if each bind had been made with `z`.
+        label(&scratch).map_err(|e| format!("cannot label {}: {e}", scratch.display()))?;
         let fixtures = Fixtures::find(&scratch)?;
         let root = scratch.join("root");
         let peers = Peers::new(&scratch);
@@ -204,4 +200,13 @@ pub fn slowness() -> u32 {
 /// A path as text; the harness makes only names that are.
 pub fn s(path: &Path) -> &str {
     path.to_str().expect("the harness's own paths are UTF-8")
+}
+
+/// Where SELinux is in force: what is made in this folder is for containers.
+pub fn label(folder: &Path) -> std::io::Result<()> {
+    if std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|on| on.trim() == "1") {
+        let label = b"system_u:object_r:container_file_t:s0";
+        rustix::fs::lsetxattr(folder, "security.selinux", label, rustix::fs::XattrFlags::empty())?;
+    }
+    Ok(())
 }
