@@ -69,6 +69,8 @@ pub fn all() -> Vec<Case> {
         debian::CASES,
         robust::CASES,
         rootless::CASES,
+        rootless::reach::CASES,
+        rootless::around::CASES,
         script::CASES,
         lifecycle::verbs::CASES,
         lifecycle::ends::CASES,
