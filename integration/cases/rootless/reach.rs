@@ -93,7 +93,13 @@ fn the_hosts_addresses_are_out_of_reach(env: &Env) -> Outcome {
     // There is a way out, and it is not the way to the host.
     let beyond = lan.space.serve("0.0.0.0:0")?;
     check_eq!(reached(&lan.ip().to_string(), beyond)?.trim(), lan.host_ip().to_string());
-    for ip in [lan.host_ip().to_string(), "169.254.169.254".into()] {
+    // What the host takes in without an address of it: by a route alone, and one that holds a metadata address as well.
+    let routes =
+        ["198.51.100.0/24", "100.100.100.192/26"].map(|to| format!("route add local {to} dev {}", lan.interface()));
+    routes.iter().try_for_each(|words| lab::ip(words))?;
+    check_eq!(lab::reach(lab::at("198.51.100.7", port)).as_deref(), Ok("198.51.100.7"));
+    let taken_in = ["198.51.100.7", "100.100.100.199", "100.100.100.200", "100.100.100.201"].map(str::to_owned);
+    for ip in taken_in.into_iter().chain([lan.host_ip().to_string(), "169.254.169.254".into()]) {
         let said = reached(&ip, port)?;
         check!(said.contains("can't connect") || said.contains("timed out"), "{ip}: {said}");
     }
