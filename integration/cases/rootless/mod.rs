@@ -14,7 +14,8 @@ use user::User;
 cases!("rootless":
     @alone a_container_is_confined_as_roots_are, @alone files_belong_to_the_user_and_roots_stay_roots, @alone verbs_work_on_what_runs,
     @alone the_same_is_refused_and_the_same_codes_come_back, @alone a_killed_supervisor_leaves_nothing,
-    @alone a_killed_keeper_is_replaced, @alone two_users_do_not_meet,
+    @alone a_killed_keeper_is_replaced, @alone a_keeper_that_hangs_is_named, @alone commands_that_come_and_go_at_once_all_get_through,
+    @alone two_users_do_not_meet,
 );
 
 fn a_container_is_confined_as_roots_are(env: &Env) -> Outcome {
@@ -180,6 +181,43 @@ fn a_killed_keeper_is_replaced(env: &Env) -> Outcome {
     let ask = "(printf 'GET /f HTTP/1.0\\r\\n\\r\\n'; sleep 1) | nc -w 5 one 80 | tail -n 1";
     user.sh(&["--network", "front"], ask)?.ok()?.says("here")?;
     user.hardrun(&["rm", "-f", "one"]).go()?.ok()?;
+    user.nothing_runs()
+}
+
+fn a_keeper_that_hangs_is_named(env: &Env) -> Outcome {
+    use nix::sys::signal::{Signal, kill};
+    let user = User::new(env)?;
+    user.start(&["--name", "one"], &["sleep", "1000"])?;
+    let Some(number) = user.named("hardrun-keeper") else { return fail("there is no keeper") };
+    let keeper = nix::unistd::Pid::from_raw(number);
+    kill(keeper, Signal::SIGSTOP)?;
+    let since = std::time::Instant::now();
+    // Side by side: whoever waits for the keeper keeps nobody else waiting.
+    let waiting = [(); 3].map(|()| user.hardrun(&["ps"]).start());
+    for command in waiting {
+        let out = command?.finish()?;
+        check!(out.code != 0, "{}", out.told());
+        out.complains(&["has not answered for 20 s", &format!("kill -9 {number}")])?;
+    }
+    check!(since.elapsed() < Duration::from_secs(38), "they waited for each other: {:?}", since.elapsed());
+    kill(keeper, Signal::SIGCONT)?;
+    user.hardrun(&["exec", "one", "true"]).go()?.ok()?;
+    // And what the error says is the way out where it does not go on by itself.
+    kill(keeper, Signal::SIGSTOP)?;
+    kill(keeper, Signal::SIGKILL)?;
+    user.hardrun(&["exec", "one", "true"]).go()?.ok()?;
+    user.hardrun(&["rm", "-f", "one"]).go()?.ok()?;
+    user.nothing_runs()
+}
+
+/// The keeper ends with the last command, and the next may come at that moment.
+fn commands_that_come_and_go_at_once_all_get_through(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    let many = || (0..100).try_for_each(|_| user.hardrun(&["ps"]).limit(15).go()?.ok().map(drop));
+    std::thread::scope(|s| {
+        let threads = [(); 4].map(|()| s.spawn(many));
+        threads.into_iter().try_for_each(|t| t.join().expect("a command does not panic"))
+    })?;
     user.nothing_runs()
 }
 
