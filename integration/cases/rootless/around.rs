@@ -10,6 +10,7 @@ use std::time::Duration;
 
 cases!("rootless":
     @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds,
+    @alone another_run_folder_is_named_with_the_way_back, @alone a_planted_run_folder_is_named_with_the_next_step,
     @alone limits_that_nobody_sets_are_said, @alone the_sites_policy_holds, @alone where_users_have_no_namespaces_one_error_says_why,
 );
 
@@ -99,6 +100,41 @@ fn limits_that_nobody_sets_are_said(env: &Env) -> Outcome {
     let out = user.sh(&["-m", "64m"], "true")?.ok()?;
     check!(out.err().contains("--memory") && out.err().contains("discarded"), "{}", out.told());
     user.nothing_runs()
+}
+
+fn another_run_folder_is_named_with_the_way_back(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    let session = user.home.join("session");
+    user.run(&["mkdir", "-m", "700", s(&session)]).go()?.ok()?;
+    let set = format!("XDG_RUNTIME_DIR={}", session.display());
+    let there = |words: &[&str]| user.run(&[&["env", &set, s(&user.hardrun)], words].concat()).go();
+    there(&["run", "-d", "--name", "one", "busybox", "sleep", "100"])?.ok()?;
+    // What needs no namespace works from here.
+    user.hardrun(&["ps", "-q"]).go()?.ok()?;
+    user.hardrun(&["logs", "one"]).go()?.ok()?;
+    let join = &["run", "--rm", "--network", "container:one", "busybox", "true"][..];
+    for (words, code) in [(&["exec", "one", "true"][..], 1), (&["cp", "one:/etc/passwd", "x"], 1), (join, 125)] {
+        let named = [&format!("it was {}/hardrun", session.display()), set.as_str(), "hardrun restart one"];
+        user.hardrun(words).go()?.exits(code)?.complains(&named)?;
+    }
+    there(&["exec", "one", "true"])?.ok()?;
+    user.hardrun(&["restart", "-t", "0", "one"]).go()?.ok()?;
+    user.hardrun(&["exec", "one", "true"]).go()?.ok()?;
+    there(&["exec", "one", "true"])?.exits(1)?.complains(&[&format!("it was /tmp/hardrun-{}", user.uid)])?;
+    there(&["rm", "-f", "one"])?.ok()?;
+    user.nothing_runs()
+}
+
+fn a_planted_run_folder_is_named_with_the_next_step(env: &Env) -> Outcome {
+    let user = User::bare(env)?;
+    // Somebody who was there first; what its user can do is to have a folder of its own.
+    let planted = format!("/tmp/hardrun-{}", user.uid);
+    std::fs::create_dir(&planted)?;
+    let named = [&format!("keep what runs in {planted}"), "belongs to uid 0", "XDG_RUNTIME_DIR"];
+    user.hardrun(&["ps"]).go()?.exits(125)?.complains(&named)?;
+    check_eq!(std::fs::read_dir(&planted)?.count(), 0);
+    std::fs::remove_dir(&planted)?;
+    Ok(())
 }
 
 fn the_sites_policy_holds(env: &Env) -> Outcome {
