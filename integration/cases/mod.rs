@@ -69,6 +69,7 @@ pub fn all() -> Vec<Case> {
         debian::CASES,
         robust::CASES,
         rootless::CASES,
+        rootless::confined::CASES,
         rootless::reach::CASES,
         rootless::around::CASES,
         script::CASES,

@@ -34,7 +34,12 @@ fn without_subordinate_ids_there_is_one(env: &Env) -> Outcome {
     check_eq!(out.split_whitespace().collect::<Vec<_>>(), ["0", "0", "0", "1"]);
     hardrun(&["run", "-d", "--name", "one", "busybox", "sleep", "100"]).go()?.ok()?;
     hardrun(&["exec", "one", "id", "-u"]).go()?.ok()?.says("0")?;
-    hardrun(&["rm", "-f", "one"]).go()?.ok()?;
+    let joined = &["run", "--rm", "--ipc", "container:two", "busybox", "cat", "/dev/shm/x"];
+    let script = "echo shared > /dev/shm/x; sleep 100";
+    hardrun(&["run", "-d", "--name", "two", "--ipc", "shareable", "busybox", "sh", "-c", script]).go()?.ok()?;
+    let said = wait_for(Duration::from_secs(5), || hardrun(joined).go().ok().filter(|o| o.code == 0));
+    check!(said.is_some(), "{}", hardrun(joined).go()?.told());
+    hardrun(&["rm", "-f", "one", "two"]).go()?.ok()?;
     hardrun(&["run", "--rm", "-u", "5", "busybox", "id"]).go()?.exits(125)?.complains(&["id 5 is not among"])?;
     let out = hardrun(&["explain", "busybox", "sh"]).go()?.ok()?.out();
     check!(out.contains("no subordinate ids"), "{out}");

@@ -1,6 +1,7 @@
 //! What an ordinary user has: the same containers, without root. Each case makes a user of its own and removes it.
 
 pub mod around;
+pub mod confined;
 pub mod reach;
 mod user;
 
@@ -15,7 +16,7 @@ cases!("rootless":
     @alone a_container_is_confined_as_roots_are, @alone files_belong_to_the_user_and_roots_stay_roots, @alone verbs_work_on_what_runs,
     @alone the_same_is_refused_and_the_same_codes_come_back, @alone a_killed_supervisor_leaves_nothing,
     @alone a_killed_keeper_is_replaced, @alone a_keeper_that_hangs_is_named, @alone commands_that_come_and_go_at_once_all_get_through,
-    @alone two_users_do_not_meet,
+    @alone two_users_do_not_meet, @alone namespaces_of_another_are_joined,
 );
 
 fn a_container_is_confined_as_roots_are(env: &Env) -> Outcome {
@@ -218,6 +219,45 @@ fn commands_that_come_and_go_at_once_all_get_through(env: &Env) -> Outcome {
         let threads = [(); 4].map(|()| s.spawn(many));
         threads.into_iter().try_for_each(|t| t.join().expect("a command does not panic"))
     })?;
+    user.nothing_runs()
+}
+
+fn namespaces_of_another_are_joined(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    let script = "echo hello > /dev/shm/x; sleep 1000";
+    user.start(&["--name", "one", "--ipc", "shareable"], &["sh", "-c", script])?;
+    user.start(&["--name", "shut"], &["sleep", "1000"])?;
+    let one = user.pid("one")?;
+    for kind in ["ipc", "pid", "network"] {
+        let name = format!("with-{kind}");
+        user.start(&["--name", &name, &format!("--{kind}"), "container:one"], &["sleep", "1000"])?;
+        let pid = user.pid(&name)?;
+        for each in ["ipc", "pid", "net", "user", "mnt"] {
+            // Whose namespaces are joined, its ids are.
+            let wanted = each == "user" || kind.starts_with(each);
+            let same = host::namespace(pid, each)? == host::namespace(one, each)?;
+            check!(same == wanted, "--{kind} container:one: {each} is {}the other's", if same { "" } else { "not " });
+        }
+        let status = host::status(pid);
+        check_eq!(status.get("Seccomp").map(String::as_str), Some("2"));
+        check_eq!(host::capabilities(pid), host::capabilities(one));
+    }
+    let wrote = || user.hardrun(&["exec", "one", "cat", "/dev/shm/x"]).go().ok().filter(|o| o.code == 0);
+    check!(wait_for(Duration::from_secs(5), wrote).is_some(), "nothing in /dev/shm");
+    // What is shared with --ipc is /dev/shm as well, both ways, and with nobody else.
+    user.hardrun(&["exec", "with-ipc", "sh", "-c", "cat /dev/shm/x; echo back > /dev/shm/y"])
+        .go()?
+        .ok()?
+        .says("hello")?;
+    user.hardrun(&["exec", "one", "cat", "/dev/shm/y"]).go()?.ok()?.says("back")?;
+    user.hardrun(&["exec", "with-pid", "cat", "/dev/shm/x"]).go()?.exits(1)?;
+    user.hardrun(&["exec", "with-pid", "ps"]).go()?.ok().and_then(|ps| {
+        check!(ps.out().contains("sleep 1000"), "{}", ps.told());
+        Ok(())
+    })?;
+    user.sh(&["--ipc", "container:shut"], "true")?.exits(125)?.complains(&["non-shareable IPC"])?;
+    user.sh(&["--ipc", "container:nobody"], "true")?.exits(125)?.complains(&["No such container: nobody"])?;
+    user.hardrun(&["rm", "-f", "with-ipc", "with-pid", "with-network", "shut", "one"]).go()?.ok()?;
     user.nothing_runs()
 }
 

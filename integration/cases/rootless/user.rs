@@ -66,10 +66,12 @@ impl User {
     }
 
     pub fn import(&self, env: &Env) -> Outcome {
-        let archive = self.home.join("busybox.tar");
-        std::fs::copy(env.fixtures.busybox()?, &archive)?;
-        std::fs::set_permissions(&archive, PermissionsExt::from_mode(0o644))?;
-        self.hardrun(&["import", s(&archive), "busybox:latest"]).limit(120).go()?.ok().map(drop)
+        self.import_as(&env.fixtures.busybox()?, "busybox")
+    }
+
+    pub fn import_as(&self, archive: &Path, name: &str) -> Outcome {
+        let archive = self.give(archive, &format!("{name}.tar"))?;
+        self.hardrun(&["import", s(&archive), name]).limit(120).go()?.ok().map(drop)
     }
 
     /// Give the user a systemd of its own, as a session does. Skips where the host has nothing that could.
@@ -95,6 +97,14 @@ impl User {
 
     fn session(&self) -> PathBuf {
         PathBuf::from(format!("/run/user/{}", self.uid))
+    }
+
+    /// A copy in the home, for the user to read.
+    pub fn give(&self, from: &Path, name: &str) -> Outcome<PathBuf> {
+        let to = self.home.join(name);
+        std::fs::copy(from, &to)?;
+        std::fs::set_permissions(&to, PermissionsExt::from_mode(0o644))?;
+        Ok(to)
     }
 
     /// As this user, with nothing of the caller's environment.
