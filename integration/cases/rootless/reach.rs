@@ -2,15 +2,15 @@
 
 use super::user::{Opened, User};
 use crate::cases::net::lab::{self, Lan};
-use crate::harness::env::wait_for;
+use crate::harness::env::{slowness, wait_for};
 use crate::harness::{Env, Outcome, Stop};
 use crate::{cases, check, check_eq};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 cases!("rootless":
-    @alone ports_names_and_a_way_out, @alone the_hosts_addresses_are_out_of_reach,
+    @alone ports_names_and_a_way_out, @alone datagrams_find_in_and_back, @alone the_hosts_addresses_are_out_of_reach,
 );
 
 /// A user on a host that leads somewhere: pasta takes after the interface that a default route leaves by, and a virtual machine
@@ -104,4 +104,70 @@ fn the_hosts_addresses_are_out_of_reach(env: &Env) -> Outcome {
         check!(said.contains("can't connect") || said.contains("timed out"), "{ip}: {said}");
     }
     user.nothing_runs()
+}
+
+/// A client of a published port.
+struct Client(UdpSocket);
+
+impl Client {
+    fn to(port: u16) -> Outcome<Client> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(("127.0.0.1", port))?;
+        socket.set_read_timeout(Some(Duration::from_secs(2) * slowness()))?;
+        Ok(Client(socket))
+    }
+
+    /// The port that the container sees, and what comes back.
+    fn hear(&self) -> std::io::Result<(u16, Vec<u8>)> {
+        let mut buffer = vec![0; 65_536];
+        let length = self.0.recv(&mut buffer)?;
+        let split = buffer[..length].iter().position(|b| *b == b':').ok_or(std::io::ErrorKind::InvalidData)?;
+        let port = std::str::from_utf8(&buffer[..split]).ok().and_then(|text| text.parse().ok());
+        Ok((port.ok_or(std::io::ErrorKind::InvalidData)?, buffer[split + 1..length].to_vec()))
+    }
+
+    fn ask(&self, bytes: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
+        self.0.send(bytes)?;
+        self.hear()
+    }
+}
+
+fn datagrams_find_in_and_back(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    user.import_as(&env.fixtures.probe()?, "probe")?;
+    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let publish = format!("127.0.0.1:{port}:53/udp");
+    let words = ["run", "-d", "--name", "names", "-p", &publish, "probe", "/probe", "probe", "echo-datagrams", "53"];
+    user.hardrun(&words).go()?.ok()?;
+    user.hardrun(&["port", "names"]).go()?.ok()?.says(&format!("53/udp -> 127.0.0.1:{port}"))?;
+    // A client of its own each time: an answer may come after it was given up.
+    let up = || wait_for(Duration::from_secs(10), || Client::to(port).ok()?.ask(b"up?").ok());
+    check!(up().is_some(), "nobody answers");
+    let (ann, bob) = (Client::to(port)?, Client::to(port)?);
+    let (anns, bobs) = (ann.ask(b"ann")?, bob.ask(b"bob")?);
+    check!(anns.1 == b"ann" && bobs.1 == b"bob" && anns.0 != bobs.0, "{anns:?} {bobs:?}");
+    // Both at once, and each hears what it said, in order, as whom it said it.
+    for n in 0..100u8 {
+        ann.0.send(&[b'a', n])?;
+        bob.0.send(&[b'b', n])?;
+    }
+    for n in 0..100u8 {
+        check_eq!((ann.hear()?, bob.hear()?), ((anns.0, vec![b'a', n]), (bobs.0, vec![b'b', n])));
+    }
+    // Nothing, and more than a frame holds.
+    let long: Vec<u8> = (0..20_000u32).map(|n| (n % 251) as u8).collect();
+    for bytes in [&[][..], &long] {
+        check!(ann.ask(bytes)? == (anns.0, bytes.to_vec()), "{} bytes do not come back", bytes.len());
+    }
+    // Whoever was silent for a while is known still.
+    std::thread::sleep(Duration::from_secs(3));
+    check_eq!(ann.ask(b"again")?, (anns.0, b"again".to_vec()));
+    // Another container behind the port, for the same client.
+    user.hardrun(&["restart", "-t", "0", "names"]).go()?.ok()?;
+    check!(up().is_some(), "nobody answers after the restart");
+    check_eq!(ann.ask(b"new")?.1, b"new".to_vec());
+    user.hardrun(&["rm", "-f", "names"]).go()?.ok()?;
+    user.nothing_runs()?;
+    UdpSocket::bind(("127.0.0.1", port))?;
+    Ok(())
 }
