@@ -325,7 +325,7 @@ impl Keeper {
             return Ok(());
         }
         self.pasta = None;
-        self.pasta = Some(Pasta::start(&self.rootless.run, self.network.pid())?);
+        self.pasta = Some(Pasta::start(&self.network.network)?);
         Ok(())
     }
 }

@@ -11,9 +11,9 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// The keeper answers at once; while it starts pasta, after that.
-pub const KEEPER: Duration = Duration::from_secs(20);
+pub const KEEPER: Duration = Duration::from_secs(30);
 /// It makes an interface and says so.
-pub const PASTA: Duration = Duration::from_secs(10);
+pub const PASTA: Duration = Duration::from_secs(20);
 /// newuidmap and newgidmap write a file each; who has which ids may be asked of a directory elsewhere.
 pub const IDMAP: Duration = Duration::from_secs(15);
 /// Longer than whoever holds it for as long as it may: while both of these programs run.

@@ -2,15 +2,15 @@
 
 use super::user::{Opened, User};
 use crate::cases::net::lab::{self, Lan};
-use crate::harness::env::{slowness, wait_for};
-use crate::harness::{Env, Outcome, Stop};
+use crate::harness::env::{s, slowness, wait_for};
+use crate::harness::{Env, Outcome, Stop, skip};
 use crate::{cases, check, check_eq};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 cases!("rootless":
-    @alone ports_names_and_a_way_out, @alone datagrams_find_in_and_back, @alone the_hosts_addresses_are_out_of_reach,
+    @alone ports_names_and_a_way_out, @alone the_way_out_is_there_under_pastas_own_profile, @alone datagrams_find_in_and_back, @alone the_hosts_addresses_are_out_of_reach,
 );
 
 /// A user on a host that leads somewhere: pasta takes after the interface that a default route leaves by, and a virtual machine
@@ -104,6 +104,44 @@ fn the_hosts_addresses_are_out_of_reach(env: &Env) -> Outcome {
         check!(said.contains("can't connect") || said.contains("timed out"), "{ip}: {said}");
     }
     user.nothing_runs()
+}
+
+/// Debian's package has a profile for it, in force on most hosts of Debian's that have AppArmor.
+fn the_way_out_is_there_under_pastas_own_profile(env: &Env) -> Outcome {
+    let kernels = std::fs::read_to_string("/sys/kernel/security/apparmor/profiles");
+    let Ok(before) = kernels else { return skip("no AppArmor in this kernel") };
+    env.needs("apparmor_parser")?;
+    let profile = ["usr.bin.pasta", "usr.bin.passt"].map(|name| format!("/etc/apparmor.d/{name}"));
+    let Some(profile) = profile.iter().find(|file| std::path::Path::new(file).is_file()) else {
+        return skip("pasta's package brings no profile here");
+    };
+    let loads = |how: &str| crate::harness::Run::new("apparmor_parser").args([how, profile]).go()?.ok().map(drop);
+    let there =
+        |profiles: &str| profiles.lines().any(|l| l.starts_with("passt (enforce)") || l.starts_with("pasta (enforce)"));
+    let was = there(&before);
+    if !was {
+        loads("-r")?;
+    }
+    check!(there(&std::fs::read_to_string("/sys/kernel/security/apparmor/profiles")?), "{profile} enforces nothing");
+    let tried = || -> Outcome {
+        let site = Site::new(env)?;
+        let port = site.lan.space.serve("0.0.0.0:0")?;
+        let out = site.user.sh(&[], &format!("sleep 1 | nc -w 5 {} {port}", site.lan.ip()))?.ok()?;
+        check_eq!(out.out().trim(), site.lan.host_ip().to_string());
+        // With a run folder that the profile does not name.
+        let session = site.user.home.join("session");
+        site.user.run(&["mkdir", "-m", "700", s(&session)]).go()?.ok()?;
+        let set = format!("XDG_RUNTIME_DIR={}", session.display());
+        let script = format!("sleep 1 | nc -w 5 {} {port}", site.lan.ip());
+        let words = ["env", &set, s(&site.user.hardrun), "run", "--rm", "busybox", "sh", "-c", &script];
+        check_eq!(site.user.run(&words).go()?.ok()?.out().trim(), site.lan.host_ip().to_string());
+        site.user.nothing_runs()
+    };
+    let came = tried();
+    if !was {
+        loads("-R")?;
+    }
+    came
 }
 
 /// A client of a published port.
