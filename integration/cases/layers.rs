@@ -1,6 +1,6 @@
 //! Which layers root and an ordinary user have on this host, as `doctor` says: what `integration/vm --table` makes a page of.
 
-use super::rootless::User;
+use super::rootless::user::User;
 use crate::harness::command::Run;
 use crate::harness::{Env, Outcome};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Lines with tabs: the layer, whose, and what is there of it.
 pub fn table(env: &Env) -> Outcome {
     show("root", env.verb(&["doctor", "--format", "json"]))?;
-    show("user", User::without_images(env)?.hardrun(&["doctor", "--format", "json"]))
+    show("user", User::bare(env)?.hardrun(&["doctor", "--format", "json"]))
 }
 
 fn show(whose: &str, doctor: Run) -> Outcome {

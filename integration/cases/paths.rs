@@ -13,54 +13,61 @@ cases!("paths":
     what_holds_nowhere_does_not_start, it_can_be_seen, profiles_are_printed_and_parse,
 );
 
-fn preset(env: &Env, text: &str) -> Outcome<PathBuf> {
+pub fn preset(env: &Env, text: &str) -> Outcome<PathBuf> {
     let file = env.dir("paths")?.join("declared.toml");
     std::fs::write(&file, format!("description = \"declared\"\n{text}"))?;
     Ok(file)
 }
 
-/// A store with busybox as `one`, which has a secret, a file in /srv, and an `ls` of its own.
-fn store(env: &Env) -> Outcome<PathBuf> {
-    let root = env.fixtures.busybox_with("declared", |root| {
+/// An archive of busybox with a secret, a file in /srv, and an `ls` of its own.
+pub fn image(env: &Env) -> Outcome<PathBuf> {
+    env.fixtures.busybox_with("declared", |root| {
         std::fs::remove_file(root.join("bin/ls"))?;
         std::fs::copy(root.join("bin/busybox"), root.join("bin/ls"))?;
         std::fs::write(root.join("srv/kept"), "")?;
         std::fs::write(root.join("etc/shadow"), "root:secret\n")
-    })?;
+    })
+}
+
+/// A store with that as busybox.
+fn store(env: &Env) -> Outcome<PathBuf> {
     let store = env.dir("store")?;
-    env.at(&store, &["import", s(&root), "busybox"]).go()?.ok()?;
+    env.at(&store, &["import", s(&image(env)?), "busybox"]).go()?.ok()?;
     Ok(store)
 }
 
 /// `[paths]` for busybox: its one program may run, and /srv is read.
-const LISTED: &str =
+pub const LISTED: &str =
     "[paths]\nread = [\"/srv/**\", \"/etc/group\"]\nwrite = [\"/tmp/**\"]\nexecute = [\"/bin/busybox\"]\n";
 
+/// Four steps inside [`LISTED`], and some outside.
+pub const STEPS: [&str; 12] = [
+    "echo text >/tmp/file && cat /tmp/file && mkdir /tmp/d && mv /tmp/file /tmp/d/ && rm -r /tmp/d",
+    "cat /etc/group",
+    "cat /etc/hosts /etc/resolv.conf /proc/self/status && head -c 1 /dev/urandom && echo >/dev/null",
+    "ls /srv",
+    // One step outside.
+    "cat /etc/shadow",
+    "ls /etc",
+    "ls /root",
+    "echo x >/srv/file",
+    "echo x >>/etc/group",
+    "echo x >/file",
+    "mkdir /srv/d",
+    "cp /bin/busybox /tmp/copy && chmod 755 /tmp/copy && /tmp/copy true",
+];
+
 /// What each line of a script came to: `ok`, or the error's text.
-fn tries(lines: &[&str]) -> String {
+pub fn tries(lines: &[&str]) -> String {
     let one = |line: &&str| format!("m=$( ({line}) 2>&1 >/dev/null) && echo ok || echo \"${{m##*: }}\"\n");
     lines.iter().map(one).collect()
 }
 
-const DENIED: &str = "Permission denied";
+pub const DENIED: &str = "Permission denied";
 
 fn by_list_inside_and_one_step_outside(env: &Env) -> Outcome {
     let file = preset(env, LISTED)?;
-    let script = tries(&[
-        "echo text >/tmp/file && cat /tmp/file && mkdir /tmp/d && mv /tmp/file /tmp/d/ && rm -r /tmp/d",
-        "cat /etc/group",
-        "cat /etc/hosts /etc/resolv.conf /proc/self/status && head -c 1 /dev/urandom && echo >/dev/null",
-        "ls /srv",
-        // One step outside.
-        "cat /etc/shadow",
-        "ls /etc",
-        "ls /root",
-        "echo x >/srv/file",
-        "echo x >>/etc/group",
-        "echo x >/file",
-        "mkdir /srv/d",
-        "cp /bin/busybox /tmp/copy && chmod 755 /tmp/copy && /tmp/copy true",
-    ]);
+    let script = tries(&STEPS);
     let store = store(env)?;
     for flags in [&[][..], &["--user", "1000:1000"]] {
         let front = ["run", "--rm", "--preset", s(&file), "--tmpfs", "/tmp:exec", "--network", "none"];

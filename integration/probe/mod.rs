@@ -19,14 +19,27 @@ pub fn main(args: &[String]) -> ExitCode {
         ["open-for-writing", files @ ..] => paths::try_all(files, true),
         ["open-for-reading", files @ ..] => paths::try_all(files, false),
         ["setid", dir] => setid::print(dir),
+        ["echo-datagrams", port] => echo_datagrams(port),
         ["fds"] => fds(),
         ["state"] => state(),
         _ => {
-            eprintln!("usage: probe doors|sockets|paths|open-for-writing|open-for-reading|setid|fds|state");
+            eprintln!(
+                "usage: probe doors|sockets|paths|open-for-writing|open-for-reading|setid|echo-datagrams|fds|state"
+            );
             return ExitCode::from(99);
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Answer every datagram with the sender's port and the bytes, until killed.
+fn echo_datagrams(port: &str) {
+    let socket = std::net::UdpSocket::bind(format!("0.0.0.0:{port}")).expect("the port is free inside");
+    let mut buffer = vec![0; 65_536];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        let answer = [format!("{}:", from.port()).as_bytes(), &buffer[..length]].concat();
+        let _ = socket.send_to(&answer, from);
+    }
 }
 
 /// Every open descriptor.

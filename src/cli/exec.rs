@@ -65,6 +65,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let facts = Facts::gather(&ctx.paths)?;
     let container = lookup::find(&ctx.paths, name)?;
     up(name, &container)?;
+    container.elsewhere().map_or(Ok(()), Err)?;
     // It may end at any moment from here on.
     enter(&args, ctx, &facts, &container).map_err(|e| match lookup::find(&ctx.paths, container.id()) {
         Ok(now) => up(name, &now).err().unwrap_or(e),

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// Longest message in bytes.
 const LIMIT: usize = 64 * 1024;
@@ -56,6 +57,19 @@ pub fn listen(folder: &Path, name: &str) -> Result<OwnedFd> {
 pub fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
     let (_held, address) = address(folder, name)?;
     let fd = socket(SocketFlags::empty())?;
+    rustix::net::connect(&fd, &address)?;
+    Ok(fd)
+}
+
+/// As [`connect`], where the other side may not come to accept anybody: with this limit for a place among those that wait, and for
+/// every message that is sent.
+///
+/// # Errors
+/// `WouldBlock`: the time is over.
+pub fn connect_within(folder: &Path, name: &str, limit: Duration) -> std::io::Result<OwnedFd> {
+    let (_held, address) = address(folder, name)?;
+    let fd = socket(SocketFlags::empty())?;
+    rustix::net::sockopt::set_socket_timeout(&fd, rustix::net::sockopt::Timeout::Send, Some(limit))?;
     rustix::net::connect(&fd, &address)?;
     Ok(fd)
 }

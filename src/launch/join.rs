@@ -2,7 +2,7 @@
 
 use super::process::Init;
 use crate::control::{self, Answer, Ask, Client};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Kind, Result};
 use crate::plan::{Draft, Namespace, NetworkMode};
 use crate::state::{Paths, lookup};
 use crate::storage::Stage;
@@ -41,6 +41,9 @@ impl Joined {
         let Some(id) = &draft.namespaces.joins else { return Ok(None) };
         let gone = || Error::runner(format!("cannot join the namespaces of a non running container: {id}"));
         let container = lookup::find(paths, id)?;
+        if let Some(elsewhere) = container.elsewhere() {
+            return Err(Error { kind: Kind::Runner, ..elsewhere });
+        }
         let client = Client::to(&container).map_err(|_| gone())?;
         let (Answer::Entrance { pid }, fds) = client.ask(&Ask::Enter)? else { return Err(gone()) };
         let mut fds = fds.into_iter();

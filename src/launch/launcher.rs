@@ -464,6 +464,7 @@ fn started(status: &mut Status, init: &Init, health: Option<&Health>) {
     status.pid = init.pid;
     status.pid_start = start_time(init.pid).unwrap_or_default();
     status.supervisor = std::process::id() as i32;
+    status.run = crate::rootless::current().map(|r| r.run.clone());
     status.started = Stamp::now();
     status.exit_code = 0;
     status.error.clear();

@@ -236,7 +236,7 @@ impl Host {
     }
 }
 
-/// The host's own addresses, where packets to them would leave the containers' network as to any other: an ordinary user's.
+/// The host's own addresses and whatever else is delivered to it, where packets to them would leave the containers' network as to any other: an ordinary user's.
 fn beyond() -> Result<Vec<Element>> {
     // What the rules have in these sets from the beginning: an interval that overlaps is refused.
     let there = [
@@ -249,9 +249,12 @@ fn beyond() -> Result<Vec<Element>> {
     ];
     let there: Vec<Prefix> = there.iter().filter_map(|text| text.parse().ok()).collect();
     let surroundings = crate::rootless::surroundings()?;
-    let own = parsed(&surroundings.own).filter(|p| !there.iter().any(|t| t.overlaps(p)));
+    let mut own: Vec<Prefix> = parsed(&surroundings.own).collect();
+    for known in there {
+        own = own.iter().flat_map(|p| p.without(&known)).collect();
+    }
     let bar = |p: Prefix| Element::versioned(Family::Inet, "never", p.address(), Fields::new().net(&p)).as_interval();
-    Ok(own.map(bar).collect())
+    Ok(own.into_iter().map(bar).collect())
 }
 
 fn parsed(texts: &[String]) -> impl Iterator<Item = Prefix> {

@@ -194,8 +194,8 @@ impl Links {
         Ok(self.0.ask(&b)?.iter().filter_map(|a| parse_link(&a.body)).collect())
     }
 
-    /// What of this host a container may not reach, wherever packets to it come out: each address, and the networks of bridges that no
-    /// hardware is on, where other engines and virtual machines are. None holds another.
+    /// What of this host a container may not reach, wherever packets to it come out: each address, what is delivered here by a route,
+    /// and the networks of bridges that no hardware is on, where other engines and virtual machines are. None holds another.
     pub fn own(&self) -> io::Result<Vec<Prefix>> {
         let links = self.all()?;
         let leads_out = |index: u32| {
@@ -214,6 +214,9 @@ impl Links {
             let whole = if ip.is_ipv4() { 32 } else { 128 };
             found.push(Prefix::new(ip, if inner(index) { header[1] } else { whole }));
         }
+        let mut b = Batch::new();
+        b.message(RTM_GETROUTE, NLM_F_DUMP, &[0u8; 12]);
+        found.extend(self.0.ask(&b)?.iter().filter_map(|a| delivered(&a.body)));
         found.retain(|p| !p.address().is_loopback() && !is_link_local(p.address()));
         found.sort_by_key(|p| (p.length(), p.address()));
         let mut kept: Vec<Prefix> = Vec::new();
@@ -276,6 +279,29 @@ pub fn is_link_local(ip: IpAddr) -> bool {
         IpAddr::V4(v4) => v4.is_link_local(),
         IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
+}
+
+/// What a route says to be delivered to this host, interfaces' addresses or not: what a packet of root's containers would meet as input.
+/// In the three tables that a host has without rules of its own; in others (transparent proxies' by firewall marks) a
+/// route counts for some packets alone.
+fn delivered(body: &[u8]) -> Option<Prefix> {
+    const TABLES: std::ops::RangeInclusive<u8> = 253..=255;
+    const LOCAL: u8 = 2;
+    const BROADCAST: u8 = 3;
+    const ANYCAST: u8 = 4;
+    let (header, attributes) = (body.get(..12)?, body.get(12..)?);
+    let (family, length, table, kind) = (header[0], header[1], header[4], header[7]);
+    if !TABLES.contains(&table) || !matches!(kind, LOCAL | BROADCAST | ANYCAST) {
+        return None;
+    }
+    let all: IpAddr = match i32::from(family) {
+        libc::AF_INET => std::net::Ipv4Addr::UNSPECIFIED.into(),
+        libc::AF_INET6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => return None,
+    };
+    // A route to everything has no destination.
+    let to = wire::find(attributes, 1).and_then(address).unwrap_or(all);
+    Some(Prefix::new(to, length))
 }
 
 fn parse_link(body: &[u8]) -> Option<Link> {
@@ -344,4 +370,32 @@ fn add_default_route(b: &mut Batch, index: u32, gateway: IpAddr) {
         &[family(gateway), 0, 0, 0, table, protocol, 0, unicast, 0, 0, 0, 0],
     );
     b.attribute(RTA_GATEWAY, &octets(gateway)).attribute(RTA_OIF, &index.to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_delivered_here_is_told_from_what_is_passed_on() {
+        let route = |length: u8, table: u8, kind: u8, to: &str| {
+            let to: IpAddr = to.parse().unwrap();
+            let mut body = vec![family(to), length, 0, 0, table, 0, 0, kind, 0, 0, 0, 0];
+            if length > 0 {
+                let octets = octets(to);
+                body.extend_from_slice(&(4 + octets.len() as u16).to_ne_bytes());
+                body.extend_from_slice(&1u16.to_ne_bytes());
+                body.extend_from_slice(&octets);
+            }
+            delivered(&body).map(|p| p.to_string())
+        };
+        assert_eq!(route(24, 255, 2, "198.51.100.0").as_deref(), Some("198.51.100.0/24"));
+        assert_eq!(route(32, 255, 3, "10.0.0.255").as_deref(), Some("10.0.0.255/32"));
+        assert_eq!(route(64, 254, 2, "2001:db8:5::").as_deref(), Some("2001:db8:5::/64"));
+        assert_eq!(route(128, 255, 4, "2001:db8::").as_deref(), Some("2001:db8::/128"));
+        assert_eq!(route(0, 254, 2, "0.0.0.0").as_deref(), Some("0.0.0.0/0"));
+        // One of every unicast route, and a transparent proxy's, which is for marked packets alone.
+        assert_eq!((route(24, 254, 1, "192.0.2.0"), route(0, 100, 2, "0.0.0.0")), (None, None));
+        assert_eq!(delivered(&[2, 24, 0, 0]), None);
+    }
 }

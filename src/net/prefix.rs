@@ -62,6 +62,17 @@ impl Prefix {
         self.holds(other) || other.holds(self)
     }
 
+    /// What is left of this network without the addresses of another: as few networks as it takes, lowest first.
+    pub fn without(&self, other: &Prefix) -> Vec<Prefix> {
+        if other.holds(self) {
+            return Vec::new();
+        }
+        if !self.holds(other) {
+            return vec![*self];
+        }
+        self.split(self.length + 1).flat_map(|half| half.without(other)).collect()
+    }
+
     /// Whether an interface may have this address: not the network's own, not the broadcast address.
     pub fn is_host(&self, ip: IpAddr) -> bool {
         let edge = self.length < self.width() - 1;
@@ -167,6 +178,19 @@ mod tests {
         for bad in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "x/8", "10.0.0.0/+8", "::/129"] {
             assert_eq!(bad.parse::<Prefix>(), Err(format!("invalid CIDR address: {bad}")));
         }
+    }
+
+    #[test]
+    fn what_is_left_without_a_part() {
+        let left = |whole: &str, part: &str| {
+            let left = prefix(whole).without(&prefix(part));
+            left.iter().map(Prefix::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(left("10.0.0.0/30", "10.0.0.1/32"), ["10.0.0.0/32", "10.0.0.2/31"]);
+        assert_eq!(left("10.0.0.0/30", "10.0.0.0/8"), [] as [&str; 0]);
+        assert_eq!(left("10.0.0.0/30", "10.0.0.4/30"), ["10.0.0.0/30"]);
+        assert_eq!(left("10.0.0.0/30", "::/0"), ["10.0.0.0/30"]);
+        assert_eq!(left("::/0", "fd00:ec2::254/128").len(), 128);
     }
 
     proptest! {

@@ -84,12 +84,48 @@ fn run() -> Result<PathBuf> {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
         made => made.context(|| format!("make {}", folder.display()))?,
     }
-    if !is_private(&folder, uid) {
-        // In /tmp anybody may have been faster.
-        return Err(Error::runner(format!("{} is not a folder that only uid {uid} can write to", folder.display()))
-            .hint("remove it, or set XDG_RUNTIME_DIR to a folder of your own"));
-    }
+    mine_alone(&folder, uid)?;
     Ok(folder)
+}
+
+/// # Errors
+/// Others can write to the folder, or it is theirs: in /tmp anybody may have been faster.
+fn mine_alone(folder: &Path, uid: u32) -> Result<()> {
+    if is_private(folder, uid) {
+        return Ok(());
+    }
+    let own = "mkdir -m 700 ~/.run; export XDG_RUNTIME_DIR=~/.run";
+    let shown = folder.display();
+    let (why, hint) = match std::fs::symlink_metadata(folder) {
+        Ok(meta) if meta.uid() != uid => (
+            format!("it belongs to uid {}, and yours is {uid}", meta.uid()),
+            format!("as root: rm -r {shown}; or have a folder of your own: {own}"),
+        ),
+        Ok(meta) if !meta.is_dir() => ("it is no folder".to_owned(), format!("rm {shown}")),
+        Ok(meta) => {
+            (format!("others can write to it: its mode is {:o}", meta.mode() & 0o7777), format!("chmod 700 {shown}"))
+        }
+        Err(e) => (e.to_string(), format!("have a folder of your own: {own}")),
+    };
+    Err(Error::runner(format!("keep what runs in {shown}")).because(why).hint(hint))
+}
+
+/// Whether these are two folders, however they are called.
+pub fn differ(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| path.metadata().map(|m| (m.dev(), m.ino())).ok();
+    one != other && (id(one).is_none() || id(one) != id(other))
+}
+
+/// What to do to enter a container that was started with the run folder `there`.
+pub fn way_to(there: &Path, container: &str) -> String {
+    let again = format!("start it again from here: hardrun restart {container}");
+    match there.parent() {
+        // The one in /tmp is for whoever has nothing better, and not to be asked for.
+        Some(place) if there.ends_with("hardrun") => {
+            format!("set it as it was: export XDG_RUNTIME_DIR={}; or {again}", place.display())
+        }
+        _ => again,
+    }
 }
 
 /// The bus of the user's systemd, where there is one.
@@ -129,6 +165,42 @@ mod tests {
             "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nodd:x:y:1::/odd:\nrel:x:7:7::rel:\n";
         let found: Vec<(u32, PathBuf)> = users(passwd).collect();
         assert_eq!(found, [(0, "/root".into()), (1000, "/home/ann".into())]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_folder_is_said_with_the_next_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let uid = rustix::process::getuid().as_raw();
+        let mode =
+            |mode| std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        let told = |folder: &Path, uid| {
+            let error = mine_alone(folder, uid).unwrap_err();
+            (error.chain().join(": "), error.hint.unwrap())
+        };
+        mode(0o700);
+        mine_alone(dir.path(), uid).unwrap();
+        let (said, hint) = told(dir.path(), uid + 1);
+        assert!(said.contains(&format!("belongs to uid {uid}")) && hint.starts_with("as root: rm -r"), "{said} {hint}");
+        assert!(hint.contains("XDG_RUNTIME_DIR"));
+        mode(0o770);
+        let (said, hint) = told(dir.path(), uid);
+        assert!(said.contains("770") && hint.starts_with("chmod 700"), "{said} {hint}");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(told(&file, uid).1.starts_with("rm /"));
+    }
+
+    #[test]
+    fn a_run_folder_is_one_however_it_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two, link] = ["one", "two", "link"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&one).unwrap();
+        std::fs::create_dir(&two).unwrap();
+        std::os::unix::fs::symlink(&one, &link).unwrap();
+        assert!(differ(&one, &two) && !differ(&one, &link) && !differ(&one, &one));
+        assert!(differ(&one, Path::new("/nonexistent/hardrun")));
+        assert!(way_to(Path::new("/run/user/7/hardrun"), "web").contains("XDG_RUNTIME_DIR=/run/user/7;"));
+        assert_eq!(way_to(Path::new("/tmp/hardrun-7"), "web"), "start it again from here: hardrun restart web");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Which ids a user's host has: the caller's own as 0, and the subordinate ones that root has given it from 1 on.
 
-use super::trouble;
+use super::{trouble, wait};
 use crate::error::{Context, Error, Result};
 use crate::sys::userns::{self, IdMap};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Ranges of host ids, in the order in which they follow the caller's own: first id and count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,14 +117,20 @@ fn run(name: &str, pid: i32, map: &[IdMap]) -> std::io::Result<()> {
     for line in map {
         command.args([line.inside, line.outside, line.count].map(|n| n.to_string()));
     }
-    let output = command.output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(std::io::Error::other(said.lines().next().unwrap_or("it failed without a word").to_owned()))
-        }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let Some(status) = wait::ended(&mut child, wait::IDMAP)? else {
+        return Err(std::io::Error::other(format!("{name} has not ended within {} s", wait::IDMAP.as_secs())));
+    };
+    if status.success() {
+        return Ok(());
     }
+    let mut said = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        // It has ended: all that it said is there.
+        let _ = stderr.take(4096).read_to_string(&mut said);
+    }
+    Err(std::io::Error::other(said.lines().next().unwrap_or("it failed without a word").to_owned()))
 }
 
 /// What gives a user the ids that it lacks.

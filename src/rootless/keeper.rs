@@ -5,27 +5,27 @@
 
 use super::message::{Answer, Ask, Surroundings};
 use super::pasta::Pasta;
-use super::{Rootless, ids, trouble};
+use super::{Rootless, ids, trouble, wait};
 use crate::control::{self, Received};
 use crate::error::{Context, Error, Result};
 use crate::launch::handoff;
 use crate::sys;
 use crate::sys::userns::Network;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FlockOperation, flock};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::fs::File;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// First argument of the keeper. Not a verb: it is of no use by hand.
 pub const KEEP_ARGUMENT: &str = "__keep";
 /// Its socket in the run folder, and the lock under which it comes and goes.
 const SOCKET: &str = "keeper";
 const LOCK: &str = "keeper.lock";
-/// Which namespaces are kept: their numbers.
+/// Which namespaces are kept, and by whom.
 const NOTE: &str = "namespaces";
 const LISTENER_FD: RawFd = 3;
 const REQUEST_FD: RawFd = 4;
@@ -43,29 +43,38 @@ pub struct Joined {
 /// Connect to the user's keeper; where there is none, one is started.
 pub fn join(wanted: &Rootless) -> Result<Joined> {
     wanted.ids.check()?;
-    // Only for a moment each: the keeper takes it to end.
-    let _lock = lock(&wanted.run)?;
-    match control::connect(&wanted.run, SOCKET) {
-        Ok(connection) => greet(connection),
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {
-            start(wanted)
-        }
-        Err(e) => Err(e).context(|| format!("connect to {}", wanted.run.join(SOCKET).display())),
+    // The lock is not held while the keeper is waited for: it takes it to end.
+    let connection = connected(wanted)?;
+    greet(connection, &wanted.run)
+}
+
+/// A connection that the keeper cannot leave unseen: it looks for connections under the same lock before it ends.
+fn connected(wanted: &Rootless) -> Result<OwnedFd> {
+    let run = &wanted.run;
+    let _lock = wait::lock(&run.join(LOCK), Some(wait::LOCK))?;
+    match control::connect_within(run, SOCKET, wait::KEEPER) {
+        Ok(connection) => Ok(connection),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => start(wanted),
+        // So many wait before it that there is no room for one more.
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Err(hangs(run)),
+        Err(e) => Err(e).context(|| format!("connect to {}", run.join(SOCKET).display())),
     }
 }
 
 /// Connect again, from inside: the keeper is there while whoever started this process is connected.
 pub fn rejoin(rootless: &Rootless) -> Result<Joined> {
     let attempt = || "connect to the process that keeps the user's network".to_string();
-    greet(control::connect(&rootless.run, SOCKET).context(attempt)?)
+    let connection = control::connect_within(&rootless.run, SOCKET, wait::KEEPER).context(attempt)?;
+    greet(connection, &rootless.run)
 }
 
-fn greet(connection: OwnedFd) -> Result<Joined> {
+fn greet(connection: OwnedFd, run: &Path) -> Result<Joined> {
     let attempt = || "speak with the process that keeps the user's namespaces".to_string();
     control::send(&connection, &Ask::Join, &[])?;
-    let (answer, fds) = match control::receive(&connection)? {
-        Received::Message(answer, fds) => (answer, fds),
-        Received::Nothing | Received::Gone => return Err(Error::runner(attempt()).because("it has ended")),
+    let Some((answer, fds)) = answer(&connection, run)? else {
+        return Err(Error::runner(attempt())
+            .because("it has ended")
+            .hint("run the command again: another one is started"));
     };
     match (answer, <[OwnedFd; 2]>::try_from(fds)) {
         (Answer::Joined(rootless), Ok([user, network])) => Ok(Joined { connection, user, network, rootless }),
@@ -74,22 +83,37 @@ fn greet(connection: OwnedFd) -> Result<Joined> {
     }
 }
 
-fn lock(run: &Path) -> Result<File> {
-    let path = run.join(LOCK);
-    let attempt = || format!("lock {}", path.display());
-    let mut options = File::options();
-    let file = options.create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
-    let file = file.context(attempt)?;
-    loop {
-        match flock(&file, FlockOperation::LockExclusive) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => break other.context(attempt)?,
-        }
+/// What the keeper answers; `None` where it has gone.
+///
+/// # Errors
+/// It says nothing. The connection is of no use any more then: the answer may come later, to another question.
+pub fn answer(connection: &OwnedFd, run: &Path) -> Result<Option<(Answer, Vec<OwnedFd>)>> {
+    let attempt = || "wait for the process that keeps the user's namespaces".to_string();
+    if !wait::readable(connection, wait::KEEPER).context(attempt)? {
+        return Err(hangs(run));
     }
-    Ok(file)
+    match control::receive(connection)? {
+        Received::Message(answer, fds) => Ok(Some((answer, fds))),
+        Received::Nothing | Received::Gone => Ok(None),
+    }
 }
 
-fn start(wanted: &Rootless) -> Result<Joined> {
+/// The error for a keeper that is there and says nothing.
+fn hangs(run: &Path) -> Error {
+    let said = Note::read(run).and_then(|note| note.keeper());
+    let end = match said {
+        Some(pid) => format!("kill -9 {pid}"),
+        None => "kill -9 $(pgrep -u $(id -u) -x hardrun-keeper)".to_owned(),
+    };
+    Error::runner("speak with the process that keeps the user's namespaces")
+        .because(format!("it has not answered for {} s", wait::KEEPER.as_secs()))
+        .hint(format!(
+            "end it: {end}; the next command starts another one, and containers go on, without a way out until then"
+        ))
+}
+
+/// Start a keeper, and connect to it.
+fn start(wanted: &Rootless) -> Result<OwnedFd> {
     let (user, network) = match left(&wanted.run) {
         Some((user, network)) => (user, Some(network)),
         None => (ids::make(wanted.uid, wanted.gid, &wanted.ids)?, None),
@@ -102,13 +126,34 @@ fn start(wanted: &Rootless) -> Result<Joined> {
     fds.extend(network.as_ref().map(|n| (n.as_fd(), NETWORK_FD)));
     sys::spawn::detached(&exe, &[c"hardrun", c"__keep"], &fds, None)
         .context(|| "start the process that keeps the user's namespaces".into())?;
-    greet(control::connect(&wanted.run, SOCKET).context(|| "connect to it".into())?)
+    control::connect_within(&wanted.run, SOCKET, wait::KEEPER).context(|| "connect to it".into())
+}
+
+/// What a keeper leaves to the next one, and says of itself: numbers of the two namespaces as links in /proc have them, and its process's.
+struct Note {
+    user: String,
+    network: String,
+    pid: i32,
+}
+
+impl Note {
+    fn read(run: &Path) -> Option<Note> {
+        let text = std::fs::read_to_string(run.join(NOTE)).ok()?;
+        let mut words = text.split_whitespace().map(str::to_owned);
+        let (user, network) = (words.next()?, words.next()?);
+        Some(Note { user, network, pid: words.next().and_then(|pid| pid.parse().ok()).unwrap_or(0) })
+    }
+
+    /// The process, if it is one of ours still.
+    fn keeper(&self) -> Option<i32> {
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", self.pid)).ok()?;
+        (name.trim_end() == "hardrun-keeper").then_some(self.pid)
+    }
 }
 
 /// The namespaces of a keeper that was killed, where a process of ours is still in them.
 fn left(run: &Path) -> Option<(OwnedFd, OwnedFd)> {
-    let note = std::fs::read_to_string(run.join(NOTE)).ok()?;
-    let (user, network) = note.trim().split_once(' ')?;
+    let note = Note::read(run)?;
     let link = |pid: &str, kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
         let pid = entry.file_name().into_string().ok().filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
@@ -116,7 +161,7 @@ fn left(run: &Path) -> Option<(OwnedFd, OwnedFd)> {
         let is = |kind: &str, number: &str| link(&pid, kind).is_some_and(|l| l.as_os_str() == number);
         let ours = || std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.starts_with("hardrun"));
         // Numbers of namespaces are given anew: both have to be right.
-        if is("user", user) && is("net", network) && ours() {
+        if is("user", &note.user) && is("net", &note.network) && ours() {
             let open = |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}")).ok().map(OwnedFd::from);
             return open("user").zip(open("net"));
         }
@@ -142,14 +187,15 @@ pub fn main() -> u8 {
     }
 }
 
-/// Tell whoever started this process why it ends.
+/// Tell whoever started this process, and who came after, why it ends.
 fn say(listener: &OwnedFd, error: &Error) {
-    let mut ready = [PollFd::new(listener, PollFlags::IN)];
-    let limit = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
-    if poll(&mut ready, Some(&limit)).is_ok_and(|n| n > 0)
-        && let Ok(Some(connection)) = control::accept(listener)
-    {
-        let _ = control::send(&connection, &Answer::Unable(error.chain().join(": ")), &[]);
+    let answer = Answer::Unable(error.chain().join(": "));
+    let mut limit = Duration::from_secs(5);
+    while wait::readable(listener, limit).unwrap_or(false) {
+        if let Ok(Some(connection)) = control::accept(listener) {
+            let _ = control::send(&connection, &answer, &[]);
+        }
+        limit = Duration::ZERO;
     }
 }
 
@@ -184,19 +230,17 @@ impl Keeper {
         let network = network.context(attempt)?;
         let link = |kind: &str, pid: String| std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).context(attempt);
         let numbers = (link("user", "self".into())?, link("net", network.pid().to_string())?);
-        std::fs::write(rootless.run.join(NOTE), format!("{} {}\n", numbers.0.display(), numbers.1.display()))
-            .context(attempt)?;
+        let note = format!("{} {} {}\n", numbers.0.display(), numbers.1.display(), std::process::id());
+        std::fs::write(rootless.run.join(NOTE), note).context(attempt)?;
         Ok(Keeper { rootless, user, network, pasta: None, connections: Vec::new() })
     }
 
     fn serve(mut self, listener: &OwnedFd) -> Result<()> {
-        // Before the first has come nobody can have gone.
-        self.accept(listener, true)?;
         loop {
             if self.connections.is_empty() {
-                // Nobody connects while the lock is held by somebody else.
-                let _lock = lock(&self.rootless.run)?;
-                self.accept(listener, false)?;
+                // Whoever starts this process or connects to it holds the lock until then, and no longer.
+                let _lock = wait::lock(&self.rootless.run.join(LOCK), None)?;
+                self.accept(listener)?;
                 if self.connections.is_empty() {
                     drop(self.pasta.take());
                     // The note stays: supervisors that the keeper before this one knew may be in these namespaces.
@@ -208,12 +252,10 @@ impl Keeper {
         }
     }
 
-    fn accept(&mut self, listener: &OwnedFd, wait: bool) -> Result<()> {
-        if wait {
-            poll(&mut [PollFd::new(listener, PollFlags::IN)], None).context(|| "wait".into())?;
-        }
-        while let Some(connection) = control::accept(listener)? {
-            self.connections.push(connection);
+    /// Everybody who waits: one that is not heard stands in nobody's way.
+    fn accept(&mut self, listener: &OwnedFd) -> Result<()> {
+        while wait::readable(listener, Duration::ZERO).context(|| "wait".into())? {
+            self.connections.extend(control::accept(listener)?);
         }
         Ok(())
     }
@@ -239,7 +281,7 @@ impl Keeper {
                 self.connections.swap_remove(n);
             }
         }
-        self.accept(listener, false)
+        self.accept(listener)
     }
 
     fn answer(&mut self, n: usize, ask: &Ask) -> Result<()> {
@@ -283,7 +325,7 @@ impl Keeper {
             return Ok(());
         }
         self.pasta = None;
-        self.pasta = Some(Pasta::start(&self.rootless.run, self.network.pid())?);
+        self.pasta = Some(Pasta::start(&self.network.network)?);
         Ok(())
     }
 }

@@ -13,10 +13,11 @@ pub mod keeper;
 mod message;
 mod pasta;
 pub mod trouble;
+mod wait;
 
 pub use ids::Ids;
 
-use crate::control::{self, Received};
+use crate::control;
 use crate::error::{Context, Error, Result};
 pub use message::Surroundings;
 use message::{Answer, Ask};
@@ -210,20 +211,28 @@ fn socket(wanted: &Ask) -> std::io::Result<OwnedFd> {
 
 /// Where the keeper was killed there may be another one by now.
 fn ask(ask: &Ask) -> Result<(Answer, Vec<OwnedFd>)> {
-    ask_once(ask).or_else(|_| {
-        set_held(None);
-        ask_once(ask)
-    })
+    for _ in 0..2 {
+        match ask_once(ask) {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => set_held(None),
+            // What it answers later is no answer to the next question.
+            Err(e) => {
+                set_held(None);
+                return Err(e);
+            }
+        }
+    }
+    Err(Error::runner("the process that keeps the user's network has ended")
+        .hint("the next command makes a new one; containers that run keep their network"))
 }
 
-fn ask_once(ask: &Ask) -> Result<(Answer, Vec<OwnedFd>)> {
+fn ask_once(ask: &Ask) -> Result<Option<(Answer, Vec<OwnedFd>)>> {
+    let rootless = current().ok_or_else(|| Error::runner("the caller is root: there is no keeper"))?;
     let connection = held()?.connection;
-    control::send(&connection, ask, &[])?;
-    match control::receive(&connection)? {
-        Received::Message(answer, fds) => Ok((answer, fds)),
-        Received::Nothing | Received::Gone => Err(Error::runner("the process that keeps the user's network has ended")
-            .hint("the next command makes a new one; containers that run keep their network")),
+    if control::send(&connection, ask, &[]).is_err() {
+        return Ok(None);
     }
+    keeper::answer(&connection, &rootless.run)
 }
 
 fn unexpected(answer: &Answer) -> Error {

@@ -1,71 +1,63 @@
 //! pasta: the way from the network of the user's containers to the host's, and from there to the world.
 
+use super::wait;
 use crate::error::{Context, Error, Result};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use std::io::Read;
-use std::os::fd::AsFd;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
-
-/// It writes its number here when it is ready.
-const READY: &str = "pasta";
+use std::time::Duration;
 
 /// A pasta that runs, ended with this value, and with the process that started it.
 #[derive(Debug)]
 pub struct Pasta(Child);
 
 impl Pasta {
-    /// Join the network that process `inside` is in. Returns when packets can flow.
+    /// Join a network namespace to the one that the caller is in. Returns when packets can flow.
     ///
     /// # Errors
     /// It is not installed, or says what it lacks.
-    pub fn start(run: &Path, inside: i32) -> Result<Pasta> {
+    pub fn start(network: &OwnedFd) -> Result<Pasta> {
         let attempt = || "join the containers' network to the host's with pasta".to_string();
         let program = crate::net::find_program("pasta")
             .ok_or_else(|| Error::runner("pasta is not installed").hint("apt install passt"))?;
-        let fifo = run.join(READY);
-        let _ = std::fs::remove_file(&fifo);
-        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).context(attempt)?;
-        let ready = open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).context(attempt)?;
         let mut command = Command::new(program);
         // Nothing of the host's is led in, and the host's own services are not what the gateway's address means: a container has
         // no business with them.
         command.args(["--foreground", "--config-net", "--no-map-gw", "--quiet"]);
-        command.args(["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--netns-only", "--netns"]);
-        command.arg(format!("/proc/{inside}/ns/net")).arg("--pid").arg(&fifo);
-        command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"]);
+        // Where AppArmor has a profile for it, as on Debian, it may look at no other process and write to few folders: both are
+        // descriptors that it has. It closes those above the first three.
+        command.args(["--netns-only", "--netns", "/proc/self/fd/0", "--pid", "/proc/self/fd/1"]);
+        command.env_clear().current_dir("/").stdin(network.try_clone().context(attempt)?);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         crate::sys::spawn::die_with_caller(&mut command);
         let mut pasta = Pasta(command.spawn().context(attempt)?);
-        let result = pasta.await_ready(&ready);
-        let _ = std::fs::remove_file(&fifo);
-        result.map_err(|why| Error::runner(attempt()).because(why))?;
+        pasta.await_ready(wait::PASTA).map_err(|why| Error::runner(attempt()).because(why))?;
         Ok(pasta)
     }
 
-    fn await_ready(&mut self, ready: &impl AsFd) -> std::result::Result<(), String> {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        let pidfd =
-            rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).map_err(|e| e.to_string())?;
-        loop {
-            let mut fds = [PollFd::new(ready, PollFlags::IN), PollFd::new(&pidfd, PollFlags::IN)];
-            match poll(&mut fds, None) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(e.to_string()),
-            }
-            if fds[0].revents().contains(PollFlags::IN) {
-                return Ok(());
-            }
-            if !fds[1].revents().is_empty() {
-                let mut said = String::new();
-                if let Some(stderr) = self.0.stderr.as_mut() {
-                    // It has ended: everything that it said is there.
-                    let _ = stderr.take(4096).read_to_string(&mut said);
-                }
-                let lines: Vec<&str> = said.lines().filter(|l| !l.contains("syslog")).collect();
-                return Err(if lines.is_empty() { "it ended without a word".into() } else { lines.join("; ") });
-            }
+    /// It writes its number when it is ready.
+    fn await_ready(&mut self, limit: Duration) -> std::result::Result<(), String> {
+        let said = |error: std::io::Error| error.to_string();
+        // It stays open: a word more would end pasta.
+        let ready = self.0.stdout.as_mut().ok_or("nobody hears it")?;
+        if !wait::readable(&*ready, limit).map_err(said)? {
+            // Ended by whoever drops it.
+            return Err(format!("it has not said within {} s that it is ready", limit.as_secs()));
         }
+        // A number, or the end of whoever could have written one.
+        let mut number = [0u8; 16];
+        if ready.read(&mut number).map_err(said)? > 0 {
+            return Ok(());
+        }
+        let _ = wait::ended(&mut self.0, limit).map_err(said)?;
+        let mut text = String::new();
+        if let Some(stderr) = self.0.stderr.as_mut() {
+            // It has ended: everything that it said is there.
+            let _ = stderr.take(4096).read_to_string(&mut text);
+        }
+        let lines: Vec<&str> = text.lines().filter(|l| !l.contains("syslog")).collect();
+        Err(if lines.is_empty() { "it ended without a word".into() } else { lines.join("; ") })
     }
 
     pub fn is_alive(&mut self) -> bool {
@@ -78,5 +70,28 @@ impl Drop for Pasta {
         // One that has ended needs neither.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_hangs_or_ends_is_not_waited_for() {
+        let start = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+            Pasta(command.spawn().unwrap())
+        };
+        let mut hangs = start("exec sleep 100");
+        let error = hangs.await_ready(Duration::from_millis(50)).unwrap_err();
+        assert!(error.contains("has not said within"), "{error}");
+        let pid = rustix::process::Pid::from_child(&hangs.0);
+        drop(hangs);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+        let long = Duration::from_secs(60);
+        assert_eq!(start("echo no device >&2; exit 1").await_ready(long), Err("no device".to_owned()));
+        assert_eq!(start("echo 7; exec sleep 100").await_ready(long), Ok(()));
     }
 }

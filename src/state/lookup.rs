@@ -33,6 +33,20 @@ impl Container {
         &self.record.id
     }
 
+    /// Why its namespaces cannot be entered from here, where it runs on another host of the user's.
+    pub fn elsewhere(&self) -> Option<Error> {
+        let here = &crate::rootless::current()?.run;
+        let there = self.status.run.as_ref().filter(|_| self.alive)?;
+        crate::rootless::folders::differ(here, there).then(|| {
+            let name = &self.record.name;
+            Error::verb(format!(
+                "container {name} was started with another run folder, and cannot be entered from here"
+            ))
+            .because(format!("it was {}, and is {} now", there.display(), here.display()))
+            .hint(crate::rootless::folders::way_to(there, name))
+        })
+    }
+
     pub fn is_running(&self) -> bool {
         self.alive && matches!(self.status.state, State::Running | State::Paused)
     }

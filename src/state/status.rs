@@ -3,6 +3,7 @@
 
 use super::Stamp;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// `status.json`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ pub struct Status {
     pub pid_start: u64,
     /// The supervisor; 0 where there is none.
     pub supervisor: i32,
+    /// Of an ordinary user's container: the run folder of the host of theirs that it was last started on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<PathBuf>,
     /// When the container's first process last started.
     pub started: Stamp,
     pub finished: Stamp,

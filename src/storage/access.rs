@@ -76,6 +76,7 @@ pub fn visit(
     job: impl FnOnce(&OwnedFd, File) -> Result<()>,
 ) -> Result<Visit> {
     let say = || "starting the copying process".to_owned();
+    container.elsewhere().map_or(Ok(()), Err)?;
     let running = if container.is_running() { Some(Init::of(container)?) } else { None };
     let folder = match running {
         Some(_) => None,

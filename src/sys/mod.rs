@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod exe;
+pub mod flock;
 pub mod landlock;
 pub mod memory;
 pub mod mounts;

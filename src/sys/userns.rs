@@ -182,7 +182,7 @@ fn make_network() -> io::Result<()> {
     super::net::loopback_up()
 }
 
-/// Loopback, and no right any more: whoever has few rights, as pasta, opens the namespaces of such a process only.
+/// Loopback, and no right any more: there is nothing else to do.
 fn settle() -> io::Result<()> {
     super::net::loopback_up()?;
     for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {

@@ -17,6 +17,7 @@ pub struct Datagrams {
     ports: Vec<(OwnedFd, Target)>,
     clients: Vec<Client>,
     buffer: Vec<u8>,
+    patience: Duration,
 }
 
 struct Client {
@@ -29,7 +30,7 @@ struct Client {
 impl Datagrams {
     pub fn new(ports: Vec<(OwnedFd, Target)>) -> Datagrams {
         let buffer = if ports.is_empty() { Vec::new() } else { vec![0; LONGEST] };
-        Datagrams { ports, clients: Vec::new(), buffer }
+        Datagrams { ports, clients: Vec::new(), buffer, patience: PATIENCE }
     }
 
     pub fn poll<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
@@ -40,7 +41,7 @@ impl Datagrams {
     /// When the next client is forgotten.
     pub fn patience(&self) -> Option<Duration> {
         let first = self.clients.iter().map(|c| c.last).min()?;
-        Some((first + PATIENCE).saturating_duration_since(Instant::now()))
+        Some((first + self.patience).saturating_duration_since(Instant::now()))
     }
 
     pub fn step(&mut self, ready: &[PollFlags]) {
@@ -51,7 +52,8 @@ impl Datagrams {
         for n in (0..ports.len()).filter(|n| !ports[*n].is_empty()) {
             self.question(n);
         }
-        self.clients.retain(|c| c.last.elapsed() < PATIENCE);
+        let patience = self.patience;
+        self.clients.retain(|c| c.last.elapsed() < patience);
     }
 
     /// From inside, back to whoever asked.
@@ -108,6 +110,43 @@ mod tests {
     use super::*;
     use std::net::UdpSocket;
 
+    /// How many rounds it takes is the kernel's affair: one without anything to do ends by itself.
+    fn step(datagrams: &mut Datagrams) {
+        let mut fds = Vec::new();
+        datagrams.poll(&mut fds);
+        let soon = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        rustix::event::poll(&mut fds, Some(&soon)).unwrap();
+        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        drop(fds);
+        datagrams.step(&ready);
+    }
+
+    #[test]
+    fn who_was_silent_for_long_is_forgotten_and_served_again() {
+        let [behind, front, client] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        front.set_nonblocking(true).unwrap();
+        let limit = Some(Duration::from_secs(10));
+        for socket in [&behind, &client] {
+            socket.set_read_timeout(limit).unwrap();
+        }
+        let (to, address) = (behind.local_addr().unwrap(), front.local_addr().unwrap());
+        let mut datagrams = Datagrams::new(vec![(front.into(), Target { to, stream: false })]);
+        let mut buffer = [0; 16];
+        for _ in 0..2 {
+            client.send_to(b"question", address).unwrap();
+            step(&mut datagrams);
+            let (n, from) = behind.recv_from(&mut buffer).unwrap();
+            behind.send_to(&buffer[..n], from).unwrap();
+            step(&mut datagrams);
+            assert_eq!(client.recv_from(&mut buffer).unwrap(), (8, address));
+            assert_eq!(datagrams.clients.len(), 1);
+            datagrams.patience = Duration::ZERO;
+            step(&mut datagrams);
+            assert!(datagrams.clients.is_empty() && datagrams.patience().is_none());
+            datagrams.patience = PATIENCE;
+        }
+    }
+
     #[test]
     fn answers_find_back_to_the_client_that_asked() {
         let behind = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -115,16 +154,6 @@ mod tests {
         front.set_nonblocking(true).unwrap();
         let (to, address) = (behind.local_addr().unwrap(), front.local_addr().unwrap());
         let mut datagrams = Datagrams::new(vec![(front.into(), Target { to, stream: false })]);
-        let step = |datagrams: &mut Datagrams| {
-            let mut fds = Vec::new();
-            datagrams.poll(&mut fds);
-            // How many rounds it takes is the kernel's affair: one without anything to do ends by itself.
-            let soon = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-            rustix::event::poll(&mut fds, Some(&soon)).unwrap();
-            let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-            drop(fds);
-            datagrams.step(&ready);
-        };
         let clients = ["one", "two"].map(|word| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
