@@ -166,7 +166,7 @@ impl Entry {
         let apparmor = self.handoff.apparmor.as_deref();
         let expected = Expected { plan: &plan, base, group: &group, apparmor, own: &own };
         readback::exec(pid, init, &expected)?;
-        let denials = Denials::watch(apparmor, &draft.selinux.value);
+        let denials = Denials::watch(apparmor, &draft.selinux.value, init, base);
         rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
         await_exec(&ours, &draft).map_err(|e| match &denials {
             Some(denials) => denials.explain(e),
