@@ -78,7 +78,7 @@ use crate::error::{Error, Result};
 use crate::state::Paths;
 use clap::{CommandFactory, Parser, Subcommand};
 use deferred::Deferred;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -227,20 +227,22 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// The processes that hardrun starts of itself, by their first argument. Their environment is empty and nothing else is parsed.
+const INTERNAL: [(&str, fn() -> u8); 4] = [
+    (crate::launch::LAUNCH_ARGUMENT, crate::launch::launch),
+    (crate::launch::exec::EXEC_ARGUMENT, crate::launch::exec::main),
+    (crate::rootless::keeper::KEEP_ARGUMENT, crate::rootless::keeper::main),
+    (crate::rootless::forward::FORWARD_ARGUMENT, crate::rootless::forward::main),
+];
+
+fn internal(word: &OsStr) -> Option<fn() -> u8> {
+    INTERNAL.iter().find(|(name, _)| word == *name).map(|(_, main)| *main)
+}
+
 /// Parse the command line, do what it says, and return the exit status.
 pub fn main() -> ExitCode {
-    // The launching process is hardrun again, with this one argument and an empty environment: nothing is parsed.
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::LAUNCH_ARGUMENT) {
-        return ExitCode::from(crate::launch::launch());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::launch::exec::EXEC_ARGUMENT) {
-        return ExitCode::from(crate::launch::exec::main());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::keeper::KEEP_ARGUMENT) {
-        return ExitCode::from(crate::rootless::keeper::main());
-    }
-    if std::env::args_os().nth(1).is_some_and(|a| a == crate::rootless::forward::FORWARD_ARGUMENT) {
-        return ExitCode::from(crate::rootless::forward::main());
+    if let Some(internal) = std::env::args_os().nth(1).and_then(|word| internal(&word)) {
+        return ExitCode::from(internal());
     }
     match from_words(std::env::args_os().collect()) {
         Ok(code) => ExitCode::from(code),
@@ -427,6 +429,14 @@ fn print_line(text: &str) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_internal_name_is_a_verb() {
+        for (name, _) in INTERNAL {
+            assert!(internal(OsStr::new(name)).is_some() && command().find_subcommand(name).is_none(), "{name}");
+        }
+        assert!(internal(OsStr::new("run")).is_none());
+    }
 
     #[test]
     fn the_table_is_sound() {
