@@ -4,7 +4,7 @@ use super::build::{drop_after_filter, selinux_label};
 use super::cgroup::Placement;
 use super::denials::Denials;
 use super::exec::{CONTROL_FD, ExecRequest, HANDOFF_FD, HOST_FD, INIT_FD, MOUNTS_FD, REPORT_FD, REQUEST_FD};
-use super::exec::{is_ending, not_running, number_of};
+use super::exec::{is_ending, not_running};
 use super::exec_ends::Ends;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
@@ -22,6 +22,7 @@ use crate::observe::logs::Stream;
 use crate::plan::{Draft, Plan};
 use crate::state::folder;
 use crate::sys;
+use crate::sys::process::number_of;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
