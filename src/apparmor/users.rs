@@ -91,7 +91,7 @@ pub(super) fn noted(run: &Path, name: &str) -> Option<String> {
 
 /// Whether exactly one container uses a profile of hardrun's own.
 pub fn has_one_user(run: &Path, name: &str) -> bool {
-    let (Ok(meta), Ok(locks)) = (stat(&file(run, name)), fs::read_to_string("/proc/locks")) else { return false };
+    let (Ok(meta), Ok(locks)) = (stat(file(run, name)), fs::read_to_string("/proc/locks")) else { return false };
     // `1: FLOCK  ADVISORY  READ 4711 00:19:88 0 EOF`
     let inode = format!("{:02x}:{:02x}:{}", major(meta.st_dev), minor(meta.st_dev), meta.st_ino);
     let fields = |line: &&str| line.split_whitespace().nth(1) == Some("FLOCK") && line.split(' ').any(|f| f == inode);

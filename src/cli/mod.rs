@@ -227,15 +227,18 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// What a process does from its start to its exit status.
+type Process = fn() -> u8;
+
 /// The processes that hardrun starts of itself, by their first argument. Their environment is empty and nothing else is parsed.
-const INTERNAL: [(&str, fn() -> u8); 4] = [
+const INTERNAL: [(&str, Process); 4] = [
     (crate::launch::LAUNCH_ARGUMENT, crate::launch::launch),
     (crate::launch::exec::EXEC_ARGUMENT, crate::launch::exec::main),
     (crate::rootless::keeper::KEEP_ARGUMENT, crate::rootless::keeper::main),
     (crate::rootless::forward::FORWARD_ARGUMENT, crate::rootless::forward::main),
 ];
 
-fn internal(word: &OsStr) -> Option<fn() -> u8> {
+fn internal(word: &OsStr) -> Option<Process> {
     INTERNAL.iter().find(|(name, _)| word == *name).map(|(_, main)| *main)
 }
 
