@@ -4,7 +4,8 @@
 use crate::error::{Context as _, Error, Result};
 use std::io::{IsTerminal, Write};
 
-/// Replace control characters (C0, DEL, C1) and bidirectional overrides by a visible escape.
+/// Replace control characters (C0, DEL, C1), what changes the direction of text, and separators of lines and paragraphs by a visible
+/// escape.
 pub fn clean(text: &str) -> String {
     cleaned(text, |_| false)
 }
@@ -17,8 +18,12 @@ pub fn clean_lines(text: &str) -> String {
 fn cleaned(text: &str, stays: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() || bidi) && !stays(c) {
+        // Marks of direction (Unicode's Bidi_Control), and the separators U+2028 and U+2029.
+        let unseen = matches!(
+            c,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        if (c.is_control() || unseen) && !stays(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -83,5 +88,22 @@ pub fn stdout(text: &str) -> Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.verb_context(|| "cannot write to stdout".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_or_hides_text_is_made_visible() {
+        for c in ['\u{1b}', '\u{7f}', '\u{9b}', '\u{61c}', '\u{200e}', '\u{200f}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+            assert_eq!(clean(&format!("a{c}b")), format!("a{}b", c.escape_default()));
+        }
+        // Not even where line breaks stay.
+        for c in ['\u{2028}', '\u{2029}'] {
+            assert_eq!(clean_lines(&format!("a{c}\n")), format!("a{}\n", c.escape_default()));
+        }
+        assert_eq!(clean("é漢 \u{1f600}"), "é漢 \u{1f600}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 cases!("apparmor":
     is_enforced_in_exec_too, with_init_the_first_process_is_confined, refuses_what_landlock_does_not,
-    a_reload_changes_nothing, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
+    a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
     a_profile_of_the_sites_own,
 );
 
@@ -132,6 +132,48 @@ fn comes_back_after_it_was_removed(env: &Env) -> Outcome {
     Ok(())
 }
 
+/// Who loads another text under the profile's name changes what the processes that run may do; what is started next has the container's.
+fn another_text_under_its_name_does_not_stay(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "replaced")?;
+    let flags = ["--preset", s(&file)];
+    let kept = Kept::run(env, &flags, &["sleep", "100"])?;
+    let profile = profile_of(&kept)?;
+    let weak = format!(
+        "profile {profile} flags=(attach_disconnected) {{\n  file,\n  network,\n  capability,\n  signal,\n  unix,\n}}\n"
+    );
+    let replace = || Run::new("apparmor_parser").arg("--replace").stdin(weak.clone()).go()?.ok();
+    replace()?;
+    kept.exec(&[], &CHMOD).go()?.exits(1)?;
+    replace()?;
+    let other = Kept::run(env, &flags, &["sleep", "100"])?;
+    check_eq!(profile_of(&other)?, profile);
+    // What the first one's processes may do is the profile's again.
+    let digests = std::fs::read_dir("/sys/kernel/security/apparmor/policy/profiles")?.flatten().count();
+    check!(digests > 0, "the kernel shows what it has of profiles");
+    other.exec(&[], &CHMOD).go()?.exits(1)?;
+    Ok(())
+}
+
+/// Two containers with one profile, and lines that somebody has written to the log.
+fn denials_of_others_are_not_told(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "others")?;
+    let flags = ["--preset", s(&file)];
+    let (one, two) = (Kept::run(env, &flags, &["sleep", "100"])?, Kept::run(env, &flags, &["sleep", "100"])?);
+    let profile = profile_of(&one)?;
+    let waits = one.exec(&[], &["sh", "-c", "sleep 3; exit 1"]).start()?;
+    one.until(10, |s| s["execs"].as_array().is_some_and(|e| e.len() == 1))?;
+    two.exec(&[], &CHMOD).go()?.exits(1)?.complains(&["AppArmor"])?;
+    let forged = format!(
+        "<4>audit: type=1400 audit(1.2:3): apparmor=\"DENIED\" operation=\"open\" profile=\"{profile}\" name=\"/forged\" pid=1 comm=\"x\" denied_mask=\"r\""
+    );
+    std::fs::write("/dev/kmsg", &forged)?;
+    let out = waits.finish()?.exits(1)?;
+    check!(!out.err().contains("AppArmor"), "another's is told: {}", out.told());
+    Ok(())
+}
+
 fn goes_with_its_last_user(env: &Env) -> Outcome {
     needs_apparmor()?;
     let file = preset(env, "last")?;
@@ -165,6 +207,30 @@ fn denials_are_explained(env: &Env) -> Outcome {
     // What did not fail is not spoken of.
     let out = kept.exec(&[], &["sh", "-c", "chmod 600 /etc/passwd 2>/dev/null; true"]).go()?.ok()?;
     check!(!out.err().contains("AppArmor"), "{}", out.told());
+    Ok(())
+}
+
+/// What its rules say cannot be seen, but no_new_privs keeps a process from getting anything weaker by them.
+fn a_profile_that_leads_to_another(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let name = format!("it-leads-{}", std::process::id());
+    let rest = "/** rwmlk,\n  network,\n  capability,\n  signal,\n  unix,\n";
+    let text = format!(
+        "profile {name} flags=(attach_disconnected) {{\n  {rest}  /bin/busybox px -> {name}-weak,\n  change_profile -> {name}-weak,\n}}\n\
+         profile {name}-weak flags=(attach_disconnected,complain) {{\n  {rest}}}\n"
+    );
+    let child = format!(
+        "profile {name}-part flags=(attach_disconnected) {{\n  {rest}  profile x flags=(complain) {{\n  }}\n}}\n"
+    );
+    Run::new("apparmor_parser").arg("--replace").stdin(text.clone() + &child).go()?.ok()?;
+    let option = format!("apparmor={name}");
+    let script = "cat /proc/self/attr/current || echo not by exec; echo changeprofile NAME-weak > /proc/self/attr/current || echo not by asking";
+    let out = env.sh(&["--security-opt", &option], &script.replace("NAME", &name));
+    let part = env.sh(&["--security-opt", &format!("{option}-part")], "true");
+    Run::new("apparmor_parser").arg("--remove").stdin(text + &child).go()?.ok()?;
+    let out = out?;
+    check!(out.out().contains("not by exec") && out.out().contains("not by asking"), "{}", out.told());
+    part?.exits(125)?.complains(&["--allow apparmor-weaker", "complain"])?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Into the kernel, through `apparmor_parser`.
 
-use super::Profile;
+use super::{Profile, users};
 use crate::error::{Context, Error, Result};
 use crate::state::Paths;
 use std::fs::{self, DirBuilder};
@@ -12,12 +12,16 @@ use std::process::{Command, Stdio};
 /// Every profile in the kernel, one a line: `name (mode)`.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
-/// Have the kernel know the profile. A name stands for one text, so one that is there is not loaded again.
-pub fn load(paths: &Paths, profile: &Profile) -> Result<()> {
+/// What the kernel has of each profile, a folder each: `NAME.NUMBER`.
+const POLICY: &str = "/sys/kernel/security/apparmor/policy/profiles";
+
+/// Have the kernel know the profile. One that is there counts only where it is what was loaded under this name the last time (`users`).
+/// `run` is the host's run folder.
+pub fn load(run: &Path, paths: &Paths, profile: &Profile) -> Result<()> {
     let loaded = fs::read_to_string(LOADED)
         .context(|| "list the AppArmor profiles".to_owned())
         .map_err(|e| e.hint("mount securityfs at /sys/kernel/security"))?;
-    if is_enforced(&loaded, &profile.name) {
+    if is_enforced(&loaded, &profile.name) && is_as_noted(run, &profile.name) {
         return Ok(());
     }
     let cache = paths.cache().join("apparmor");
@@ -27,16 +31,35 @@ pub fn load(paths: &Paths, profile: &Profile) -> Result<()> {
         .create(&cache)
         .context(|| format!("make the AppArmor cache {}", cache.display()))?;
     let cache = format!("--cache-loc={}", cache.display());
-    run(&profile.text, &["--replace", "--write-cache", &cache])?;
+    self::run(&profile.text, &["--replace", "--write-cache", &cache])?;
     let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
     if is_enforced(&loaded, &profile.name) {
-        return Ok(());
+        return users::note(run, &profile.name, hash(&profile.name).as_deref());
     }
     Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
 }
 
-/// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile; `None` where it has none of the
-/// name, or no AppArmor.
+/// Whether what the kernel has under the name is what hardrun loaded, as far as it tells: who may load profiles may have put another text
+/// there.
+pub(super) fn is_as_noted(run: &Path, name: &str) -> bool {
+    match hash(name) {
+        Some(hash) => users::noted(run, name).as_deref() == Some(&hash),
+        // A kernel without CONFIG_SECURITY_APPARMOR_HASH.
+        None => true,
+    }
+}
+
+/// The kernel's digest of the compiled profile: of SHA-256 since Linux 6.8, of SHA-1 before.
+fn hash(name: &str) -> Option<String> {
+    let start = format!("{name}.");
+    let folders = fs::read_dir(POLICY).ok()?.flatten();
+    let mut own = folders.filter(|f| f.file_name().to_string_lossy().starts_with(&start)).map(|f| f.path());
+    let folder = own.find(|f| fs::read_to_string(f.join("name")).is_ok_and(|n| n.trim_end() == name))?;
+    ["sha256", "sha1"].iter().find_map(|file| fs::read_to_string(folder.join(file)).ok()).map(|h| h.trim().to_owned())
+}
+
+/// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile, or a part of it (`NAME//CHILD`) that refuses less;
+/// `None` where it has none of the name, or no AppArmor.
 pub fn mode(name: &str) -> Result<Option<String>> {
     match fs::read_to_string(LOADED) {
         Ok(loaded) => Ok(mode_in(&loaded, name)),
@@ -47,8 +70,12 @@ pub fn mode(name: &str) -> Result<Option<String>> {
 
 /// Modes stand in parentheses at the end, behind a name that may have blanks.
 fn mode_in(loaded: &str, name: &str) -> Option<String> {
-    let lines = loaded.lines().filter_map(|line| line.strip_suffix(')')?.rsplit_once(" ("));
-    lines.into_iter().find(|(held, _)| *held == name).map(|(_, mode)| mode.to_owned())
+    let child = format!("{name}//");
+    let all = || loaded.lines().filter_map(|line| line.strip_suffix(')')?.rsplit_once(" ("));
+    let (_, own) = all().find(|(held, _)| *held == name)?;
+    let weak = |mode: &str| !matches!(mode, "enforce" | "kill");
+    let weaker = all().find(|(held, mode)| held.starts_with(&child) && weak(mode)).map(|(_, mode)| mode);
+    Some(weaker.filter(|_| !weak(own)).unwrap_or(own).to_owned())
 }
 
 fn is_enforced(loaded: &str, name: &str) -> bool {
@@ -103,6 +130,9 @@ mod tests {
         assert!(!is_enforced(loaded, "hardrun"));
         assert_eq!(mode_in(loaded, "hardrun-0123456789ab").as_deref(), Some("complain"));
         assert_eq!(mode_in(loaded, "docker"), None);
+        let parts = "a (enforce)\na//b (enforce)\na//c d (complain)\nab (unconfined)\n";
+        assert_eq!(mode_in(parts, "a").as_deref(), Some("complain"), "a part of it refuses nothing");
+        assert_eq!(mode_in(&parts.replace("a//c d", "x//c"), "a").as_deref(), Some("enforce"));
     }
 
     #[test]

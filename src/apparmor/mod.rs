@@ -9,7 +9,7 @@ mod policy;
 mod users;
 
 pub use load::{load, mode};
-pub use users::{Use, release, restore, sweep};
+pub use users::{Use, has_one_user, release, restore, sweep};
 
 use crate::plan::{Draft, MountKind};
 use sha2::{Digest, Sha256};

@@ -4,12 +4,16 @@
 use super::{Profile, load};
 use crate::error::{Context, Result};
 use crate::state::Paths;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, major, minor, open, stat};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+/// What the name of a digest begins with. No profile's does.
+const HASH: &str = ".hash-";
 
 /// A profile that stays in the kernel while this, or a copy of its descriptor, is open.
 pub struct Use(OwnedFd);
@@ -21,12 +25,16 @@ impl Use {
         let attempt = || format!("lock the AppArmor profile {}", profile.name);
         DirBuilder::new().recursive(true).mode(0o700).create(folder(run)).context(attempt)?;
         loop {
-            let fd = open(&path, OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
-                .context(attempt)?;
+            let fd = match open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(Errno::NOENT) => match publish(run, profile).context(attempt)? {
+                    Some(fd) => return Ok(Use(fd)),
+                    None => continue,
+                },
+                Err(e) => return Err(e).context(attempt),
+            };
             flock(&fd, FlockOperation::LockShared).context(attempt)?;
             if is_at(&fd, &path) {
-                // A name stands for one text: whoever writes at the same time writes the same.
-                fs::write(&path, &profile.text).context(attempt)?;
                 return Ok(Use(fd));
             }
             // The last user took it away while we waited.
@@ -38,13 +46,56 @@ impl Use {
     }
 }
 
+/// Make the file of a profile that nobody uses, whole and locked from its first moment on. `None`: somebody else did, or took ours for one
+/// that was left behind.
+fn publish(run: &Path, profile: &Profile) -> std::io::Result<Option<OwnedFd>> {
+    let new = folder(run).join(format!(".{}.{}", profile.name, std::process::id()));
+    let _ = fs::remove_file(&new);
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let fd = open(&new, flags, Mode::RUSR | Mode::WUSR)?;
+    flock(&fd, FlockOperation::LockShared)?;
+    let mut left = profile.text.as_bytes();
+    while !left.is_empty() {
+        let length = rustix::io::write(&fd, left)?;
+        left = &left[length..];
+    }
+    let linked = fs::hard_link(&new, file(run, &profile.name));
+    let removed = fs::remove_file(&new);
+    match linked {
+        Ok(()) => removed.map(|()| Some(fd)),
+        Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// Have the kernel know again what is in use, in the text that the container was started with.
 pub fn restore(run: &Path, paths: &Paths, name: &str) -> Result<()> {
-    if load::mode(name)?.as_deref() == Some("enforce") {
+    if load::mode(name)?.as_deref() == Some("enforce") && load::is_as_noted(run, name) {
         return Ok(());
     }
     let text = fs::read_to_string(file(run, name)).context(|| format!("read the AppArmor profile {name}"))?;
-    load::load(paths, &Profile { name: name.to_owned(), text })
+    load::load(run, paths, &Profile { name: name.to_owned(), text })
+}
+
+/// Note what the kernel made of a profile's text, to know it again.
+pub(super) fn note(run: &Path, name: &str, hash: Option<&str>) -> Result<()> {
+    let Some(hash) = hash else { return Ok(()) };
+    let (path, new) = (hash_file(run, name), folder(run).join(format!(".{name}.{}", std::process::id())));
+    let written = fs::write(&new, hash).and_then(|()| fs::rename(&new, &path));
+    written.context(|| format!("write {}", path.display()))
+}
+
+pub(super) fn noted(run: &Path, name: &str) -> Option<String> {
+    fs::read_to_string(hash_file(run, name)).ok()
+}
+
+/// Whether exactly one container uses a profile of hardrun's own.
+pub fn has_one_user(run: &Path, name: &str) -> bool {
+    let (Ok(meta), Ok(locks)) = (stat(file(run, name)), fs::read_to_string("/proc/locks")) else { return false };
+    // `1: FLOCK  ADVISORY  READ 4711 00:19:88 0 EOF`
+    let inode = format!("{:02x}:{:02x}:{}", major(meta.st_dev), minor(meta.st_dev), meta.st_ino);
+    let fields = |line: &&str| line.split_whitespace().nth(1) == Some("FLOCK") && line.split(' ').any(|f| f == inode);
+    locks.lines().filter(fields).count() == 1
 }
 
 /// `run` is the host's, whatever `--root` says: the kernel's profiles are.
@@ -54,6 +105,11 @@ fn folder(run: &Path) -> PathBuf {
 
 fn file(run: &Path, name: &str) -> PathBuf {
     folder(run).join(name)
+}
+
+/// Beside the text: the kernel's digest of what was loaded.
+fn hash_file(run: &Path, name: &str) -> PathBuf {
+    folder(run).join(format!("{HASH}{name}"))
 }
 
 /// Whether the open file is the one that has the name now.
@@ -82,6 +138,9 @@ pub fn sweep(run: &Path) -> Result<()> {
     };
     for entry in entries {
         let path = entry.context(attempt)?.path();
+        if path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(HASH.as_bytes())) {
+            continue;
+        }
         match open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => remove_if_last(fd.as_fd(), &path)?,
             Err(Errno::NOENT) => {}
@@ -104,6 +163,11 @@ fn remove_if_last(fd: std::os::fd::BorrowedFd<'_>, path: &Path) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if load::mode(&name)?.is_some() {
         load::run(&fs::read_to_string(path).context(attempt)?, &["--remove"])?;
+    }
+    let noted = path.with_file_name(format!("{HASH}{name}"));
+    match fs::remove_file(noted) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e).context(attempt),
+        _ => {}
     }
     fs::remove_file(path).context(attempt)
 }
@@ -132,7 +196,51 @@ mod tests {
         sweep(run).unwrap();
         assert!(!path.exists());
         let last = Use::new(run, &profile).unwrap().into_fd();
+        assert!(has_one_user(run, &profile.name));
+        let more = Use::new(run, &profile).unwrap().into_fd();
+        assert!(!has_one_user(run, &profile.name));
+        drop(more);
         release(run, &profile.name, [last.as_fd()].into_iter()).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_text_is_whole_for_whoever_sees_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path();
+        let text = "x".repeat(200_000);
+        let profile = Profile { name: "hardrun-test-000001".into(), text };
+        let path = file(run, &profile.name);
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    if let Ok(text) = fs::read_to_string(&path) {
+                        assert_eq!(text.len(), profile.text.len());
+                    }
+                }
+            });
+            for _ in 0..50 {
+                let (one, two) = (Use::new(run, &profile).unwrap(), Use::new(run, &profile).unwrap());
+                drop((one, two));
+                sweep(run).unwrap();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(fs::read_dir(folder(run)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_loaded_is_noted_beside_the_text_and_goes_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path();
+        let profile = Profile { name: "hardrun-test-000002".into(), text: "profile hardrun-test-000002 {}\n".into() };
+        let used = Use::new(run, &profile).unwrap().into_fd();
+        assert_eq!(noted(run, &profile.name), None);
+        note(run, &profile.name, Some("4711")).unwrap();
+        sweep(run).unwrap();
+        assert_eq!(noted(run, &profile.name).as_deref(), Some("4711"));
+        release(run, &profile.name, [used.as_fd()].into_iter()).unwrap();
+        assert_eq!(fs::read_dir(folder(run)).unwrap().count(), 0);
     }
 }

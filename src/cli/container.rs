@@ -36,7 +36,7 @@ enum What {
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let What::Prune { filter, force } = args.what;
-    let filters = Filters::parse(&filter, FILTERS)?;
+    let filters = Filters::parse_pruning(&filter, FILTERS)?;
     if !force && !confirm("all stopped containers.")? {
         return Ok(0);
     }

@@ -8,7 +8,6 @@ use crate::image::prune::Filter;
 use crate::image::store::Store;
 use crate::request::parse_bool;
 use crate::ui;
-use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -40,7 +39,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 }
 
 fn prune(all: bool, filters: &[String], force: bool, ctx: &Context) -> Result<u8> {
-    let filters = filters.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
+    let filters = Filter::all(filters)?;
     let what = match all {
         true => "all images without at least one container associated to them.",
         false => "all dangling images.",

@@ -9,7 +9,6 @@ use crate::observe::human;
 use crate::ui;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +82,7 @@ fn none(text: Option<&str>) -> String {
 
 pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     let Args { all: _, quiet, no_trunc, digests, format, filter, name } = args;
-    let mut filters = filter.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
+    let mut filters = Filter::all(&filter)?;
     if let Some(name) = name {
         filters.push(Filter::Reference(name));
     }

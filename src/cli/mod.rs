@@ -78,7 +78,7 @@ use crate::error::{Error, Result};
 use crate::state::Paths;
 use clap::{CommandFactory, Parser, Subcommand};
 use deferred::Deferred;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -227,22 +227,27 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// What hardrun starts itself as, by its one argument.
-const PROCESSES: [(&str, fn() -> u8); 4] = [
+/// What a process does from its start to its exit status.
+type Process = fn() -> u8;
+
+/// The processes that hardrun starts of itself, by their first argument. Their environment is empty and nothing else is parsed.
+const INTERNAL: [(&str, Process); 4] = [
     (crate::launch::LAUNCH_ARGUMENT, crate::launch::launch),
     (crate::launch::exec::EXEC_ARGUMENT, crate::launch::exec::main),
     (crate::rootless::keeper::KEEP_ARGUMENT, crate::rootless::keeper::main),
     (crate::rootless::forward::FORWARD_ARGUMENT, crate::rootless::forward::main),
 ];
 
+fn internal(word: &OsStr) -> Option<Process> {
+    INTERNAL.iter().find(|(name, _)| word == *name).map(|(_, main)| *main)
+}
+
 /// Parse the command line, do what it says, and return the exit status.
 pub fn main() -> ExitCode {
-    // These are hardrun again, with this one argument and an empty environment: nothing is parsed.
-    let word = std::env::args_os().nth(1);
-    if let Some((_, process)) = PROCESSES.iter().find(|(name, _)| word.as_deref() == Some(name.as_ref())) {
-        // Where the caller is may be a folder that is to be unmounted, that these may not enter, or that is gone. "/" is always there.
+    if let Some(internal) = std::env::args_os().nth(1).and_then(|word| internal(&word)) {
+        // Where the caller is may be a folder that is to be unmounted, that this process may not enter, or that is gone.
         let _ = rustix::process::chdir("/");
-        return ExitCode::from(process());
+        return ExitCode::from(internal());
     }
     match from_words(std::env::args_os().collect()) {
         Ok(code) => ExitCode::from(code),
@@ -429,6 +434,14 @@ fn print_line(text: &str) -> Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_internal_name_is_a_verb() {
+        for (name, _) in INTERNAL {
+            assert!(internal(OsStr::new(name)).is_some() && command().find_subcommand(name).is_none(), "{name}");
+        }
+        assert!(internal(OsStr::new("run")).is_none());
+    }
 
     #[test]
     fn the_table_is_sound() {

@@ -272,7 +272,7 @@ fn fits(filters: &Filters, network: &Network, used: &dyn Fn() -> bool) -> Result
 }
 
 fn prune(ctx: &Context, filters: &[String], force: bool) -> Result<u8> {
-    let filters = Filters::parse(filters, FILTERS)?;
+    let filters = Filters::parse_pruning(filters, FILTERS)?;
     if !force && !confirm("all custom networks not used by at least one container.")? {
         return Ok(0);
     }

@@ -9,7 +9,6 @@ use crate::observe::filter::Filters;
 use crate::request::parse_bool;
 use crate::storage::volumes;
 use crate::ui;
-use std::str::FromStr;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -50,7 +49,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 }
 
 fn prune(args: &PruneArgs, ctx: &Context) -> Result<u8> {
-    let filters = Filters::parse(&args.filter, FILTERS)?;
+    let filters = Filters::parse_pruning(&args.filter, FILTERS)?;
     if args.volumes && filters.has("until") {
         return Err(Error::verb("ERROR: The \"until\" filter is not supported with \"--volumes\""));
     }
@@ -66,7 +65,7 @@ fn prune(args: &PruneArgs, ctx: &Context) -> Result<u8> {
         text += &pruned::list("Volumes", &pruned.names);
         reclaimed += pruned.reclaimed;
     }
-    let of_images = args.filter.iter().map(|text| Filter::from_str(text)).collect::<Result<Vec<_>>>()?;
+    let of_images = Filter::all(&args.filter)?;
     let images = Store::open(&ctx.paths)?.prune(args.all, &of_images)?;
     let lines: Vec<String> = images.removed.iter().flat_map(super::image::lines).collect();
     text += &pruned::list("Images", &lines);

@@ -257,7 +257,7 @@ fn list(ctx: &Context, filters: &[String], format: Option<String>, quiet: bool) 
 
 fn prune(ctx: &Context, all: bool, filters: &[String], force: bool) -> Result<u8> {
     // `all`: what docker's client asks a new engine with.
-    let filters = Filters::parse(filters, &["all", "label", "label!"])?;
+    let filters = Filters::parse_pruning(filters, &["all", "label", "label!"])?;
     let all = all || filters.truth("all")? == Some(true);
     let what = match all {
         true => "all local volumes not used by at least one container.",

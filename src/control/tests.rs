@@ -65,3 +65,42 @@ fn an_error_of_any_length_arrives() {
     let back = WireError::from(&error).into_error();
     assert_eq!((back.chain(), back.hint.as_deref()), (error.chain(), Some("look")));
 }
+
+#[test]
+fn whoever_has_the_number_of_one_that_connected_and_went_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = listen(dir.path(), "control").unwrap();
+    let client = wire::connect(dir.path(), "control").unwrap();
+    let connection = accept(&listener).unwrap().unwrap();
+    match crate::sys::net::peer(&connection).unwrap() {
+        Some(peer) => {
+            assert_eq!(crate::sys::process::number_of(peer.as_fd()), Some(std::process::id() as i32));
+        }
+        None => return eprintln!("skipped: no SO_PEERPIDFD before Linux 6.5"),
+    }
+    drop((client, connection));
+    const CONNECT: &str =
+        "use Socket; socket(S, PF_UNIX, SOCK_SEQPACKET, 0) && connect(S, sockaddr_un($ARGV[0])) or die $!";
+    // Others may be quicker.
+    for _ in 0..20 {
+        let mut perl = std::process::Command::new("perl");
+        let Ok(mut gone) = perl.args(["-e", CONNECT]).arg(dir.path().join("control")).spawn() else {
+            return eprintln!("skipped: no perl");
+        };
+        let pid = gone.id();
+        assert!(gone.wait().unwrap().success());
+        if std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).is_err() {
+            return eprintln!("skipped: numbers of processes cannot be chosen here");
+        }
+        let mut other = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        let same = other.id() == pid;
+        let heard = accept(&listener).unwrap();
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(heard.is_none());
+        if same {
+            return;
+        }
+    }
+    eprintln!("skipped: no number was given twice");
+}

@@ -87,13 +87,27 @@ pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
 /// Whether who connected is in another user namespace than this process: that of a container, for those above this one's cannot be
 /// looked into from here. One that has gone is not known, and counts as inside.
 fn is_inside(connection: &OwnedFd) -> bool {
-    let Ok(peer) = rustix::net::sockopt::socket_peercred(connection) else { return true };
+    let number = |peer: &OwnedFd| crate::sys::process::number_of(peer.as_fd());
+    let (peer, pid) = match crate::sys::net::peer(connection) {
+        Ok(Some(peer)) => {
+            let pid = number(&peer);
+            (Some(peer), pid)
+        }
+        // Before Linux 6.5 its number is all that is known of it.
+        Ok(None) => {
+            (None, rustix::net::sockopt::socket_peercred(connection).ok().map(|c| c.pid.as_raw_nonzero().get()))
+        }
+        Err(_) => return true,
+    };
+    let Some(pid) = pid else { return true };
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user"));
-    match (of(&peer.pid.as_raw_nonzero().to_string()), of("self")) {
+    let inside = match (of(&pid.to_string()), of("self")) {
         (Ok(theirs), Ok(ours)) => theirs != ours,
         (Err(e), _) => e.kind() != std::io::ErrorKind::PermissionDenied,
         (_, Err(_)) => true,
-    }
+    };
+    // Reaped meanwhile, its number may have been another's when that was looked at.
+    inside || peer.is_some_and(|peer| number(&peer) != Some(pid))
 }
 
 /// Send one message.

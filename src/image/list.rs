@@ -6,6 +6,7 @@ use super::layout::Descriptor;
 use super::reference::Reference;
 use super::store::Store;
 use crate::error::{Error, Result};
+use crate::observe::filter;
 use crate::ui;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -50,18 +51,24 @@ pub enum Filter {
     Since(String),
 }
 
-impl std::str::FromStr for Filter {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Filter> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
-        Ok(match key.trim() {
+impl Filter {
+    const KEYS: [&str; 5] = ["before", "dangling", "label", "reference", "since"];
+
+    /// What `--filter` was given.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub fn all(texts: &[String]) -> Result<Vec<Filter>> {
+        filter::pairs(texts, filter::LISTING)?.iter().map(|(key, value)| Self::of(key, value)).collect()
+    }
+
+    fn of(key: &str, value: &str) -> Result<Filter> {
+        Ok(match key {
             "reference" => Filter::Reference(value.into()),
             "dangling" => match value {
                 "true" | "1" => Filter::Dangling(true),
                 "false" | "0" => Filter::Dangling(false),
-                _ => return Err(Error::verb(format!("invalid filter 'dangling={value}'"))),
+                _ => return Err(Error::verb(format!("Invalid filter 'dangling=[{value}]'"))),
             },
             "label" => match value.split_once('=') {
                 Some((label, wanted)) => Filter::Label(label.into(), Some(wanted.into())),
@@ -69,10 +76,7 @@ impl std::str::FromStr for Filter {
             },
             "before" => Filter::Before(value.into()),
             "since" => Filter::Since(value.into()),
-            other => {
-                return Err(Error::verb(format!("invalid filter '{other}'"))
-                    .hint("filters are reference=, dangling=, label=, before= and since="));
-            }
+            other => return Err(filter::unknown(other, &Self::KEYS)),
         })
     }
 }

@@ -8,6 +8,7 @@ use super::store::Store;
 use super::usage;
 use crate::error::{Error, Result};
 use crate::observe::events::{self, Event};
+use crate::observe::filter;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -23,17 +24,23 @@ pub enum Filter {
     Dangling(bool),
 }
 
-impl FromStr for Filter {
-    type Err = Error;
-    fn from_str(text: &str) -> Result<Filter> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| Error::verb("invalid argument: bad format of filter (expected name=value)"))?;
+impl Filter {
+    const KEYS: [&str; 4] = ["dangling", "label", "label!", "until"];
+
+    /// What `--filter` of a verb that prunes was given.
+    ///
+    /// # Errors
+    /// Docker's.
+    pub fn all(texts: &[String]) -> Result<Vec<Filter>> {
+        filter::pairs(texts, filter::PRUNING)?.iter().map(|(key, value)| Self::of(key, value)).collect()
+    }
+
+    fn of(key: &str, value: &str) -> Result<Filter> {
         let label = |wanted| match value.split_once('=') {
             Some((key, value)) => Filter::Label { key: key.into(), value: Some(value.into()), wanted },
             None => Filter::Label { key: value.into(), value: None, wanted },
         };
-        match key.trim() {
+        match key {
             "until" => until(value, Timestamp::now()).map(Filter::Until),
             "label" => Ok(label(true)),
             "label!" => Ok(label(false)),
@@ -42,7 +49,7 @@ impl FromStr for Filter {
                 "false" | "0" => Ok(Filter::Dangling(false)),
                 _ => Err(Error::verb(format!("Invalid filter 'dangling=[{value}]'"))),
             },
-            other => Err(Error::verb(format!("Invalid filter '{other}'"))),
+            other => Err(filter::unknown(other, &Self::KEYS)),
         }
     }
 }

@@ -54,6 +54,10 @@ fn text(store: &Store, image: &str, path: &str) -> Option<String> {
     Some(String::from_utf8(bytes).unwrap())
 }
 
+fn list_filters(text: &str) -> Vec<super::list::Filter> {
+    super::list::Filter::all(&[text.to_owned()]).unwrap()
+}
+
 #[test]
 fn an_imported_root_is_found_by_name_id_and_prefix() {
     let (_dir, store) = store();
@@ -252,14 +256,17 @@ fn a_name_moves_and_the_image_that_had_it_stays_nameless() {
     load_archive(&store, docker_archive("app", &[layer("1")]).as_slice(), None).unwrap();
     load_archive(&store, docker_archive("app", &[layer("2")]).as_slice(), None).unwrap();
     assert_eq!(text(&store, "app", "/etc/content").as_deref(), Some("2"));
-    let dangling = store.list(&["dangling=true".parse().unwrap()]).unwrap();
+    let dangling = store.list(&list_filters("dangling=true")).unwrap();
     assert_eq!(dangling.len(), 1);
-    assert_eq!(store.list(&["reference=a?p".parse().unwrap()]).unwrap().len(), 1);
-    assert_eq!(store.list(&["label=test=app".parse().unwrap()]).unwrap().len(), 2);
+    assert_eq!(store.list(&list_filters("reference=a?p")).unwrap().len(), 1);
+    assert_eq!(store.list(&list_filters("label=test=app")).unwrap().len(), 2);
     store.tag(dangling[0].id.as_str(), &reference("app:old")).unwrap();
     assert_eq!(text(&store, "app:old", "/etc/content").as_deref(), Some("1"));
-    assert!(store.list(&["dangling=true".parse().unwrap()]).unwrap().is_empty());
-    assert!("nonsense".parse::<super::list::Filter>().is_err());
+    assert!(store.list(&list_filters("dangling=true")).unwrap().is_empty());
+    for text in ["nonsense", "nope=x", "dangling=maybe"] {
+        assert!(super::list::Filter::all(&[text.to_owned()]).is_err());
+    }
+    assert!(super::list::Filter::all(&[String::new()]).unwrap().is_empty());
 }
 
 #[test]

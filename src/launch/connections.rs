@@ -199,20 +199,75 @@ impl Connections {
         stop
     }
 
-    /// Tell whoever waits that the container has ended, also those who have just come to, and let everybody go: who has not asked yet
-    /// comes again. Whether somebody has just asked that it be stopped.
-    pub fn ended(&mut self, code: i32, error: &str, refusal: &str) -> bool {
+    /// Tell whoever waits that the container has ended, also those who have just come to, and let everybody go. Nobody is told before what
+    /// it came to is on the disk: who has heard of it looks there.
+    pub fn ended(&mut self, code: i32, error: &str, refusal: &str) {
+        self.settle(refusal);
+        self.let_go(code, error);
+    }
+
+    /// A run has ended and another is to follow: tell whoever waits for this one's end, and let everybody go; who has not asked yet comes
+    /// again. True where somebody has just asked that the container be stopped: then nobody has been told anything, for it has not come to
+    /// its end yet.
+    pub fn next_run(&mut self, code: i32, refusal: &str) -> bool {
         let stop = self.settle(refusal);
+        if !stop {
+            self.let_go(code, "");
+        }
+        stop
+    }
+
+    fn let_go(&mut self, code: i32, error: &str) {
         let answer = Answer::Ended { code, error: control::shorten(error.to_owned(), LONGEST) };
         for connection in self.open.drain(..).filter(|c| c.waits) {
             // Whoever has gone misses it.
             let _ = control::send(&connection.socket, &answer, &[]);
         }
-        stop
     }
 }
 
 /// Signals that end a container which does not run: its next start is called off.
 pub fn ends(signal: i32) -> bool {
     signal == libc::SIGKILL || signal == libc::SIGTERM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Client;
+
+    /// Connections, and clients that have each asked something and were not read yet.
+    fn asked(asks: &[Ask]) -> (tempfile::TempDir, Connections, Vec<Client>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut connections = Connections::new(control::listen(folder.path(), "control").unwrap());
+        let clients = asks.iter().map(|ask| {
+            let (ours, theirs) = control::pair().unwrap();
+            connections.adopt(theirs, false).unwrap();
+            rustix::io::ioctl_fionbio(&ours, true).unwrap();
+            let client = Client::from_socket(ours);
+            client.send(ask).unwrap();
+            client
+        });
+        let clients = clients.collect();
+        (folder, connections, clients)
+    }
+
+    #[test]
+    fn a_stop_between_two_runs_is_answered_when_its_end_is_on_the_disk() {
+        let stop = Ask::Stop { signal: None, seconds: None };
+        let (_folder, mut connections, clients) = asked(&[Ask::Wait, stop]);
+        assert!(connections.next_run(7, "between"));
+        assert!(clients.iter().all(|c| c.answer().unwrap().is_none()), "somebody was told too early");
+        connections.ended(7, "", "over");
+        for client in &clients {
+            assert_eq!(client.ended().unwrap(), Some(7));
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_run_hears_of_its_end_though_another_follows() {
+        let (_folder, mut connections, clients) = asked(&[Ask::Wait]);
+        assert!(!connections.next_run(3, "between"));
+        assert_eq!(clients[0].ended().unwrap(), Some(3));
+    }
 }

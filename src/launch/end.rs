@@ -42,7 +42,7 @@ impl Launcher {
             status.state = State::Restarting;
             folder.write_status(&status)?;
             let between = restart::refusal(&record.id);
-            status.stopped_by_hand |= connections.ended(i32::from(code), "", &between);
+            status.stopped_by_hand |= connections.next_run(i32::from(code), &between);
             let mut changing = restart::Between { paths, folder: &folder, record: &mut record };
             if !status.stopped_by_hand
                 && restart::wait(pause, &mut self.signals, &mut connections, &mut status, &mut changing)?

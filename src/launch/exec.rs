@@ -11,9 +11,10 @@ use crate::control::{Answer, Client};
 use crate::error::{Context, Error, Result};
 use crate::plan::{AskedExec, Draft, UserPlan};
 use crate::sys;
+use crate::sys::process::number_of;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// First argument of the process that `exec` becomes. Not a verb: it is of no use by hand.
 pub const EXEC_ARGUMENT: &str = "__exec";
@@ -190,13 +191,6 @@ pub fn main() -> u8 {
 /// Docker's answer to who wants to enter a container that has ended.
 pub fn not_running(id: &str) -> Error {
     Error::verb(format!("Container {id} is not running"))
-}
-
-/// The process of a pidfd by its number, which is its own for as long as it lives. `None`: it has ended.
-pub(super) fn number_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
-    let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse::<i32>().ok());
-    pid.filter(|p| *p > 0)
 }
 
 /// Whether the first process of a container has ended or is about to: it waits for all others of its pid namespace, which the kernel

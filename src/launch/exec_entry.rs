@@ -4,7 +4,7 @@ use super::build::{drop_after_filter, selinux_label};
 use super::cgroup::Placement;
 use super::denials::Denials;
 use super::exec::{CONTROL_FD, ExecRequest, HANDOFF_FD, HOST_FD, INIT_FD, MOUNTS_FD, REPORT_FD, REQUEST_FD};
-use super::exec::{is_ending, not_running, number_of};
+use super::exec::{is_ending, not_running};
 use super::exec_ends::Ends;
 use super::executor::{Command, Confine, GO};
 use super::handoff::{self, Handoff};
@@ -22,6 +22,7 @@ use crate::observe::logs::Stream;
 use crate::plan::{Draft, Plan};
 use crate::state::folder;
 use crate::sys;
+use crate::sys::process::number_of;
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -29,11 +30,25 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 pub(super) struct Entry {
     request: ExecRequest,
     handoff: Handoff,
-    /// Keeps the container's supervisor's mounts for as long as the process runs.
-    _mounts: OwnedFd,
-    init: OwnedFd,
-    control: Option<Client>,
+    ties: Ties,
     report: Option<OwnedFd>,
+}
+
+/// What holds on to the container while the process runs.
+struct Ties {
+    /// Keeps the mounts of the container's supervisor.
+    mounts: Option<OwnedFd>,
+    init: OwnedFd,
+    /// While it is open, the supervisor counts the process among those that run.
+    control: Option<Client>,
+}
+
+impl Ties {
+    /// The process has ended: its last words may wait for their reader as long as they like, the container does not.
+    fn let_go(&mut self) {
+        self.mounts = None;
+        self.control = None;
+    }
 }
 
 pub(super) fn take_over() -> Result<Entry> {
@@ -49,28 +64,31 @@ pub(super) fn take_over() -> Result<Entry> {
     Ok(Entry {
         request,
         handoff: handoff::open(&inherit(HANDOFF_FD)?)?,
-        _mounts: inherit(MOUNTS_FD)?,
-        init: inherit(INIT_FD)?,
-        control,
+        ties: Ties { mounts: Some(inherit(MOUNTS_FD)?), init: inherit(INIT_FD)?, control },
         report,
     })
 }
 
 impl Entry {
-    pub(super) fn main(&self) -> Result<u8> {
+    pub(super) fn main(mut self) -> Result<u8> {
         let mut signals = Signals::block()?;
         super::launcher::be_ordinary()?;
         crate::rootless::adopt(self.handoff.rootless.clone());
         crate::rootless::leave_groups()?;
         // Nobody watches what goes on in the background, and a health check ends with its supervisor.
         let watched = match !self.request.detached && !self.request.host {
-            true => match keeper::part(&mut signals)? {
-                Part::Watcher(status) => return Ok(status),
+            true => match keeper::part()? {
+                // It needs nothing of the container's, and may wait long.
+                Part::Watcher(watcher) => {
+                    drop(self);
+                    return watcher.watch(&mut signals);
+                }
                 Part::Keeper(watched) => Some(watched),
             },
             false => None,
         };
-        let result = self.carry_out(&mut signals, watched).map_err(|e| self.explain(e));
+        let result = self.carry_out(&mut signals, watched);
+        let result = result.map_err(|e| self.explain(e));
         match (result, &self.report) {
             (Err(e), Some(report)) => {
                 // A caller that is gone hears nothing.
@@ -81,7 +99,7 @@ impl Entry {
         }
     }
 
-    fn carry_out(&self, signals: &mut Signals, watched: Option<Watched>) -> Result<u8> {
+    fn carry_out(&mut self, signals: &mut Signals, watched: Option<Watched>) -> Result<u8> {
         let plan = &self.handoff.record.plan;
         let request = &self.request;
         let draft = request.draft(&plan.draft);
@@ -110,7 +128,7 @@ impl Entry {
             draft: &draft,
             base,
             apparmor: self.handoff.apparmor.as_deref(),
-            init: self.init.as_fd(),
+            init: self.ties.init.as_fd(),
             shared: &shared,
         };
         steps.check_limits()?;
@@ -149,7 +167,7 @@ impl Entry {
         let apparmor = self.handoff.apparmor.as_deref();
         let expected = Expected { plan: &plan, base, group: &group, apparmor, own: &own };
         readback::exec(pid, init, &expected)?;
-        let denials = Denials::watch(apparmor, &draft.selinux.value);
+        let denials = Denials::watch(apparmor, &draft.selinux.value, init, base);
         rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
         await_exec(&ours, &draft).map_err(|e| match &denials {
             Some(denials) => denials.explain(e),
@@ -157,7 +175,7 @@ impl Entry {
         })?;
         readback::after_exec(pid, &expected)?;
         guard.keep();
-        if let Some(control) = &self.control {
+        if let Some(control) = &self.ties.control {
             // The supervisor may be about to end: the process inside ends with it.
             let _ = control.send(&Ask::Exec { id: request.id.clone() });
         }
@@ -170,7 +188,7 @@ impl Entry {
             let _ = crate::control::send(report, &Answer::Started, &[]);
         }
         let code = self.supervise(&process, signals, ends, master, watched)?;
-        if code != 0 && !request.id.is_empty() && !request.detached {
+        if code != 0 && !self.request.id.is_empty() && !self.request.detached {
             denials.iter().for_each(Denials::say);
         }
         self.note("exec_die", Some(code));
@@ -181,7 +199,7 @@ impl Entry {
     /// something else.
     fn explain(&self, error: Error) -> Error {
         let told = matches!(error.kind, Kind::NotFound | Kind::CannotInvoke | Kind::Verb);
-        match told || !is_ending(self.init.as_fd()) {
+        match told || !is_ending(self.ties.init.as_fd()) {
             true => error,
             false => not_running(&self.handoff.record.id),
         }
@@ -204,7 +222,7 @@ impl Entry {
     }
 
     fn init_pid(&self) -> Result<i32> {
-        number_of(self.init.as_fd()).ok_or_else(|| not_running(&self.handoff.record.id))
+        number_of(self.ties.init.as_fd()).ok_or_else(|| not_running(&self.handoff.record.id))
     }
 
     /// First host id of the container's user namespace.
@@ -213,14 +231,15 @@ impl Entry {
     }
 
     fn supervise(
-        &self,
+        &mut self,
         process: &Init,
         signals: &mut Signals,
         mut ends: Ends,
-        master: Option<OwnedFd>,
+        mut master: Option<OwnedFd>,
         mut watched: Option<Watched>,
     ) -> Result<u8> {
         let request = &self.request;
+        sys::memory::forget_text();
         let mut streams = Streams::default();
         let mut raw = match &master {
             Some(_) if request.stdin => terminal::Raw::enter()?,
@@ -253,7 +272,7 @@ impl Entry {
                 poller.add(Token::Watcher, PollFd::new(watched, PollFlags::IN));
             }
             streams.poll(&mut poller);
-            let ready = poller.wait(None)?;
+            let ready = poller.wait(streams.next())?;
             if ready.contains(&Token::Signals) {
                 pass_signals(signals, process, master.as_ref(), request.host, watched.is_some())?;
             }
@@ -282,6 +301,8 @@ impl Entry {
                     streams.close_input();
                     // Something that it left in the background may hold the pipes for as long as it likes.
                     streams.end_when_empty();
+                    master = None;
+                    self.ties.let_go();
                 }
             }
         }

@@ -10,9 +10,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Which of the two this process is.
 pub enum Part {
-    /// The caller's own, when there is nothing left to wait for: its exit status.
-    Watcher(u8),
+    /// The caller's own.
+    Watcher(Watcher),
     Keeper(Watched),
+}
+
+/// The caller's own process, which waits for the keeper.
+pub struct Watcher {
+    keeper: Init,
+    line: OwnedFd,
 }
 
 /// The keeper's line to the process that watches it.
@@ -24,16 +30,22 @@ pub struct Watched {
 const GO: u8 = b'g';
 
 /// Part in two. The caller has one thread, and its signals blocked.
-pub fn part(signals: &mut Signals) -> Result<Part> {
+pub fn part() -> Result<Part> {
     let attempt = || "start the process that keeps the streams".to_string();
     let (ours, theirs) = super::handshake::channel()?;
     match sys::process::fork().context(attempt)? {
         0 => Ok(Part::Keeper(Watched { line: theirs })),
         keeper => {
             drop(theirs);
-            let keeper = Init::new(keeper)?;
-            watch(&keeper, &ours, signals).map(Part::Watcher)
+            Ok(Part::Watcher(Watcher { keeper: Init::new(keeper)?, line: ours }))
         }
+    }
+}
+
+impl Watcher {
+    /// Wait until there is nothing left to wait for: the exit status.
+    pub fn watch(self, signals: &mut Signals) -> Result<u8> {
+        watch(&self.keeper, &self.line, signals)
     }
 }
 

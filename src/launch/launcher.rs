@@ -390,7 +390,7 @@ impl Launcher {
         let health = self.health(draft, &init)?;
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
-        self.denials = Denials::watch(handoff.apparmor.as_deref(), &draft.selinux.value);
+        self.denials = Denials::watch(handoff.apparmor.as_deref(), &draft.selinux.value, init.pid, base);
         rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
         await_exec(&ours, draft).map_err(|e| match &self.denials {
             Some(denials) => denials.explain(e),

@@ -6,12 +6,16 @@ use crate::observe::logs::{LogWriter, Stream};
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How much is read at once, and how far ahead of a slow reader.
 const BUFFER: usize = 64 * 1024;
 /// A pipe or terminal that polls as writable takes this much without blocking, also where it is in blocking mode: the
 /// caller's descriptors are shared with other programs, so their mode is left alone.
 const CHUNK: usize = 4096;
+/// How often what a container writes for nobody is read, a buffer's worth at most each time. It is thrown away, so that whoever writes it
+/// goes on, as with docker; read as fast as it comes it would cost the host a processor's time that no limit of the container's counts.
+const PACE: Duration = Duration::from_millis(20);
 
 /// Who is attached: the process that became the supervisor, or a connection to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +59,19 @@ struct Output {
     /// `None`: it has been read to its end.
     from: Option<OwnedFd>,
     sinks: Vec<Sink>,
+    /// Read for nobody, and not again before this moment.
+    rest: Option<Instant>,
+}
+
+impl Output {
+    /// Until when it is not read, unless somebody wants it meanwhile.
+    fn rests(&self, log: Option<&LogWriter>) -> Option<Instant> {
+        self.rest.filter(|until| self.is_unheard(log) && Instant::now() < *until)
+    }
+
+    fn is_unheard(&self, log: Option<&LogWriter>) -> bool {
+        log.is_none() && self.sinks.is_empty()
+    }
 }
 
 struct Sink {
@@ -116,7 +133,7 @@ impl Streams {
 
     /// Read `from`, a descriptor that does not block.
     pub fn add_output(&mut self, stream: Stream, from: OwnedFd) {
-        self.outputs.push(Output { stream, from: Some(from), sinks: Vec::new() });
+        self.outputs.push(Output { stream, from: Some(from), sinks: Vec::new(), rest: None });
     }
 
     /// Write what peers type to `to`, a descriptor that does not block.
@@ -217,7 +234,9 @@ impl Streams {
 
     pub fn poll<'a>(&'a self, poller: &mut Poller<'a>) {
         for (n, output) in self.outputs.iter().enumerate() {
-            if let Some(from) = output.from.as_ref().filter(|_| output.sinks.iter().all(|s| s.backlog.len() < BUFFER)) {
+            let wanted =
+                output.sinks.iter().all(|s| s.backlog.len() < BUFFER) && output.rests(self.log.as_ref()).is_none();
+            if let Some(from) = output.from.as_ref().filter(|_| wanted) {
                 poller.add(Token::Output(n), PollFd::new(from, PollFlags::IN));
             }
             for (k, sink) in output.sinks.iter().enumerate().filter(|(_, s)| !s.backlog.is_empty()) {
@@ -235,6 +254,12 @@ impl Streams {
         }
     }
 
+    /// When to look again though nothing is ready.
+    pub fn next(&self) -> Option<Instant> {
+        let reading = self.outputs.iter().filter(|o| o.from.is_some());
+        reading.filter_map(|o| o.rests(self.log.as_ref())).min()
+    }
+
     /// Move what can be moved for everything that is ready.
     pub fn step(&mut self, ready: &[Token]) {
         // Sinks first: reading adds to them, and their indexes hold only until one is dropped.
@@ -249,6 +274,9 @@ impl Streams {
         }
         for token in ready {
             match token {
+                Token::Output(n) if self.outputs.get(*n).is_some_and(|o| o.is_unheard(self.log.as_ref())) => {
+                    self.throw_away(*n);
+                }
                 Token::Output(n) => broken.extend(self.fill(*n).1),
                 Token::Input => self.feed(),
                 Token::Source(_) => {}
@@ -289,6 +317,21 @@ impl Streams {
             }
         }
         (length, broken)
+    }
+
+    /// Read for nobody, and rest. Of a terminal a read brings a part only.
+    fn throw_away(&mut self, n: usize) {
+        let mut left = BUFFER;
+        while left > 0 {
+            let (length, _) = self.fill(n);
+            if length == 0 {
+                break;
+            }
+            left = left.saturating_sub(length);
+        }
+        if let Some(output) = self.outputs.get_mut(n) {
+            output.rest = Some(Instant::now() + PACE);
+        }
     }
 
     /// A reader has gone. The caller's own closes the container's end too, so that the writer is told (`… | head`).
@@ -448,6 +491,41 @@ mod tests {
         let behind = streams.outputs[0].sinks[0].backlog.len();
         assert!(behind <= 2 * BUFFER, "{behind} bytes are kept for a reader that does not read");
         drop(read);
+    }
+
+    #[test]
+    fn what_is_written_for_nobody_is_thrown_away_at_a_pace() {
+        let (from, write) = pipe();
+        rustix::io::ioctl_fionbio(&from, true).unwrap();
+        let mut streams = Streams::default();
+        streams.add_output(Stream::Stdout, from);
+        let (read, to) = pipe();
+        streams.attach_output(Peer::Caller, Stream::Stdout, End::Owned(to));
+        streams.detach(Peer::Caller);
+        drop(read);
+        let writer = std::thread::spawn(move || {
+            let mut bytes = 0;
+            while rustix::io::write(&write, &[b'y'; 4096]).is_ok() {
+                bytes += 4096;
+            }
+            bytes
+        });
+        let (begun, mut turns) = (Instant::now(), 0);
+        while begun.elapsed() < 10 * PACE {
+            let mut poller = Poller::default();
+            streams.poll(&mut poller);
+            let ready = poller.wait(streams.next()).unwrap();
+            streams.step(&ready);
+            turns += 1;
+        }
+        // Somebody who comes meanwhile does not wait.
+        let (_read, to) = pipe();
+        streams.attach_output(Peer::Connection(1), Stream::Stdout, End::Owned(to));
+        assert_eq!(streams.next(), None);
+        drop(streams);
+        let bytes: usize = writer.join().unwrap();
+        assert!(turns < 50, "{turns} turns");
+        assert!((BUFFER..30 * BUFFER).contains(&bytes), "{bytes} bytes");
     }
 
     #[test]

@@ -130,11 +130,9 @@ impl Supervisor<'_> {
         self.streams.poll(&mut poller);
         // A caller that reads slowly is waited for, however long it takes: no moment is to come then.
         let readers = deadlines.readers.filter(|_| self.streams.only_connections_pending());
-        let mut until =
-            [deadlines.limit.filter(|_| !ended), deadlines.kill.filter(|_| !ended), readers, self.connections.next()]
-                .into_iter()
-                .flatten()
-                .min();
+        let limits = [deadlines.limit, deadlines.kill].map(|d| d.filter(|_| !ended));
+        let others = [readers, self.connections.next(), self.streams.next()];
+        let mut until = limits.into_iter().chain(others).flatten().min();
         if let Some(health) = self.health.as_ref().filter(|_| !ended) {
             health.poll(&mut poller);
             until = until.into_iter().chain(health.next()).min();

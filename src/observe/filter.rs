@@ -5,6 +5,30 @@ use crate::error::{Error, Result};
 use regex::Regex;
 use std::collections::BTreeMap;
 
+/// How docker's verbs that list call the flag.
+pub const LISTING: &str = "-f, --filter";
+/// And those that prune.
+pub const PRUNING: &str = "--filter";
+
+/// Keys and values of what `flag` was given; empty text is none.
+///
+/// # Errors
+/// Docker's, of text without `=`.
+pub fn pairs(texts: &[String], flag: &str) -> Result<Vec<(String, String)>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, value)) => Ok((key.trim().to_lowercase(), value.trim().to_owned())),
+        None => Err(Error::runner(format!(
+            "invalid argument {text:?} for \"{flag}\" flag: bad format of filter (expected name=value)"
+        ))),
+    };
+    texts.iter().filter(|text| !text.is_empty()).map(pair).collect()
+}
+
+/// Docker's answer to a key that a verb does not have.
+pub fn unknown(key: &str, known: &[&str]) -> Error {
+    Error::verb(format!("Invalid filter '{key}'")).hint(format!("the filters are {}", known.join(", ")))
+}
+
 /// What was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filters {
@@ -17,19 +41,21 @@ impl Filters {
     /// # Errors
     /// Docker's: text without `=` is a slip of the command line (125), an unknown key is an error of the verb (1).
     pub fn parse(texts: &[String], known: &[&str]) -> Result<Filters> {
+        Self::of_flag(LISTING, texts, known)
+    }
+
+    /// The same for a verb that prunes, whose flag has no letter.
+    pub fn parse_pruning(texts: &[String], known: &[&str]) -> Result<Filters> {
+        Self::of_flag(PRUNING, texts, known)
+    }
+
+    fn of_flag(flag: &str, texts: &[String], known: &[&str]) -> Result<Filters> {
         let mut filters = Filters::default();
-        for text in texts.iter().filter(|text| !text.is_empty()) {
-            let (key, value) = text.split_once('=').ok_or_else(|| {
-                Error::runner(format!(
-                    "invalid argument {text:?} for \"-f, --filter\" flag: bad format of filter (expected name=value)"
-                ))
-            })?;
-            let (key, value) = (key.trim().to_lowercase(), value.trim());
+        for (key, value) in pairs(texts, flag)? {
             if !known.contains(&key.as_str()) {
-                return Err(Error::verb(format!("Invalid filter '{key}'"))
-                    .hint(format!("the filters are {}", known.join(", "))));
+                return Err(unknown(&key, known));
             }
-            filters.given.entry(key).or_default().push(value.to_owned());
+            filters.given.entry(key).or_default().push(value);
         }
         Ok(filters)
     }
@@ -115,6 +141,14 @@ mod tests {
             let error = parse(&texts).unwrap_err();
             assert_eq!((error.kind.exit_code(), error.to_string()), (code, words.to_owned()));
         }
+        let slip = Filters::parse_pruning(&["x".to_owned()], &["label"]).unwrap_err();
+        assert_eq!(
+            (slip.kind.exit_code(), slip.to_string()),
+            (
+                125,
+                "invalid argument \"x\" for \"--filter\" flag: bad format of filter (expected name=value)".to_owned()
+            )
+        );
     }
 
     #[test]

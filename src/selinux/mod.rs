@@ -87,7 +87,8 @@ pub fn has_types() -> bool {
 /// The kernel takes a label here if its policy knows it.
 const CONTEXT: &str = "/sys/fs/selinux/context";
 /// What brings the types.
-pub const REMEDY: &str = "on Fedora and its kin install the package container-selinux, elsewhere load the module in                           hardrun's sources: semodule -i docs/selinux/hardrun.cil";
+pub const REMEDY: &str = "on Fedora and its kin install the package container-selinux, elsewhere load the module in \
+     hardrun's sources: semodule -i docs/selinux/hardrun.cil";
 
 /// A file label without the categories that keep other containers out: what `:z` gives.
 pub fn shared(label: &str) -> String {
@@ -199,5 +200,10 @@ mod tests {
     #[test]
     fn the_mount_option_keeps_its_comma() {
         assert_eq!(mount_option("u:object_r:t:s0:c1,c2"), "context=\"u:object_r:t:s0:c1,c2\"");
+    }
+
+    #[test]
+    fn the_remedy_is_a_sentence() {
+        assert!(!REMEDY.contains("  "), "{REMEDY}");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::check;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Be scheduled as any other process, on any processor, with an address space as random as any other's: what the caller has of
 /// `nice`, `chrt`, `ionice`, `taskset` and `setarch -R` is not the workload's. `Ok(false)`: this process may not raise its priority
@@ -34,6 +35,13 @@ pub fn ordinary() -> io::Result<bool> {
             e => Err(e),
         },
     }
+}
+
+/// The process of a pidfd by its number, which is its own for as long as it has not been reaped. `None`: it has.
+pub fn number_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = text.lines().find_map(|l| l.strip_prefix("Pid:")).and_then(|p| p.trim().parse::<i32>().ok());
+    pid.filter(|p| *p > 0)
 }
 
 /// Leave every supplementary group (libcontainer does not when the container asks for none).

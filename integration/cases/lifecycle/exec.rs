@@ -14,7 +14,8 @@ use std::time::Duration;
 cases!("lifecycle::exec":
     confined_as_the_first_process, confined_with_other_plans, codes_and_streams, a_terminal_of_its_own,
     whoever_watches_may_be_killed, a_killed_client_leaves_its_command, a_signal_ends_the_client_alone, what_is_not_allowed, privileged_is_in_effect, ends_with_the_container,
-    says_the_same_in_every_phase_of_the_end, environment_and_folder,
+    says_the_same_in_every_phase_of_the_end, environment_and_folder, a_flood_for_nobody_costs_the_host_little,
+    a_reader_that_stops_holds_nothing_of_the_container,
 );
 
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
@@ -189,6 +190,81 @@ fn a_killed_client_leaves_its_command(env: &Env) -> Outcome {
     kept.exec(&[], &["sh", "-c", "kill $(cat /tmp/pid)"]).go()?.ok()?;
     let told = kept.until(5, |s| known(s) == 0)?;
     check_eq!(told["state"].as_str(), Some("running"));
+    Ok(())
+}
+
+/// The process that keeps the streams of an exec.
+fn keeper(client: i32) -> Outcome<i32> {
+    match wait_for(Duration::from_secs(10), || host::descendants(client).first().copied()) {
+        Some(pid) => Ok(pid),
+        None => fail("nobody keeps the streams"),
+    }
+}
+
+/// What is written for a client that was killed is thrown away, but not as fast as it comes: whoever does that is in no control group of
+/// the container's.
+fn a_flood_for_nobody_costs_the_host_little(env: &Env) -> Outcome {
+    let kept = Kept::run(
+        env,
+        &["--log-driver", "none"],
+        &["sh", "-c", "trap 'exec cat /dev/zero' USR1; while :; do sleep 0.1; done"],
+    )?;
+    let client = kept.exec(&[], &["sh", "-c", "sleep 1; exec cat /dev/zero"]).start()?;
+    kept.until(10, |s| s["execs"].as_array().is_some_and(|e| e.len() == 1))?;
+    let keeper = keeper(client.pid())?;
+    client.signal(Signal::SIGKILL)?;
+    client.finish()?;
+    kept.verb(&["kill", "-s", "USR1"]).go()?.ok()?;
+    let floods = || {
+        let table = env.at(&kept.root, &["top", &kept.id, "-o", "pid,args"]).go().ok()?.out();
+        let cat = |l: &&str| l.split_whitespace().nth(1) == Some("cat");
+        (table.lines().filter(cat).count() == 2).then_some(())
+    };
+    check!(wait_for(Duration::from_secs(10), floods).is_some(), "two processes write");
+    let supervisor = kept.number("supervisor")? as i32;
+    for (what, pid) in [("who keeps an exec's streams", keeper), ("the supervisor", supervisor)] {
+        let ticks = || -> Option<u64> {
+            let fields = host::stat_fields(pid)?;
+            // Fields 14 and 15, behind the name and the state.
+            Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+        };
+        let before = ticks();
+        std::thread::sleep(Duration::from_secs(2));
+        let (Some(before), Some(after)) = (before, ticks()) else { return fail(format!("{what} has ended")) };
+        check!(after - before < 20, "{what} used {} of 200 hundredths of a second", after - before);
+    }
+    check!(floods().is_some(), "both write on");
+    Ok(())
+}
+
+/// The last words of a process wait for their reader as long as it likes; nothing else does.
+fn a_reader_that_stops_holds_nothing_of_the_container(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let mut client = std::process::Command::new(&env.hardrun)
+        .args(["--root", s(&kept.root), "exec", &kept.id, "sh", "-c", "head -c 130000 /dev/zero"])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .spawn()?;
+    let pid = client.id() as i32;
+    let known = |s: &Value| s["execs"].as_array().map_or(0, Vec::len);
+    // Begun and ended, before anybody has read a byte.
+    let ended = || kept.events("event=exec_start", "{{.ID}}").ok().filter(|e| e.len() == 1);
+    check!(wait_for(Duration::from_secs(10), ended).is_some(), "it was not started");
+    let keeper = keeper(pid)?;
+    let told = kept.until(10, |s| known(s) == 0);
+    let holds = |pid: i32| -> Outcome<Vec<String>> {
+        let all = host::descriptors(pid)?.into_values();
+        Ok(all.filter(|to| to.starts_with("mnt:[") || to.contains(s(&kept.root))).collect())
+    };
+    let held = (holds(keeper)?, holds(pid)?);
+    let mut text = Vec::new();
+    if let Some(mut stdout) = client.stdout.take() {
+        std::io::Read::read_to_end(&mut stdout, &mut text)?;
+    }
+    check_eq!(client.wait()?.code(), Some(0));
+    check_eq!(text.len(), 130_000);
+    told?;
+    check_eq!(held, (Vec::new(), Vec::new()));
     Ok(())
 }
 

@@ -142,6 +142,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     };
     crate::site::limits::lower(&mut draft, inputs.facts);
     declared::check(&draft)?;
+    draft.notices.extend(network::sctp_shut(&draft));
     Ok(draft)
 }
 

@@ -3,8 +3,8 @@
 use super::{Inputs, lock};
 use crate::error::{Error, Result};
 use crate::plan::{
-    EgressRule, EndpointPlan, MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan, Published,
-    RootPlan, Source, Sourced, UserNamespace,
+    Draft, EgressRule, EndpointPlan, MountKind, MountPlan, Namespace, NamespacesPlan, NetworkMode, NetworkPlan,
+    Published, RootPlan, SeccompProfile, Source, Sourced, UserNamespace,
 };
 use crate::preset::Key;
 use crate::request::{Egress, Exposed, NetworkSpec, NetworkTarget, PortSpec, clean_path};
@@ -33,6 +33,20 @@ pub(super) fn hostname(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourc
         // As docker: whoever shares the host's network sees the host's name.
         None if ns.network.value == NetworkMode::Host => Sourced::new(inputs.host.hostname(), Source::Host),
         None => Sourced::default(inputs.id[..12].to_owned()),
+    })
+}
+
+/// A port that nobody inside can listen on: docker's filter lets SCTP through, the built-in one does not by itself.
+pub(super) fn sctp_shut(draft: &Draft) -> Option<String> {
+    let port = draft.network.publish.iter().find(|p| p.protocol == "sctp")?;
+    let seccomp = &draft.seccomp;
+    let opened = seccomp.opened.contains("sctp") && !seccomp.shut.contains("sctp");
+    (!opened && seccomp.profile.value == SeccompProfile::Builtin).then(|| {
+        format!(
+            "port {}/sctp is published, but the container may open no SCTP socket: a preset with seccomp-open = [\"sctp\"] \
+             lets it (`hardrun preset new NAME` begins one)",
+            port.container_port
+        )
     })
 }
 

@@ -636,3 +636,19 @@ fn ports_addresses_and_ways_out_are_decided() {
     };
     assert_eq!((gateway(false), gateway(true)), (1, 0));
 }
+
+#[test]
+fn a_port_that_nobody_can_listen_on_is_told() {
+    let published =
+        |port: &str| Case::new(&["x"]).ask(|r| r.network.publish = vec![port.parse().unwrap()]).draft().unwrap();
+    let told = |d: &Draft| d.notices.iter().any(|n| n.contains("5000/sctp") && n.contains("seccomp-open"));
+    let mut d = published("5000:5000/sctp");
+    assert!(told(&d));
+    assert!(!told(&published("5000:5000/tcp")));
+    d.seccomp.opened.insert("sctp".into());
+    assert_eq!(network::sctp_shut(&d), None);
+    d.seccomp.shut.insert("sctp".into());
+    assert!(network::sctp_shut(&d).is_some());
+    d.seccomp.profile = Sourced::flag(crate::plan::SeccompProfile::Unconfined, "--security-opt seccomp");
+    assert_eq!(network::sctp_shut(&d), None);
+}

@@ -21,5 +21,8 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
         return vec![];
     }
     let asked = asked(&draft.apparmor, "--security-opt", format!("apparmor={name}"));
-    vec![Finding::new(RULE.id, asked).detail(format!("the kernel has it in {mode} mode; the built-in one is enforced"))]
+    vec![
+        Finding::new(RULE.id, asked)
+            .detail(format!("the kernel has it, or a part of it, in {mode} mode; the built-in one is enforced")),
+    ]
 }
