@@ -270,7 +270,9 @@ fn where_the_caller_stands(env: &Env) -> Outcome {
         run.args(hardrun).args(flags).args(["busybox", "echo", "here"]).go()
     };
     from_a_removed_folder(&[])?.ok()?.says("here")?;
-    from_a_removed_folder(&["-v", "./data:/data"])?.exits(125)?.complains(&["/dev/null/the-working-folder-was-removed"])?;
+    from_a_removed_folder(&["-v", "./data:/data"])?
+        .exits(125)?
+        .complains(&["/dev/null/the-working-folder-was-removed"])?;
 
     let dir = env.dir("stand")?;
     let kept = ["run", "-d", "--name", "stands", "--network", "none", "--restart", "always", "busybox", "sleep", "100"];
