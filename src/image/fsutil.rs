@@ -120,16 +120,25 @@ pub fn free_space(path: &Path) -> Result<(u64, u64)> {
     Ok((bytes, inodes))
 }
 
-/// Remove `name` in `parent`, a folder with everything in it, without ever following a symlink.
+/// Remove `name` in `parent`, a folder with everything in it, without ever following a symlink. What somebody else removes
+/// meanwhile is gone as well, and no error.
 pub fn remove_tree(parent: BorrowedFd<'_>, name: &CStr) -> std::io::Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(e) => return Err(e.into()),
     }
-    let top = open_dir(parent, name)?;
+    let Some(top) = unless_gone(open_dir(parent, name))? else { return Ok(()) };
     empty_dir(top.as_fd())?;
-    Ok(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?)
+    unless_gone(rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR))?;
+    Ok(())
+}
+
+fn unless_gone<T>(came: rustix::io::Result<T>) -> rustix::io::Result<Option<T>> {
+    match came {
+        Err(Errno::NOENT) => Ok(None),
+        came => came.map(Some),
+    }
 }
 
 fn open_dir(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
@@ -154,27 +163,27 @@ fn empty_dir(top: BorrowedFd<'_>) -> std::io::Result<()> {
             if is_dir {
                 folders.push(name);
             } else {
-                rustix::fs::unlinkat(top, name.as_c_str(), AtFlags::empty())?;
+                unless_gone(rustix::fs::unlinkat(top, name.as_c_str(), AtFlags::empty()))?;
             }
         }
         if folders.is_empty() {
             return Ok(());
         }
         for folder in folders {
-            let fd = open_dir(top, &folder)?;
+            let Some(fd) = unless_gone(open_dir(top, &folder))? else { continue };
             for (name, is_dir) in names(fd.as_fd())? {
                 if !is_dir {
-                    rustix::fs::unlinkat(&fd, name.as_c_str(), AtFlags::empty())?;
+                    unless_gone(rustix::fs::unlinkat(&fd, name.as_c_str(), AtFlags::empty()))?;
                 } else if rustix::fs::unlinkat(&fd, name.as_c_str(), AtFlags::REMOVEDIR).is_err() {
-                    move_up(fd.as_fd(), &name, top, &mut serial)?;
+                    unless_gone(move_up(fd.as_fd(), &name, top, &mut serial))?;
                 }
             }
-            rustix::fs::unlinkat(top, folder.as_c_str(), AtFlags::REMOVEDIR)?;
+            unless_gone(rustix::fs::unlinkat(top, folder.as_c_str(), AtFlags::REMOVEDIR))?;
         }
     }
 }
 
-fn move_up(from: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &mut u64) -> std::io::Result<()> {
+fn move_up(from: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &mut u64) -> rustix::io::Result<()> {
     loop {
         let to = CString::new(format!(".hardrun-rm-{serial}")).expect("no NUL");
         *serial += 1;
@@ -182,12 +191,12 @@ fn move_up(from: BorrowedFd<'_>, name: &CStr, top: BorrowedFd<'_>, serial: &mut 
             // A folder can only be moved by who may write its `..` entry.
             Err(Errno::ACCESS) => rustix::fs::chmodat(from, name, Mode::RWXU, AtFlags::empty())?,
             Err(Errno::EXIST) => {}
-            other => return Ok(other?),
+            other => return other,
         }
     }
 }
 
-/// What is in a folder, and which of it are folders.
+/// What is in a folder, and which of it are folders. In one that was removed there is nothing.
 fn names(dir: BorrowedFd<'_>) -> std::io::Result<Vec<(CString, bool)>> {
     // Each listing starts at the beginning.
     rustix::fs::seek(dir, rustix::fs::SeekFrom::Start(0))?;
@@ -195,14 +204,15 @@ fn names(dir: BorrowedFd<'_>) -> std::io::Result<Vec<(CString, bool)>> {
     let mut list = RawDir::new(dir, &mut space);
     let mut out = Vec::new();
     while let Some(entry) = list.next() {
-        let entry = entry?;
+        let Some(entry) = unless_gone(entry)? else { break };
         let name = entry.file_name();
         if matches!(name.to_bytes(), b"." | b"..") {
             continue;
         }
         let kind = match entry.file_type() {
             FileType::Unknown => {
-                let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+                let Some(stat) = unless_gone(stat)? else { continue };
                 FileType::from_raw_mode(stat.st_mode)
             }
             known => known,
@@ -245,6 +255,23 @@ pub fn list(path: &Path) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn who_removes_a_tree_that_another_removes_too_is_done_as_well() {
+        let tmp = tempfile::tempdir().unwrap();
+        for round in 0..20 {
+            let top = tmp.path().join(format!("{round}"));
+            for n in 0..30 {
+                std::fs::create_dir_all(top.join(format!("a{n}/b/c"))).unwrap();
+                std::fs::write(top.join(format!("a{n}/b/file")), "").unwrap();
+            }
+            std::thread::scope(|scope| {
+                let both = [0; 2].map(|_| scope.spawn(|| remove_path(&top)));
+                both.into_iter().for_each(|one| one.join().unwrap().unwrap());
+            });
+            assert!(!top.exists());
+        }
+    }
 
     #[test]
     fn a_tree_deeper_than_there_are_descriptors_is_removed_and_symlinks_are_not_followed() {

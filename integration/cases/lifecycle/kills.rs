@@ -2,7 +2,7 @@
 
 use super::Kept;
 use crate::harness::command::Running;
-use crate::harness::env::wait_for;
+use crate::harness::env::{slowness, wait_for};
 use crate::harness::leaks::Picture;
 use crate::harness::{Env, Outcome, host};
 use crate::{cases, check, check_eq};
@@ -201,7 +201,7 @@ fn rename_while_it_restarts(env: &Env) -> Outcome {
     let kept = Kept::run(env, &["--restart", "always"], &["true"])?;
     let since = Instant::now();
     let mut names = 0;
-    while since.elapsed() < Duration::from_secs(4) {
+    while since.elapsed() < Duration::from_secs(4) * slowness() {
         let name = format!("circling-{names}");
         let out = env.verb(&["rename", &kept.id, &name]).go()?;
         if out.code == 0 {
