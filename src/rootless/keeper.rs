@@ -43,9 +43,21 @@ pub struct Joined {
 /// Connect to the user's keeper; where there is none, one is started.
 pub fn join(wanted: &Rootless) -> Result<Joined> {
     wanted.ids.check()?;
-    // The lock is not held while the keeper is waited for: it takes it to end.
-    let connection = connected(wanted)?;
-    greet(connection, &wanted.run)
+    // One that is killed at this moment may have let somebody in: the next attempt finds nobody, and starts another.
+    for _ in 0..2 {
+        // The lock is not held while the keeper is waited for: it takes it to end.
+        let connection = connected(wanted)?;
+        if let Some(joined) = greet(connection, &wanted.run)? {
+            return Ok(joined);
+        }
+    }
+    Err(gone())
+}
+
+fn gone() -> Error {
+    Error::runner("speak with the process that keeps the user's namespaces")
+        .because("it has ended")
+        .hint("run the command again: another one is started")
 }
 
 /// A connection that the keeper cannot leave unseen: it looks for connections under the same lock before it ends.
@@ -65,19 +77,18 @@ fn connected(wanted: &Rootless) -> Result<OwnedFd> {
 pub fn rejoin(rootless: &Rootless) -> Result<Joined> {
     let attempt = || "connect to the process that keeps the user's network".to_string();
     let connection = control::connect_within(&rootless.run, SOCKET, wait::KEEPER).context(attempt)?;
-    greet(connection, &rootless.run)
+    greet(connection, &rootless.run)?.ok_or_else(gone)
 }
 
-fn greet(connection: OwnedFd, run: &Path) -> Result<Joined> {
+/// `None`: it has ended.
+fn greet(connection: OwnedFd, run: &Path) -> Result<Option<Joined>> {
     let attempt = || "speak with the process that keeps the user's namespaces".to_string();
-    control::send(&connection, &Ask::Join, &[])?;
-    let Some((answer, fds)) = answer(&connection, run)? else {
-        return Err(Error::runner(attempt())
-            .because("it has ended")
-            .hint("run the command again: another one is started"));
-    };
+    if control::send(&connection, &Ask::Join, &[]).is_err() {
+        return Ok(None);
+    }
+    let Some((answer, fds)) = answer(&connection, run)? else { return Ok(None) };
     match (answer, <[OwnedFd; 2]>::try_from(fds)) {
-        (Answer::Joined(rootless), Ok([user, network])) => Ok(Joined { connection, user, network, rootless }),
+        (Answer::Joined(rootless), Ok([user, network])) => Ok(Some(Joined { connection, user, network, rootless })),
         (Answer::Unable(why), _) => Err(trouble::explain(std::io::Error::other(why))),
         (other, _) => Err(Error::runner(attempt()).because(format!("it answered {other:?}"))),
     }
