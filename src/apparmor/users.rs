@@ -4,11 +4,12 @@
 use super::{Profile, load};
 use crate::error::{Context, Result};
 use crate::state::Paths;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, major, minor, open, stat};
+use nix::fcntl::{FcntlArg, fcntl};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
 use rustix::io::Errno;
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -28,14 +29,14 @@ impl Use {
             let fd = match open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => match publish(run, profile).context(attempt)? {
-                    Some(fd) => return Ok(Use(fd)),
+                    Some(fd) => return take_a_byte(&fd).map(|()| Use(fd)),
                     None => continue,
                 },
                 Err(e) => return Err(e).context(attempt),
             };
             flock(&fd, FlockOperation::LockShared).context(attempt)?;
             if is_at(&fd, &path) {
-                return Ok(Use(fd));
+                return take_a_byte(&fd).map(|()| Use(fd));
             }
             // The last user took it away while we waited.
         }
@@ -89,13 +90,39 @@ pub(super) fn noted(run: &Path, name: &str) -> Option<String> {
     fs::read_to_string(hash_file(run, name)).ok()
 }
 
-/// Whether exactly one container uses a profile of hardrun's own.
+/// Whether exactly one container uses a profile of hardrun's own: every user has locked a byte of the file, each another one.
 pub fn has_one_user(run: &Path, name: &str) -> bool {
-    let (Ok(meta), Ok(locks)) = (stat(file(run, name)), fs::read_to_string("/proc/locks")) else { return false };
-    // `1: FLOCK  ADVISORY  READ 4711 00:19:88 0 EOF`
-    let inode = format!("{:02x}:{:02x}:{}", major(meta.st_dev), minor(meta.st_dev), meta.st_ino);
-    let fields = |line: &&str| line.split_whitespace().nth(1) == Some("FLOCK") && line.split(' ').any(|f| f == inode);
-    locks.lines().filter(fields).count() == 1
+    let Ok(fd) = open(file(run, name), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) else { return false };
+    let someone = |from: i64, length: i64| -> Option<i64> {
+        let mut asked = range(from, length);
+        fcntl(fd.as_raw_fd(), FcntlArg::F_OFD_GETLK(&mut asked)).ok()?;
+        (i32::from(asked.l_type) != libc::F_UNLCK).then_some(asked.l_start)
+    };
+    // A length of 0 reaches to the end of all.
+    someone(0, 0).is_some_and(|one| (one == 0 || someone(0, one).is_none()) && someone(one + 1, 0).is_none())
+}
+
+/// Lock a byte that nobody else has locked: a lock on an open file as a whole says that there are users, not how many.
+fn take_a_byte(fd: impl AsFd) -> Result<()> {
+    let attempt = || "count among the users of an AppArmor profile".to_owned();
+    let mut byte = i64::from(std::process::id());
+    loop {
+        match fcntl(fd.as_fd().as_raw_fd(), FcntlArg::F_OFD_SETLK(&range(byte, 1))) {
+            Ok(_) => return Ok(()),
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => byte += 1,
+            Err(e) => return Err(e).context(attempt),
+        }
+    }
+}
+
+fn range(from: i64, length: i64) -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: from,
+        l_len: length,
+        l_pid: 0,
+    }
 }
 
 /// `run` is the host's, whatever `--root` says: the kernel's profiles are.
@@ -199,7 +226,11 @@ mod tests {
         assert!(has_one_user(run, &profile.name));
         let more = Use::new(run, &profile).unwrap().into_fd();
         assert!(!has_one_user(run, &profile.name));
+        let third = Use::new(run, &profile).unwrap().into_fd();
         drop(more);
+        assert!(!has_one_user(run, &profile.name));
+        drop(third);
+        assert!(has_one_user(run, &profile.name));
         release(run, &profile.name, [last.as_fd()].into_iter()).unwrap();
         assert!(!path.exists());
     }
