@@ -11,6 +11,7 @@ cases!("selinux":
     is_enforced_with_categories_of_its_own, exec_and_init_carry_the_label, files_have_the_containers_label,
     a_file_of_another_type_is_out_of_reach, containers_do_not_reach_each_others_files, relabelled_for_all_or_for_one,
     volumes_are_shared, a_type_of_the_callers, without_is_refused, denials_are_explained,
+    @alone a_device_wants_the_administrators_word,
 );
 
 fn needs_selinux() -> Outcome {
@@ -192,5 +193,40 @@ fn denials_are_explained(env: &Env) -> Outcome {
     let bind = format!("{}:/b", folder.display());
     let out = env.sh(&["-v", &bind], "cat /b/file")?.exits(1)?;
     out.complains(&["file", "(shadow_t) of cat by SELinux"])?;
+    Ok(())
+}
+
+/// Where SELinux is on, what lets containers use devices, for as long as this is held.
+pub(super) struct Devices(bool);
+
+impl Devices {
+    pub(super) fn on() -> Outcome<Devices> {
+        let is_on = needs_selinux().is_ok();
+        if is_on {
+            Self::switch("1")?;
+        }
+        Ok(Devices(is_on))
+    }
+
+    fn switch(to: &str) -> Outcome {
+        Run::new("setsebool").args(["container_use_devices", to]).limit(120).go()?.ok().map(drop)
+    }
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        if self.0 && Self::switch("0").is_err() {
+            eprintln!("container_use_devices stays on");
+        }
+    }
+}
+
+/// `--device` opens nothing on its own where SELinux is on.
+fn a_device_wants_the_administrators_word(env: &Env) -> Outcome {
+    needs_selinux()?;
+    let device = ["--device", "/dev/loop-control:/dev/loop-control:r", "--allow", "device"];
+    let out = env.sh(&device, "cat < /dev/loop-control")?;
+    check!(out.code != 0 && out.err().contains("Permission denied"), "{}", out.told());
+    out.complains(&["by SELinux"])?;
     Ok(())
 }

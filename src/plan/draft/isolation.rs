@@ -326,6 +326,18 @@ pub(super) fn selinux(inputs: &Inputs<'_>, notices: &mut Vec<String>) -> Result<
         }
         return Ok(Sourced::new(SeLinux::Unavailable, Source::Host));
     }
+    if !any {
+        // As with docker: processes and memory in common are of no use behind categories that are not.
+        let i = &inputs.request.isolation;
+        let ipc = i.ipc.as_ref().and_then(|m| if let IpcMode::Container(name) = m { Some(name) } else { None });
+        let pid = i.pid.as_ref().and_then(|m| if let NamespaceMode::Container(name) = m { Some(name) } else { None });
+        for (name, flag) in [(ipc, "--ipc"), (pid, "--pid")] {
+            let Some(name) = name else { continue };
+            if let labels @ SeLinux::Labels { .. } = inputs.other(name)?.draft.selinux.value {
+                return Ok(Sourced::flag(labels, flag));
+            }
+        }
+    }
     let wanted = crate::selinux::Wanted {
         user: last("user"),
         role: last("role"),

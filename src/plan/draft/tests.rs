@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const ID: &str = "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90";
+const OTHER: &str = "0718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6";
 
 #[derive(Default)]
 struct FakeHost(BTreeMap<PathBuf, Found>);
@@ -36,6 +37,13 @@ impl Host for FakeHost {
     }
     fn hostname(&self) -> String {
         "thehost".into()
+    }
+    /// One, whatever is asked for, where SELinux is on.
+    fn container(&self, _: &Paths, reference: &str) -> Result<Option<Other>> {
+        let mut other = Case::new(&["x"]);
+        other.facts.selinux = true;
+        let draft = other.draft_of(reference)?;
+        Ok(Some(Other { draft, shareable: true, addresses: vec![] }))
     }
 }
 
@@ -151,6 +159,9 @@ impl Case {
         self
     }
     fn draft(&self) -> Result<Draft> {
+        self.draft_of(ID)
+    }
+    fn draft_of(&self, id: &str) -> Result<Draft> {
         resolve(Inputs {
             request: &self.request,
             image: &self.image,
@@ -158,7 +169,7 @@ impl Case {
             facts: &self.facts,
             paths: &Paths::new(None),
             host: &self.host,
-            id: ID,
+            id,
             name: "calm_hopper",
         })
     }
@@ -651,4 +662,25 @@ fn a_port_that_nobody_can_listen_on_is_told() {
     assert!(network::sctp_shut(&d).is_some());
     d.seccomp.profile = Sourced::flag(crate::plan::SeccompProfile::Unconfined, "--security-opt seccomp");
     assert_eq!(network::sctp_shut(&d), None);
+}
+
+#[test]
+fn who_joins_anothers_memory_or_processes_has_the_others_labels() {
+    let labels = |change: fn(&mut Request)| {
+        let mut case = Case::new(&["x"]).ask(change);
+        case.facts.selinux = true;
+        case.draft().unwrap().selinux
+    };
+    let other = FakeHost::default().container(&Paths::new(None), OTHER).unwrap().unwrap();
+    let (own, others) = (labels(|_| {}), other.draft.selinux);
+    assert_ne!(own.value, others.value);
+    let ipc = labels(|r| r.isolation.ipc = Some(IpcMode::Container(OTHER.into())));
+    assert_eq!((ipc.value, ipc.source.to_string().as_str()), (others.value.clone(), "flag --ipc"));
+    let pid = labels(|r| r.isolation.pid = Some(NamespaceMode::Container(OTHER.into())));
+    assert_eq!(pid.value, others.value);
+    let asked = labels(|r| {
+        r.isolation.pid = Some(NamespaceMode::Container(OTHER.into()));
+        r.isolation.security_opts = vec![SecurityOpt::Label { key: "level".into(), value: "s0:c1,c2".into() }];
+    });
+    assert!(matches!(asked.value, crate::plan::SeLinux::Labels { process, .. } if process.ends_with(":s0:c1,c2")));
 }
