@@ -28,7 +28,6 @@ pub struct Steps<'a> {
     pub draft: &'a Draft,
     /// First host id of the container's user namespace.
     pub base: Option<u32>,
-    pub apparmor: Option<&'a str>,
     /// A pidfd of the container's first process.
     pub init: BorrowedFd<'a>,
     /// Namespaces that the container shares with us: nothing is to be joined.
@@ -49,10 +48,6 @@ impl Steps<'_> {
             nix::sys::resource::setrlimit(resource, limit.value.soft, limit.value.hard)?;
         }
         std::fs::write("/proc/self/oom_score_adj", self.draft.process.oom_score_adj.value.to_string())?;
-        if let Some(profile) = self.apparmor {
-            // Counts at the next execve, of a child too. Never through the container's own /proc (CVE-2025-52881).
-            std::fs::write("/proc/thread-self/attr/apparmor/exec", format!("exec {profile}"))?;
-        }
         let flags =
             KINDS.iter().filter(|(kind, _)| !self.shared.contains(kind)).fold(CloneFlags::empty(), |f, (_, k)| f | *k);
         setns(self.init, flags)?;

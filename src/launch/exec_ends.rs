@@ -31,7 +31,7 @@ impl Ends {
         let base = base.unwrap_or(0);
         let owner = (base + user, base + request.user.gid);
         if request.tty {
-            ends.master = Some(channel()?);
+            ends.master = Some(channel(None)?);
             return Ok(ends);
         }
         for n in 0..3 {

@@ -6,7 +6,7 @@ use super::denials::Denials;
 use super::exec::{CONTROL_FD, ExecRequest, HANDOFF_FD, HOST_FD, INIT_FD, MOUNTS_FD, REPORT_FD, REQUEST_FD};
 use super::exec::{is_ending, not_running};
 use super::exec_ends::Ends;
-use super::executor::{Command, Confine, GO};
+use super::executor::{Command, Confine, GO, host_proc};
 use super::handoff::{self, Handoff};
 use super::handshake::{await_exec, await_ready, channel};
 use super::keeper::{self, Part, Watched};
@@ -109,28 +109,24 @@ impl Entry {
         let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
         let container = self.handoff.paths().containers().join(&draft.id);
         let mut ends = Ends::make(request, base, &draft.selinux.value)?;
-        let (ours, theirs) = channel()?;
+        let (ours, theirs) = channel(selinux_label(&draft).as_deref())?;
+        let proc = host_proc()?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the entering process".into())?;
         let confine = Confine {
             filter: self.handoff.filter.clone(),
             landlock: super::ruleset::rules(&draft, &container),
             selinux: selinux_label(&draft),
-            apparmor: None,
+            apparmor: self.handoff.apparmor.clone(),
             init: false,
             drop_after_filter: drop_after_filter(&draft)?,
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
+            proc: proc.as_raw_fd(),
         };
         self.handoff.restore_profile()?;
         let shared = readback::shared_with(init, &own)?;
-        let steps = credentials::Steps {
-            draft: &draft,
-            base,
-            apparmor: self.handoff.apparmor.as_deref(),
-            init: self.ties.init.as_fd(),
-            shared: &shared,
-        };
+        let steps = credentials::Steps { draft: &draft, base, init: self.ties.init.as_fd(), shared: &shared };
         steps.check_limits()?;
         let visit = super::enter_cgroup::join(init)?;
         let entered = sys::spawn::inside(
@@ -173,7 +169,6 @@ impl Entry {
             Some(denials) => denials.explain(e),
             None => e,
         })?;
-        readback::after_exec(pid, &expected)?;
         guard.keep();
         if let Some(control) = &self.ties.control {
             // The supervisor may be about to end: the process inside ends with it.

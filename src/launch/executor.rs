@@ -6,11 +6,12 @@ use caps::CapSet;
 use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 /// Sent by the container when it is confined and waits for `GO`.
 pub const READY: u8 = b'R';
@@ -26,8 +27,9 @@ pub const EXEC_FAILED: u8 = b'E';
 pub struct Confine {
     pub filter: Option<Vec<u8>>,
     pub landlock: Option<landlock::Rules>,
+    /// SELinux's label and AppArmor's profile. Both are entered here, not at execve: there each of the two modules takes away the
+    /// signal that ties a container to its launcher (`pdeath_signal`), and nobody could look at what came of it before the command runs.
     pub selinux: Option<String>,
-    /// AppArmor's profile, where it is to be entered at once: with `--init` this process executes nothing.
     pub apparmor: Option<String>,
     pub init: bool,
     /// no_new_privs was overridden: give up what only the loading of the filter needed.
@@ -36,6 +38,15 @@ pub struct Confine {
     pub channel: RawFd,
     /// A pidfd of the launcher.
     pub launcher: RawFd,
+    /// The host's /proc, [`host_proc`]: what is written there is not led elsewhere by what stands at /proc inside (CVE-2025-52881).
+    pub proc: RawFd,
+}
+
+/// For [`Confine::proc`].
+pub fn host_proc() -> crate::error::Result<OwnedFd> {
+    use crate::error::Context;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open("/proc", flags, Mode::empty()).context(|| "open /proc".into())
 }
 
 /// Whether the process of a pidfd is gone. `getppid` says nothing about a parent outside the pid namespace.
@@ -94,22 +105,30 @@ impl Confine {
         message
     }
 
-    /// What is to be written where to be labelled: at the next execve, or, by one that stays pid 1, at once. Opened before the rules
-    /// hold, written after the steps that a label would be in the way of. Which profile or label came of it the launcher reads.
+    /// What is to be written where to be labelled. Opened before the rules hold, written after the steps that a label would be in the
+    /// way of. Which profile or label came of it the launcher reads.
     fn labels(&self) -> Result<Vec<(File, String)>, String> {
         let open = |name: &str| {
-            let path = format!("/proc/thread-self/attr/{name}");
-            File::options().write(true).open(&path).map_err(|e| format!("open {path}: {e}"))
+            let path = format!("thread-self/attr/{name}");
+            let opened = rustix::fs::openat(
+                sys::process::borrow(self.proc),
+                &path,
+                OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::empty(),
+            );
+            opened.map(File::from).map_err(|e| format!("open /proc/{path}: {e}"))
         };
         let mut labels = Vec::new();
         if let Some(label) = &self.selinux {
-            labels.push((open(if self.init { "current" } else { "exec" })?, label.clone()));
+            labels.push((open("current")?, label.clone()));
         }
         if let Some(profile) = &self.apparmor {
             // AppArmor's own file is there since Linux 5.8.
             let file = open("apparmor/current").or_else(|_| open("current"))?;
             labels.push((file, format!("changeprofile {profile}")));
         }
+        // Nothing of the host's goes on with this process.
+        nix::unistd::close(self.proc).map_err(|e| format!("close the host's /proc: {e}"))?;
         Ok(labels)
     }
 

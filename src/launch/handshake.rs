@@ -11,11 +11,17 @@ use std::time::Duration;
 /// How long the container's process may take to confine itself.
 const CONFINE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A pair of connected sockets that keep message boundaries: ours and the container's.
-pub(super) fn channel() -> Result<(OwnedFd, OwnedFd)> {
+/// A pair of connected sockets that keep message boundaries: ours and the container's. `label`: SELinux's, of who is to use the other end.
+pub(super) fn channel(label: Option<&str>) -> Result<(OwnedFd, OwnedFd)> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .context(|| "make the hand-shake channel".into())
+    let make = || {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .context(|| "make the hand-shake channel".into())
+    };
+    match label {
+        Some(label) => crate::selinux::with_socket_label(label, make),
+        None => make(),
+    }
 }
 
 fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {

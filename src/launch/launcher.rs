@@ -10,7 +10,7 @@ use super::denials::Denials;
 use super::end::note_networks;
 use super::enter::Entrance;
 use super::exec::Surroundings;
-use super::executor::{Confine, GO};
+use super::executor::{Confine, GO, host_proc};
 use super::freezer::Freezer;
 use super::handoff::{self, Handoff, Starter};
 use super::handshake::{await_exec, await_ready, channel};
@@ -324,21 +324,20 @@ impl Launcher {
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
 
-        let (ours, theirs) = match selinux_label(draft).filter(|_| draft.process.init.value) {
-            Some(label) => crate::selinux::with_socket_label(&label, channel)?,
-            None => channel()?,
-        };
+        let (ours, theirs) = channel(selinux_label(draft).as_deref())?;
+        let proc = host_proc()?;
         let me = rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())
             .context(|| "open a descriptor of the launcher".into())?;
         let executor = Confine {
             filter: handoff.filter.clone(),
             landlock: super::ruleset::rules(draft, &folder.path),
             selinux: selinux_label(draft),
-            apparmor: handoff.apparmor.clone().filter(|_| draft.process.init.value),
+            apparmor: handoff.apparmor.clone(),
             init: draft.process.init.value,
             drop_after_filter: drop_after_filter(draft)?,
             channel: theirs.as_raw_fd(),
             launcher: me.as_raw_fd(),
+            proc: proc.as_raw_fd(),
         };
         let mut pipes = Pipes::open(draft, stage, base)?;
         sys::memory::forget_text();
@@ -396,7 +395,6 @@ impl Launcher {
             Some(denials) => denials.explain(e),
             None => e,
         })?;
-        readback::after_exec(init.pid, &expected)?;
         guard.keep();
         sys::memory::forget_text();
         started(status, &init, health.as_ref());

@@ -6,7 +6,7 @@
 
 use super::cgroup::Placement;
 use crate::error::{Context, Error, Result};
-use crate::plan::{AppArmor, Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
+use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
 use std::collections::{BTreeSet, HashMap};
@@ -27,9 +27,8 @@ pub struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// The AppArmor profile of a first process that stays (`--init`), or of one that executes the command.
-    fn profile(&self, stays: bool) -> Option<&str> {
-        self.apparmor.filter(|p| *p != "unconfined" && self.plan.draft.process.init.value == stays)
+    fn profile(&self) -> Option<&str> {
+        self.apparmor.filter(|p| *p != "unconfined")
     }
 }
 
@@ -55,7 +54,6 @@ pub fn as_built(pid: i32, expected: &Expected<'_>) -> Result<()> {
     check_namespaces(pid, expected, &mut differences)?;
     check_maps(pid, expected, &mut differences)?;
     check_mounts(pid, expected, &mut differences)?;
-    check_labels(pid, expected, &mut differences)?;
     check_cgroup(pid, expected, &mut differences)?;
     check_processors(pid, expected, &mut differences)?;
     differences.done()
@@ -66,7 +64,7 @@ pub fn before_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
     let mut differences = Differences::default();
     check_status(pid, expected, &mut differences)?;
     check_selinux(pid, expected, &mut differences)?;
-    check_entered(pid, expected, &mut differences)?;
+    check_apparmor(pid, expected, &mut differences)?;
     check_inherited(pid, &mut differences)?;
     differences.done()
 }
@@ -78,8 +76,8 @@ pub fn exec(pid: i32, init: i32, expected: &Expected<'_>) -> Result<()> {
     let plan = expected.plan;
     check_maps(pid, expected, &mut differences)?;
     check_status(pid, expected, &mut differences)?;
-    check_labels(pid, expected, &mut differences)?;
     check_selinux(pid, expected, &mut differences)?;
+    check_apparmor(pid, expected, &mut differences)?;
     check_inherited(pid, &mut differences)?;
     let (ours, theirs) = (namespaces(&pid.to_string())?, namespaces(&init.to_string())?);
     for kind in KINDS {
@@ -506,42 +504,11 @@ enum At<'a> {
     Mount(&'a Mounted),
 }
 
-fn check_labels(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    let Some(profile) = expected.profile(false) else { return Ok(()) };
-    // libcontainer writes attr/exec, which takes effect at execve; until then it is read there.
-    match attribute(pid, "exec") {
-        Ok(found) => differences.compare("AppArmor profile", profile, found.as_str()),
-        // Older kernels (6.1) look at what the reader has asked for itself: `after_exec` sees what came of it.
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
-        Err(e) => return Err(e).context(|| format!("read the AppArmor profile of process {pid}")),
-    }
-    Ok(())
-}
-
-/// The profile of a process that stays as pid 1 and executes nothing: it has entered it by itself.
-fn check_entered(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
-    let Some(profile) = expected.profile(true) else { return Ok(()) };
+fn check_apparmor(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
+    let Some(profile) = expected.profile() else { return Ok(()) };
     let found = attribute(pid, "current").context(|| format!("read the AppArmor profile of process {pid}"))?;
     differences.compare("AppArmor profile", profile, found.as_str());
     Ok(())
-}
-
-/// What only execve brings into force: the AppArmor profile.
-pub fn after_exec(pid: i32, expected: &Expected<'_>) -> Result<()> {
-    let Some(profile) = expected.profile(false) else { return Ok(()) };
-    let found = match attribute(pid, "current") {
-        Ok(found) => found,
-        // The command was so short that nothing is left of it.
-        Err(e) if e.raw_os_error() == Some(libc::ESRCH) => return Ok(()),
-        Err(e) => return Err(e).context(|| format!("read the AppArmor profile of process {pid}")),
-    };
-    let mut differences = Differences::default();
-    match expected.plan.draft.apparmor.value {
-        // A profile of the site's may lead on to another one when the command executes something.
-        AppArmor::Named(_) if found != "unconfined" => {}
-        _ => differences.compare("AppArmor profile", profile, found.as_str()),
-    }
-    differences.done()
 }
 
 /// AppArmor's own attribute, without the mode behind the name; before Linux 5.8 it is among those of all modules.
@@ -551,11 +518,9 @@ fn attribute(pid: i32, name: &str) -> std::io::Result<String> {
     Ok(text.trim_end_matches(['\0', '\n']).split(" (").next().unwrap_or("").to_owned())
 }
 
-/// The executor writes the label through the container's own /proc; here it is read from the host's.
 fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     if let SeLinux::Labels { process, mount } = &expected.plan.draft.selinux.value {
-        let file = if expected.plan.draft.process.init.value { "current" } else { "exec" };
-        let found = read(format!("/proc/{pid}/attr/{file}"))?;
+        let found = read(format!("/proc/{pid}/attr/current"))?;
         differences.compare("SELinux label", process.as_str(), found.trim_end_matches(['\0', '\n']));
         let mut found = [0; 4096];
         let root = format!("/proc/{pid}/root/.");

@@ -84,8 +84,8 @@ pub(super) fn stage_mounts(
         shared_memory: None,
         // Without a group of its own there is nothing to show but that of whoever started it.
         cgroup2: group.hierarchies.iter().all(|h| h.v2) && (crate::rootless::current().is_none() || !group.is_own()),
-        // Who stays as pid 1 executes nothing that it could come into force at, and enters it by itself.
-        apparmor: handoff.apparmor.clone().filter(|_| !draft.process.init.value),
+        // The process enters it by itself, before execve.
+        apparmor: None,
         labelled: true,
     })
 }
