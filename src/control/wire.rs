@@ -126,6 +126,13 @@ pub fn send<T: Serialize>(socket: impl AsFd, message: &T, descriptors: &[Borrowe
     Ok(())
 }
 
+/// Whether a message could not be sent because the other side has gone.
+pub fn is_gone(error: &Error) -> bool {
+    use nix::errno::Errno;
+    let errno = error.source.as_ref().and_then(|why| why.downcast_ref::<Errno>());
+    matches!(errno, Some(Errno::EPIPE | Errno::ECONNRESET))
+}
+
 /// Receive one message. `None`: the other side has gone, or (on a socket that does not block) nothing is there yet; the flag tells
 /// which.
 pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Received<T>> {
@@ -134,11 +141,17 @@ pub fn receive<T: DeserializeOwned>(socket: impl AsFd) -> Result<Received<T>> {
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let mut space = nix::cmsg_space!([RawFd; DESCRIPTORS]);
     let number = socket.as_fd().as_raw_fd();
+    let mut reset = false;
     let (length, descriptors) = loop {
         let message = match recvmsg::<()>(number, &mut slices, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC) {
             Ok(message) => message,
             Err(nix::errno::Errno::EINTR) => continue,
             Err(nix::errno::Errno::EAGAIN) => return Ok(Received::Nothing),
+            // The other side has gone without reading all that it was told. The kernel says so once, before what that side had said.
+            Err(nix::errno::Errno::ECONNRESET) if !reset => {
+                reset = true;
+                continue;
+            }
             Err(nix::errno::Errno::ECONNRESET) => return Ok(Received::Gone),
             Err(e) => return Err(e).context(attempt),
         };

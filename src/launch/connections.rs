@@ -142,10 +142,10 @@ impl Connections {
         }
     }
 
-    /// Answer. Whoever has gone meanwhile misses it.
+    /// Answer. Whoever has gone meanwhile misses it; what he said before he went is still to be read.
     pub fn answer(&mut self, id: u64, answer: &Answer, fds: &[BorrowedFd<'_>]) {
         let Some(connection) = self.open.iter().find(|c| c.id == id) else { return };
-        if control::send(&connection.socket, answer, fds).is_err() {
+        if control::send(&connection.socket, answer, fds).is_err_and(|e| !control::is_gone(&e)) {
             self.open.retain(|c| c.id != id);
         }
     }
@@ -262,6 +262,21 @@ mod tests {
         for client in &clients {
             assert_eq!(client.ended().unwrap(), Some(7));
         }
+    }
+
+    #[test]
+    fn what_was_said_before_leaving_is_heard() {
+        let (_folder, mut connections, clients) = asked(&[Ask::Resize { rows: 1, columns: 1 }]);
+        clients[0].send(&Ask::Wait).unwrap();
+        assert!(matches!(connections.question(1), Ok(Some((Ask::Resize { .. }, _)))));
+        // It is answered, and leaves without having read the answer.
+        connections.result(1, Ok(()));
+        clients[0].send(&Ask::Detach).unwrap();
+        drop(clients);
+        assert!(matches!(connections.question(1), Ok(Some((Ask::Wait, _)))));
+        connections.result(1, Ok(()));
+        assert!(matches!(connections.question(1), Ok(Some((Ask::Detach, _)))));
+        assert_eq!(connections.question(1).err(), Some(true));
     }
 
     #[test]
