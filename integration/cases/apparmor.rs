@@ -216,7 +216,8 @@ fn a_profile_that_leads_to_another(env: &Env) -> Outcome {
     let name = format!("it-leads-{}", std::process::id());
     let rest = "/** rwmlk,\n  network,\n  capability,\n  signal,\n  unix,\n";
     let text = format!(
-        "profile {name} flags=(attach_disconnected) {{\n  {rest}  /bin/busybox px -> {name}-weak,\n  change_profile -> {name}-weak,\n}}\n\
+        "profile {name} flags=(attach_disconnected) {{\n  {rest}  /bin/** ix,\n  /b px -> {name}-weak,\n  change_profile -> {name}-weak,\n}}\n\
+         profile {name}-entry flags=(attach_disconnected) {{\n  {rest}  /bin/busybox px -> {name}-weak,\n}}\n\
          profile {name}-weak flags=(attach_disconnected,complain) {{\n  {rest}}}\n"
     );
     let child = format!(
@@ -224,12 +225,14 @@ fn a_profile_that_leads_to_another(env: &Env) -> Outcome {
     );
     Run::new("apparmor_parser").arg("--replace").stdin(text.clone() + &child).go()?.ok()?;
     let option = format!("apparmor={name}");
-    let script = "cat /proc/self/attr/current || echo not by exec; echo changeprofile NAME-weak > /proc/self/attr/current || echo not by asking";
+    let script = "cp /bin/busybox /b; /b cat /proc/self/attr/current || echo not by exec; echo changeprofile NAME-weak > /proc/self/attr/current || echo not by asking";
     let out = env.sh(&["--security-opt", &option], &script.replace("NAME", &name));
+    let entry = env.sh(&["--security-opt", &format!("{option}-entry")], "true");
     let part = env.sh(&["--security-opt", &format!("{option}-part")], "true");
     Run::new("apparmor_parser").arg("--remove").stdin(text + &child).go()?.ok()?;
     let out = out?;
     check!(out.out().contains("not by exec") && out.out().contains("not by asking"), "{}", out.told());
+    entry?.exits(126)?.complains(&["operation not permitted", "leads"])?;
     part?.exits(125)?.complains(&["--allow apparmor-weaker", "complain"])?;
     Ok(())
 }

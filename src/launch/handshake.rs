@@ -79,7 +79,10 @@ fn exec_error(draft: &Draft, errno: i32) -> Error {
             error.hint("the file, or the interpreter or loader that it names, is not in the image")
         }
         libc::ENOEXEC => error.hint("not a program of this machine's kind, or a script without a #! line"),
-        libc::EPERM => error.hint("a file capability outside the granted set makes exec fail; see hardrun explain"),
+        libc::EPERM => error.hint(
+            "a file capability outside the granted set makes exec fail, and so does a rule of an AppArmor profile of one's own that leads \
+             to another profile; see hardrun explain",
+        ),
         _ => error,
     }
 }
