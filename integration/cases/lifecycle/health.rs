@@ -1,7 +1,7 @@
 //! Health checks.
 
 use super::Kept;
-use crate::harness::env::wait_for;
+use crate::harness::env::{slowness, wait_for};
 use crate::harness::{Env, Outcome};
 use crate::{cases, check, check_eq};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ fn a_stop_by_hand_stays_one(env: &Env) -> Outcome {
         Kept::run(env, &flags, &["sh", "-c", "trap 'rm -f /tmp/ok' TERM; touch /tmp/ok; while :; do sleep 0.1; done"])?;
     kept.until(20, |s| health(s) == "healthy")?;
     // The signal makes it unhealthy, and it does not end before its time is over.
-    kept.verb(&["stop", "-t", "4"]).go()?.ok()?;
+    kept.verb(&["stop", "-t", &(4 * slowness()).to_string()]).limit(120).go()?.ok()?;
     std::thread::sleep(Duration::from_millis(700));
     let status = kept.status()?;
     check_eq!(
