@@ -13,7 +13,7 @@ cases!("robust":
     @alone a_run_leaves_nothing, @alone failures_leave_nothing, @alone kill_of_the_launcher, @alone kill_of_init,
     @alone kill_of_everything, @alone control_c, @alone a_full_disk, @alone runs_and_imports_at_once, @alone many_at_once,
     a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm, a_deep_tree_stops_nobody,
-    a_torn_note_ends_nobody, @alone where_the_caller_stands,
+    a_torn_note_ends_nobody, @alone where_the_caller_stands, a_copied_store_ends_nobody,
 );
 
 fn a_run_leaves_nothing(env: &Env) -> Outcome {
@@ -281,5 +281,18 @@ fn where_the_caller_stands(env: &Env) -> Outcome {
     let held: Vec<_> = host::processes().into_iter().filter(|(pid, _)| stays(*pid)).collect();
     env.at(&env.root, &["rm", "-f", "stands"]).go()?.ok()?;
     check!(held.is_empty(), "the caller's folder is held by {held:?}");
+    Ok(())
+}
+
+/// A copy of a store (a backup that is looked into) knows the same containers, and their processes are not its own.
+fn a_copied_store_ends_nobody(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    env.at(&root, &["run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000"]).go()?.ok()?;
+    let copy = env.dir("copied")?.join("root");
+    Run::new("cp").args(["-a", s(&root), s(&copy)]).go()?.ok()?;
+    env.at(&copy, &["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
+    env.at(&copy, &["rm", "-f", "one"]).go()?.ok()?;
+    env.at(&root, &["exec", "one", "true"]).go()?.ok()?;
+    env.at(&root, &["rm", "-f", "one"]).go()?.ok()?;
     Ok(())
 }

@@ -20,11 +20,12 @@ pub fn main(args: &[String]) -> ExitCode {
         ["open-for-reading", files @ ..] => paths::try_all(files, false),
         ["setid", dir] => setid::print(dir),
         ["echo-datagrams", port] => echo_datagrams(port),
+        ["ask", socket, words] => ask(socket, words),
         ["fds"] => fds(),
         ["state"] => state(),
         _ => {
             eprintln!(
-                "usage: probe doors|sockets|paths|open-for-writing|open-for-reading|setid|echo-datagrams|fds|state"
+                "usage: probe doors|sockets|paths|open-for-writing|open-for-reading|setid|echo-datagrams|ask|fds|state"
             );
             return ExitCode::from(99);
         }
@@ -39,6 +40,26 @@ fn echo_datagrams(port: &str) {
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
         let answer = [format!("{}:", from.port()).as_bytes(), &buffer[..length]].concat();
         let _ = socket.send_to(&answer, from);
+    }
+}
+
+/// Say a message on a socket that keeps their bounds, and print the answer to it.
+fn ask(socket: &str, words: &str) {
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None)
+        .expect("a socket");
+    let address = SocketAddrUnix::new(socket).expect("a short path");
+    if let Err(e) = rustix::net::connect(&fd, &address) {
+        return println!("unreachable: {e}");
+    }
+    if let Err(e) = rustix::net::send(&fd, words.as_bytes(), SendFlags::NOSIGNAL) {
+        return println!("unheard: {e}");
+    }
+    let mut answer = [0; 4096];
+    match rustix::net::recv(&fd, &mut answer[..], RecvFlags::empty()) {
+        Ok((0, _)) => println!("unheard"),
+        Ok((n, _)) => println!("answered {}", String::from_utf8_lossy(&answer[..n])),
+        Err(e) => println!("unheard: {e}"),
     }
 }
 

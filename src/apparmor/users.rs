@@ -81,7 +81,7 @@ pub fn restore(run: &Path, paths: &Paths, name: &str) -> Result<()> {
 /// Note what the kernel made of a profile's text, to know it again.
 pub(super) fn note(run: &Path, name: &str, hash: Option<&str>) -> Result<()> {
     let Some(hash) = hash else { return Ok(()) };
-    let (path, new) = (hash_file(run, name), folder(run).join(format!(".{name}.{}", std::process::id())));
+    let (path, new) = (hash_file(run, name), folder(run).join(format!("{HASH}{name}.{}", std::process::id())));
     let written = fs::write(&new, hash).and_then(|()| fs::rename(&new, &path));
     written.context(|| format!("write {}", path.display()))
 }

@@ -7,7 +7,7 @@ mod wire;
 
 pub use client::{Client, Streams};
 pub use message::{Answer, Ask, WireError, shorten};
-pub use wire::{Received, accept, connect, connect_within, is_gone, listen, pair, receive, send};
+pub use wire::{Received, accept, connect, connect_within, hear_those_above, is_gone, listen, pair, receive, send};
 
 #[cfg(test)]
 mod tests;

@@ -84,8 +84,44 @@ pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether who connected is in another user namespace than this process: that of a container, for those above this one's cannot be
-/// looked into from here. One that has gone is not known, and counts as inside.
+/// What of a process can be read without rights over it: in how many pid namespaces it has a number, and which ids its user namespace
+/// has (first id inside and count of each range: the ids outside are shown as the reader's).
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    pids: usize,
+    ids: Vec<(String, String)>,
+}
+
+impl Place {
+    fn of(process: &str) -> std::io::Result<Place> {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}"));
+        let status = read("status")?;
+        let pids = status.lines().find_map(|l| l.strip_prefix("NSpid:")).map_or(0, |l| l.split_whitespace().count());
+        let mut ids = Vec::new();
+        for line in [read("uid_map")?, read("gid_map")?].iter().flat_map(|text| text.lines()) {
+            let mut numbers = line.split_whitespace().map(str::to_owned);
+            if let (Some(first), Some(count)) = (numbers.next(), numbers.nth(1)) {
+                ids.push((first, count));
+            }
+        }
+        Ok(Place { pids, ids })
+    }
+}
+
+/// Where this process was before it moved into a user namespace that it keeps.
+static ABOVE: std::sync::OnceLock<Place> = std::sync::OnceLock::new();
+
+/// Before a keeper moves: those who are where it is now are heard afterwards, though it has no right to look into them.
+pub fn hear_those_above() {
+    if let Ok(place) = Place::of("self") {
+        let _ = ABOVE.set(place);
+    }
+}
+
+/// Whether who connected is in another user namespace than this process: that of a container. One that cannot be looked into is in a
+/// container as well, one of root's or of another keeper's, but for those that are where a keeper was before it moved, and those of the
+/// same user's who belong to another keeper: they have the same ids, and no pid namespace of their own. One that has gone is not known, and
+/// counts as inside.
 fn is_inside(connection: &OwnedFd) -> bool {
     let number = |peer: &OwnedFd| crate::sys::process::number_of(peer.as_fd());
     let (peer, pid) = match crate::sys::net::peer(connection) {
@@ -103,7 +139,11 @@ fn is_inside(connection: &OwnedFd) -> bool {
     let of = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/user"));
     let inside = match (of(&pid.to_string()), of("self")) {
         (Ok(theirs), Ok(ours)) => theirs != ours,
-        (Err(e), _) => e.kind() != std::io::ErrorKind::PermissionDenied,
+        (Err(e), _) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            let here = Place::of("self").ok();
+            Place::of(&pid.to_string()).ok().is_none_or(|place| ABOVE.get() != Some(&place) && here != Some(place))
+        }
+        (Err(_), _) => true,
         (_, Err(_)) => true,
     };
     // Reaped meanwhile, its number may have been another's when that was looked at.

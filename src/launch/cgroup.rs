@@ -130,6 +130,22 @@ pub fn is_populated(path: &str) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether the first process of a container in this group is the child of a supervisor that lives.
+pub fn is_supervised(hierarchies: &[Hierarchy], path: &str) -> bool {
+    let members = hierarchies.iter().flat_map(|h| {
+        let procs = h.mount.join(path.trim_start_matches('/')).join("cgroup.procs");
+        let text = std::fs::read_to_string(procs).unwrap_or_default();
+        text.lines().filter_map(|l| l.parse::<i32>().ok()).collect::<Vec<_>>()
+    });
+    members.into_iter().any(|pid| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+        let is_first = field("NSpid:").split_whitespace().nth(1) == Some("1");
+        let parent = field("PPid:").trim().parse::<i32>().unwrap_or_default();
+        is_first && super::launcher::is_supervisor(parent) && !super::process_is_exiting(parent)
+    })
+}
+
 /// Whether the kernel has killed a process of this group because its memory was used up.
 pub fn oom_killed(group: &Placement) -> bool {
     let Some(hierarchy) = holding(&group.hierarchies, "memory") else { return false };

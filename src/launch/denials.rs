@@ -143,6 +143,7 @@ impl Owner {
             return (base..base + idrange::SIZE).contains(&uid);
         }
         match number("pid").and_then(|pid| groups(pid as i32)) {
+            Some(theirs) if self.groups.is_empty() || theirs.is_empty() => false,
             Some(theirs) => self.groups.iter().all(|own| theirs.iter().any(|g| is_within(g, own))),
             None => alone(),
         }

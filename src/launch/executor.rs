@@ -140,13 +140,10 @@ impl Confine {
         if let Some(rules) = &self.landlock {
             rules.apply().map_err(|e| e.chain().join(": "))?;
         }
-        for (mut file, text) in labels {
-            file.write_all(text.as_bytes()).map_err(|e| format!("enter {text:?}: {e}"))?;
-        }
         // Until execve, and with --init for good, this memory is the launcher's: not for a root inside that is the same
         // user. libcontainer leaves it so as well, but promises nothing.
         sys::process::close_memory().map_err(|e| format!("close the memory to others: {e}"))?;
-        // Last: the filter would refuse some of the steps above.
+        // The filter would refuse some of the steps above.
         if let Some(filter) = &self.filter {
             sys::seccomp::load(filter).map_err(|e| format!("load the seccomp filter: {e}"))?;
         }
@@ -155,7 +152,11 @@ impl Confine {
                 caps::drop(None, set, *capability).map_err(|e| format!("drop {capability} after the filter: {e}"))?;
             }
         }
-        tell(channel, READY, &[]);
+        // Behind the filter, whose loading takes a capability that no profile grants where no_new_privs was overridden.
+        for (mut file, text) in labels {
+            file.write_all(text.as_bytes()).map_err(|e| format!("enter {text:?}: {e}"))?;
+        }
+        rustix::io::write(channel, &[READY]).map_err(|e| format!("tell the launcher: {e}"))?;
         let mut answer = [0u8; 1];
         match rustix::io::read(channel, &mut answer) {
             Ok(1) if answer[0] == GO => Ok(()),

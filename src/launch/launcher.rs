@@ -38,6 +38,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 /// First argument of the launching process. Not a verb: it is of no use by hand.
 pub const LAUNCH_ARGUMENT: &str = "__launch";
 
+/// Whether a process of this host is one that [`LAUNCH_ARGUMENT`] began.
+pub(super) fn is_supervisor(pid: i32) -> bool {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|b| *b == 0).nth(1) == Some(LAUNCH_ARGUMENT.as_bytes())
+}
+
 /// Descriptor of the hand-off.
 pub const HANDOFF_FD: RawFd = 3;
 

@@ -112,6 +112,9 @@ fn remove_groups(record: Option<&Record>, id: &str) -> Result<()> {
     groups.retain(|group| cgroup::is_own(group, id));
     groups.push(format!("/{}/{id}", crate::spec::CGROUP_PARENT));
     let host = cgroup::of_host()?;
+    // Whoever asks has the lock of this folder, so that its own supervisor has ended: what is supervised is another store's, which this one
+    // was copied from.
+    groups.retain(|group| !cgroup::is_supervised(&host, group));
     groups.iter().try_for_each(|group| cgroup::remove(&host, group, id))
 }
 

@@ -257,11 +257,16 @@ impl Streams {
     /// When to look again though nothing is ready.
     pub fn next(&self) -> Option<Instant> {
         let reading = self.outputs.iter().filter(|o| o.from.is_some());
-        reading.filter_map(|o| o.rests(self.log.as_ref())).min()
+        // One that has rested enough since `poll` looked is not among what is waited for: then nothing is.
+        reading.filter(|o| o.is_unheard(self.log.as_ref())).filter_map(|o| o.rest).min()
     }
 
     /// Move what can be moved for everything that is ready.
     pub fn step(&mut self, ready: &[Token]) {
+        let now = Instant::now();
+        for output in &mut self.outputs {
+            output.rest = output.rest.filter(|until| now < *until);
+        }
         // Sinks first: reading adds to them, and their indexes hold only until one is dropped.
         let mut broken = Vec::new();
         for token in ready {

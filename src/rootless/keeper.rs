@@ -185,6 +185,7 @@ pub fn main() -> u8 {
     sys::process::set_name(c"hardrun-keeper");
     // One for every command and supervisor of the user's.
     sys::process::all_descriptors();
+    control::hear_those_above();
     match take_over() {
         Ok((listener, made)) => match made {
             Ok(keeper) => keeper.serve(&listener).map_or(1, |()| 0),

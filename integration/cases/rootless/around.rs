@@ -12,6 +12,7 @@ cases!("rootless":
     @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds,
     @alone another_run_folder_is_named_with_the_way_back, @alone a_planted_run_folder_is_named_with_the_next_step,
     @alone limits_that_nobody_sets_are_said, @alone the_sites_policy_holds, @alone where_users_have_no_namespaces_one_error_says_why,
+    @alone a_keeper_hears_nobody_from_inside,
 );
 
 fn without_subordinate_ids_there_is_one(env: &Env) -> Outcome {
@@ -127,6 +128,28 @@ fn another_run_folder_is_named_with_the_way_back(env: &Env) -> Outcome {
     user.hardrun(&["exec", "one", "true"]).go()?.ok()?;
     there(&["exec", "one", "true"])?.exits(1)?.complains(&[&format!("it was /tmp/hardrun-{}", user.uid)])?;
     there(&["rm", "-f", "one"])?.ok()?;
+    user.nothing_runs()
+}
+
+/// A folder that somebody keeps their run folder in, bound: neither their own containers of another run folder nor root's are heard.
+fn a_keeper_hears_nobody_from_inside(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    user.import_as(&env.fixtures.probe()?, "probe")?;
+    let work = user.home.join("work");
+    user.run(&["mkdir", "-m", "700", s(&work)]).go()?.ok()?;
+    let set = format!("XDG_RUNTIME_DIR={}", work.display());
+    user.run(&["env", &set, s(&user.hardrun), "run", "-d", "--name", "one", "busybox", "sleep", "100"]).go()?.ok()?;
+    let bind = format!("{}:/w:ro", work.display());
+    let ask = ["probe", "/probe", "probe", "ask", "/w/hardrun/keeper", "\"join\""];
+    let flags = ["run", "--rm", "--network", "none", "-v", &bind];
+    for program in [user.hardrun(&[&flags[..], &ask].concat()), env.verb(&[&flags[..], &ask].concat())] {
+        let out = program.go()?.ok()?;
+        check!(out.out().starts_with("unheard") || out.out().starts_with("unreachable"), "{}", out.told());
+    }
+    // From outside it is.
+    let out = user.run(&[&["env", &set, s(&user.hardrun)][..], &["exec", "one", "true"]].concat()).go()?;
+    out.ok()?;
+    user.run(&["env", &set, s(&user.hardrun), "rm", "-f", "one"]).go()?.ok()?;
     user.nothing_runs()
 }
 
