@@ -12,6 +12,7 @@ cases!("isolation":
     seccomp_and_no_new_privs, groups_are_cleared, no_descriptor_comes_along, environment_and_umask_are_clean,
     a_session_of_its_own, root_is_nosuid_nodev, every_mount_is_private, binds_are_nosuid_nodev, kernel_paths_are_masked,
     dev_is_minimal, loopback_only_and_up, setuid_programs_gain_nothing, a_user_keeps_no_capability,
+    with_new_privileges_all_else_holds,
 );
 
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
@@ -329,5 +330,17 @@ fn a_user_keeps_no_capability(env: &Env) -> Outcome {
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         check_eq!(sets[set], 0, "{set}");
     }
+    Ok(())
+}
+
+/// The filter's loading takes a capability then, which neither a profile nor a label grants.
+fn with_new_privileges_all_else_holds(env: &Env) -> Outcome {
+    let flags = ["--security-opt", "no-new-privileges=false", "--allow", "new-privileges", "--cap-drop", "ALL"];
+    let script = "grep -E '^(NoNewPrivs|Seccomp|CapBnd):' /proc/self/status";
+    let want = "CapBnd:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t2";
+    env.sh(&flags, script)?.ok()?.says(want)?;
+    env.sh(&[&flags[..], &["--init"]].concat(), script)?.ok()?.says(want)?;
+    let kept = super::lifecycle::Kept::run(env, &flags, &["sleep", "100"])?;
+    kept.exec(&[], &["sh", "-c", script]).go()?.ok()?.says(want)?;
     Ok(())
 }
