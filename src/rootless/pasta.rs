@@ -39,6 +39,8 @@ impl Pasta {
     /// It writes its number when it is ready.
     fn await_ready(&mut self, limit: Duration) -> std::result::Result<(), String> {
         let said = |error: std::io::Error| error.to_string();
+        // Both waits together: who waits for the keeper waits little longer.
+        let since = std::time::Instant::now();
         // It stays open: a word more would end pasta.
         let ready = self.0.stdout.as_mut().ok_or("nobody hears it")?;
         if !wait::readable(&*ready, limit).map_err(said)? {
@@ -50,7 +52,7 @@ impl Pasta {
         if ready.read(&mut number).map_err(said)? > 0 {
             return Ok(());
         }
-        let _ = wait::ended(&mut self.0, limit).map_err(said)?;
+        let _ = wait::ended(&mut self.0, limit.saturating_sub(since.elapsed())).map_err(said)?;
         let mut text = String::new();
         if let Some(stderr) = self.0.stderr.as_mut() {
             // It has ended: everything that it said is there.
