@@ -55,10 +55,7 @@ pub fn listen(folder: &Path, name: &str) -> Result<OwnedFd> {
 
 /// Connect to `name` in `folder`.
 pub fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
-    let (_held, address) = address(folder, name)?;
-    let fd = socket(SocketFlags::empty())?;
-    rustix::net::connect(&fd, &address)?;
-    Ok(fd)
+    reach(folder, name, None)
 }
 
 /// As [`connect`], where the other side may not come to accept anybody: with this limit for a place among those that wait, and for
@@ -67,9 +64,15 @@ pub fn connect(folder: &Path, name: &str) -> std::io::Result<OwnedFd> {
 /// # Errors
 /// `WouldBlock`: the time is over.
 pub fn connect_within(folder: &Path, name: &str, limit: Duration) -> std::io::Result<OwnedFd> {
+    reach(folder, name, Some(limit))
+}
+
+fn reach(folder: &Path, name: &str, limit: Option<Duration>) -> std::io::Result<OwnedFd> {
     let (_held, address) = address(folder, name)?;
     let fd = socket(SocketFlags::empty())?;
-    rustix::net::sockopt::set_socket_timeout(&fd, rustix::net::sockopt::Timeout::Send, Some(limit))?;
+    if limit.is_some() {
+        rustix::net::sockopt::set_socket_timeout(&fd, rustix::net::sockopt::Timeout::Send, limit)?;
+    }
     rustix::net::connect(&fd, &address)?;
     Ok(fd)
 }
@@ -143,8 +146,7 @@ fn is_inside(connection: &OwnedFd) -> bool {
             let here = Place::of("self").ok();
             Place::of(&pid.to_string()).ok().is_none_or(|place| ABOVE.get() != Some(&place) && here != Some(place))
         }
-        (Err(_), _) => true,
-        (_, Err(_)) => true,
+        _ => true,
     };
     // Reaped meanwhile, its number may have been another's when that was looked at.
     inside || peer.is_some_and(|peer| number(&peer) != Some(pid))

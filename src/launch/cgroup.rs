@@ -132,12 +132,7 @@ pub fn is_populated(path: &str) -> Result<bool> {
 
 /// Whether the first process of a container in this group is the child of a supervisor that lives.
 pub fn is_supervised(hierarchies: &[Hierarchy], path: &str) -> bool {
-    let members = hierarchies.iter().flat_map(|h| {
-        let procs = h.mount.join(path.trim_start_matches('/')).join("cgroup.procs");
-        let text = std::fs::read_to_string(procs).unwrap_or_default();
-        text.lines().filter_map(|l| l.parse::<i32>().ok()).collect::<Vec<_>>()
-    });
-    members.into_iter().any(|pid| {
+    hierarchies.iter().flat_map(|h| members(&h.mount.join(path.trim_start_matches('/')))).any(|pid| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
         let is_first = field("NSpid:").split_whitespace().nth(1) == Some("1");
@@ -193,11 +188,15 @@ fn remove_tree(folder: &Path) -> Result<()> {
 
 fn kill_members(folder: &Path) {
     // A process that ended between the reading and the kill is what was wanted.
-    for pid in std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default().lines() {
-        if let Ok(pid) = pid.parse() {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
-        }
+    for pid in members(folder) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
     }
+}
+
+/// The processes of a group; one that is not there has none.
+fn members(folder: &Path) -> Vec<i32> {
+    let text = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    text.lines().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 #[cfg(test)]

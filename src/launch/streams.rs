@@ -64,9 +64,10 @@ struct Output {
 }
 
 impl Output {
-    /// Until when it is not read, unless somebody wants it meanwhile.
+    /// Until when it is not read, unless somebody wants it meanwhile. That the moment has come only `step` says: what is not polled is
+    /// what is waited for, however late it is between the two.
     fn rests(&self, log: Option<&LogWriter>) -> Option<Instant> {
-        self.rest.filter(|until| self.is_unheard(log) && Instant::now() < *until)
+        self.rest.filter(|_| self.is_unheard(log))
     }
 
     fn is_unheard(&self, log: Option<&LogWriter>) -> bool {
@@ -257,8 +258,7 @@ impl Streams {
     /// When to look again though nothing is ready.
     pub fn next(&self) -> Option<Instant> {
         let reading = self.outputs.iter().filter(|o| o.from.is_some());
-        // One that has rested enough since `poll` looked is not among what is waited for: then nothing is.
-        reading.filter(|o| o.is_unheard(self.log.as_ref())).filter_map(|o| o.rest).min()
+        reading.filter_map(|o| o.rests(self.log.as_ref())).min()
     }
 
     /// Move what can be moved for everything that is ready.
