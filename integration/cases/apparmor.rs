@@ -26,7 +26,7 @@ fn label(pid: i64) -> Outcome<String> {
 
 /// A preset with a rule that no other case has, so that its profile is the case's own; /etc may not be changed.
 fn preset(env: &Env, case: &str) -> Outcome<PathBuf> {
-    let file = env.dir("apparmor")?.join("declared.toml");
+    let file = env.dir("apparmor")?.join(format!("{case}.toml"));
     let text = format!(
         "description = \"declared\"\n[paths]\nall = true\ndeny = [{{ path = \"/etc/**\", access = \"w\" }}, \
          {{ path = \"/srv/{case}\", access = \"r\" }}]\n"

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 cases!("reboot":
-    nothing_is_said_to_run, the_log_goes_on, what_is_to_run_always_is_brought_back, volumes_are_whole, networks_work_again,
-    the_others_start_as_well, everything_can_be_removed,
+    @alone nothing_is_said_to_run, @alone the_log_goes_on, @alone what_is_to_run_always_is_brought_back, @alone volumes_are_whole, @alone networks_work_again,
+    @alone the_others_start_as_well, @alone everything_can_be_removed,
 );
 
 /// The store on the disk that outlived the machine, after its second boot.

@@ -1,16 +1,27 @@
-//! Into the kernel, through `apparmor_parser`.
+//! Into the kernel and out of it. `apparmor_parser` compiles; what it made is kept, for it takes as long as the rest of a start.
 
 use super::{Profile, users};
 use crate::error::{Context, Error, Result};
-use crate::state::Paths;
-use std::fs::{self, DirBuilder};
+use crate::state::{Compiled, Paths};
+use sha2::{Digest, Sha256};
+use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Every profile in the kernel, one a line: `name (mode)`.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
+
+/// Where compiled profiles are written to, each in one piece, and where the names of those are that are to go.
+const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
+const REMOVE: &str = "/sys/kernel/security/apparmor/.remove";
+
+/// The file that a profile's `abi <abi/3.0>` stands for: what the parser reads of the host beside the text.
+const ABI: &str = "/etc/apparmor.d/abi/3.0";
+
+/// Longest profile in bytes: those with every rule of the documentation's example have some 100 thousand.
+const LONGEST: usize = 4 << 20;
 
 /// What the kernel has of each profile, a folder each: `NAME.NUMBER`.
 const POLICY: &str = "/sys/kernel/security/apparmor/policy/profiles";
@@ -24,19 +35,58 @@ pub fn load(run: &Path, paths: &Paths, profile: &Profile) -> Result<()> {
     if is_enforced(&loaded, &profile.name) && is_as_noted(run, &profile.name) {
         return Ok(());
     }
-    let cache = paths.cache().join("apparmor");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&cache)
-        .context(|| format!("make the AppArmor cache {}", cache.display()))?;
-    let cache = format!("--cache-loc={}", cache.display());
-    self::run(&profile.text, &["--replace", "--write-cache", &cache])?;
+    replace(paths, profile)?;
     let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
     if is_enforced(&loaded, &profile.name) {
         return users::note(run, &profile.name, hash(&profile.name).as_deref());
     }
     Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
+}
+
+/// Compiled before, where the kernel takes that, or compiled now.
+fn replace(paths: &Paths, profile: &Profile) -> Result<()> {
+    let kept = Compiled::new(paths.cache().join("apparmor"), LONGEST);
+    let key = key(&profile.text)?;
+    if let Some(policy) = kept.read(&key) {
+        match tell(REPLACE, &policy) {
+            Ok(()) => return Ok(()),
+            Err(e) => {
+                tracing::debug!("the kernel does not take the AppArmor profile that was compiled before: {e}");
+                kept.forget(&key);
+            }
+        }
+    }
+    let policy = compile(&profile.text)?;
+    tell(REPLACE, &policy).context(|| format!("load the AppArmor profile {}", profile.name))?;
+    kept.keep(&key, &policy);
+    Ok(())
+}
+
+/// Names what was compiled from a text, by this parser with this ABI for this kernel.
+fn key(text: &str) -> Result<String> {
+    const FORM: u8 = 1;
+    let mut hash = Sha256::new();
+    hash.update([FORM]);
+    let version = fs::read_to_string("/proc/version").context(|| "read /proc/version".to_owned())?;
+    hash.update(Sha256::digest(version));
+    for file in [program()?.as_path(), Path::new(ABI)] {
+        // Its inode changes when it is upgraded. Without an ABI the parser says what is missing.
+        let file = fs::metadata(file).map(|m| [m.dev(), m.ino(), m.size(), m.ctime() as u64, m.ctime_nsec() as u64]);
+        file.unwrap_or_default().iter().for_each(|n| hash.update(n.to_le_bytes()));
+    }
+    hash.update(text);
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// Take a profile away.
+pub(super) fn remove(name: &str) -> Result<()> {
+    tell(REMOVE, name.as_bytes()).context(|| format!("take the AppArmor profile {name} out of the kernel"))
+}
+
+/// One message to the kernel, which takes it whole or not at all.
+fn tell(file: &str, message: &[u8]) -> std::io::Result<()> {
+    let taken = OpenOptions::new().write(true).open(file)?.write(message)?;
+    if taken == message.len() { Ok(()) } else { Err(std::io::ErrorKind::WriteZero.into()) }
 }
 
 /// Whether what the kernel has under the name is what hardrun loaded, as far as it tells: who may load profiles may have put another text
@@ -82,32 +132,37 @@ fn is_enforced(loaded: &str, name: &str) -> bool {
     loaded.lines().any(|line| line.strip_suffix(" (enforce)") == Some(name))
 }
 
-/// Feed the parser, with a clean environment and no configuration of the host's.
-pub(super) fn run(text: &str, arguments: &[&str]) -> Result<()> {
-    let program = parser().ok_or_else(|| {
+fn program() -> Result<PathBuf> {
+    parser().ok_or_else(|| {
         Error::runner("AppArmor is on, but apparmor_parser is not installed").hint(
             "install the package apparmor, or pass --security-opt apparmor=unconfined --allow apparmor-unconfined",
         )
-    })?;
+    })
+}
+
+/// Feed the parser, with a clean environment and no configuration of the host's: what the kernel reads.
+pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
+    let program = program()?;
     let attempt = || format!("run {}", program.display());
     let mut child = Command::new(&program)
-        .args(arguments)
+        .args(["--skip-kernel-load", "--skip-cache", "--skip-read-cache", "--stdout"])
         .env_clear()
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .context(attempt)?;
     let mut input = child.stdin.take().ok_or_else(|| Error::runner(attempt()))?;
-    // A parser that stops reading says why on stderr, which is the better message.
+    // A parser that stops reading says why on stderr, which is the better message. It reads all of its input before it writes.
     let written = input.write_all(text.as_bytes());
     drop(input);
     let output = child.wait_with_output().context(attempt)?;
-    if !output.status.success() {
+    if !output.status.success() || output.stdout.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(Error::runner("the AppArmor profile was not accepted").because(said));
     }
-    written.context(attempt)
+    written.context(attempt)?;
+    Ok(output.stdout)
 }
 
 fn parser() -> Option<PathBuf> {
@@ -141,8 +196,7 @@ mod tests {
             eprintln!("skipped: apparmor_parser is not installed");
             return;
         }
-        let error =
-            run("profile x { nonsense }", &["--skip-kernel-load", "--skip-cache", "--skip-read-cache"]).unwrap_err();
+        let error = compile("profile x { nonsense }").unwrap_err();
         assert!(error.chain().join(" ").contains("syntax error"), "{:?}", error.chain());
     }
 }

@@ -8,7 +8,7 @@ fn accepted(profile: &Profile) {
         eprintln!("skipped: apparmor_parser is not installed");
         return;
     }
-    if let Err(e) = load::run(&profile.text, &["--skip-kernel-load", "--skip-cache", "--skip-read-cache"]) {
+    if let Err(e) = load::compile(&profile.text) {
         panic!("{:?}\n{}", e.chain(), profile.text);
     }
 }

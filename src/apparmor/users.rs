@@ -189,7 +189,7 @@ fn remove_if_last(fd: std::os::fd::BorrowedFd<'_>, path: &Path) -> Result<()> {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if load::mode(&name)?.is_some() {
-        load::run(&fs::read_to_string(path).context(attempt)?, &["--remove"])?;
+        load::remove(&name)?;
     }
     let noted = path.with_file_name(format!("{HASH}{name}"));
     match fs::remove_file(noted) {

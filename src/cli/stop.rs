@@ -78,8 +78,7 @@ pub(super) fn stopped(ctx: &Context, client: Client, container: &Container, wish
 /// `None`: it does not run, which docker is content with.
 pub(super) fn ask_to_stop(ctx: &Context, container: &Container, wish: &Ask) -> Result<Option<Client>> {
     while let Some(client) = connect(ctx, container)? {
-        // One that ends just now, or replaces itself, takes no message any more.
-        if client.send(wish).is_ok() {
+        if client.sent(wish)? {
             return Ok(Some(client));
         }
     }
@@ -109,7 +108,7 @@ pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
         while number == libc::SIGKILL
             && let Some(client) = connect(ctx, &container)?
         {
-            if client.send(&Ask::Wait).is_err() {
+            if !client.sent(&Ask::Wait)? {
                 continue;
             }
             match client.answer()? {
@@ -127,7 +126,7 @@ pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
 /// Docker's, where it does not run.
 fn send_signal(ctx: &Context, container: &Container, number: i32) -> Result<()> {
     while let Some(client) = connect(ctx, container)? {
-        if client.send(&Ask::Signal { number }).is_err() {
+        if !client.sent(&Ask::Signal { number })? {
             continue;
         }
         match client.answer()? {
@@ -160,7 +159,7 @@ fn wait_for(name: &str, ctx: &Context) -> Result<i32> {
         && container.status.state.is_up()
         && let Some(client) = Client::connect(&container.folder)?
     {
-        if client.send(&Ask::Wait).is_ok()
+        if client.sent(&Ask::Wait)?
             && let Some(code) = client.ended()?
         {
             return Ok(code);

@@ -69,8 +69,25 @@ impl Client {
         self.socket
     }
 
+    /// # Errors
+    /// What the supervisor said before it closed the connection, if it said something.
     pub fn send(&self, ask: &Ask) -> Result<()> {
-        wire::send(&self.socket, ask, &[])
+        wire::send(&self.socket, ask, &[]).map_err(|e| match wire::is_gone(&e).then(|| self.answer()) {
+            Some(Ok(Some((Answer::Failed(why), _)))) => why.into_error(),
+            _ => e,
+        })
+    }
+
+    /// Send to one that may end just now, or replace itself. False: it takes no message any more.
+    ///
+    /// # Errors
+    /// It will not hear this command, and says why.
+    pub fn sent(&self, ask: &Ask) -> Result<bool> {
+        match self.send(ask) {
+            Ok(()) => Ok(true),
+            Err(e) if wire::is_gone(&e) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Connect streams. The answer comes with [`answer`](Self::answer).

@@ -1,5 +1,6 @@
 //! Messages with descriptors over a SEQPACKET socket.
 
+use super::message::Answer;
 use crate::error::{Context, Error, Result};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -78,10 +79,15 @@ fn reach(folder: &Path, name: &str, limit: Option<Duration>) -> std::io::Result<
 }
 
 /// The next connection, if there is one. Whoever connects from inside a container, to which the socket's folder came as a part of something
-/// else that was bound, is not heard.
-pub fn accept(listener: impl AsFd) -> Result<Option<OwnedFd>> {
+/// else that was bound, is not heard: this is the answer, or none.
+pub fn accept(listener: impl AsFd, refusal: Option<&Answer>) -> Result<Option<OwnedFd>> {
     match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-        Ok(fd) => Ok(Some(fd).filter(|fd| !is_inside(fd))),
+        Ok(fd) if is_inside(&fd) => {
+            // Whoever has gone already misses it.
+            let _ = refusal.map(|answer| send(&fd, answer, &[]));
+            Ok(None)
+        }
+        Ok(fd) => Ok(Some(fd)),
         Err(rustix::io::Errno::AGAIN | rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => Ok(None),
         Err(e) => Err(e).context(|| "accept a connection".into()),
     }

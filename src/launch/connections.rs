@@ -98,9 +98,10 @@ impl Connections {
         }
     }
 
-    /// Until when nobody is taken in.
+    /// Until when nobody is taken in. That the moment has come only `wake` says: what is not polled is what is waited for, however late
+    /// it is between the two.
     fn rests(&self) -> Option<Instant> {
-        self.full.filter(|(open, until)| self.open.len() >= *open && Instant::now() < *until).map(|(_, until)| until)
+        self.full.filter(|(open, _)| self.open.len() >= *open).map(|(_, until)| until)
     }
 
     /// When to look again though nothing is ready.
@@ -108,11 +109,21 @@ impl Connections {
         self.rests()
     }
 
+    /// Listen again, where the rest is over: before each wait.
+    pub fn wake(&mut self) {
+        self.full = self.full.filter(|(_, until)| Instant::now() < *until);
+    }
+
     /// Take in whoever waits at the door. Where that fails, for want of descriptors, they wait on: it is no reason to end what runs.
     pub fn accept(&mut self) {
         self.full = None;
+        let unheard =
+            Error::verb("the container's supervisor does not hear who is in another user namespace than it is");
+        let unheard = Answer::Failed((&unheard.hint("run hardrun outside of containers and of unshare")).into());
         while self.open.len() < MOST {
-            match control::accept(&self.listener).and_then(|s| s.map(|s| self.adopt(s, false)).transpose()) {
+            match control::accept(&self.listener, Some(&unheard))
+                .and_then(|s| s.map(|s| self.adopt(s, false)).transpose())
+            {
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(_) => {
@@ -277,6 +288,24 @@ mod tests {
         connections.result(1, Ok(()));
         assert!(matches!(connections.question(1), Ok(Some((Ask::Detach, _)))));
         assert_eq!(connections.question(1).err(), Some(true));
+    }
+
+    #[test]
+    fn a_rest_that_is_over_is_seen_once_and_not_waited_for_without_end() {
+        let (_folder, mut connections, _) = asked(&[]);
+        let polled = |connections: &Connections| {
+            let mut poller = Poller::default();
+            connections.poll(&mut poller);
+            poller.wait(Some(Instant::now())).unwrap().contains(&Token::Listener)
+        };
+        let _client = control::connect(_folder.path(), "control").unwrap();
+        // Its moment passes between the two looks: either it is polled, or there is a moment to wait for.
+        connections.full = Some((0, Instant::now()));
+        assert!(!polled(&connections));
+        assert!(connections.next().is_some());
+        connections.wake();
+        assert_eq!(connections.next(), None);
+        assert!(polled(&connections));
     }
 
     #[test]

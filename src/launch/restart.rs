@@ -68,6 +68,7 @@ pub fn wait(
     while Instant::now() < until {
         let mut poller = Poller::default();
         poller.add(Token::Signals, PollFd::new(&*signals, PollFlags::IN));
+        connections.wake();
         connections.poll(&mut poller);
         let next = connections.next().into_iter().chain([until]).min();
         for token in poller.wait(next)? {

@@ -77,6 +77,7 @@ impl Supervisor<'_> {
             if ended.is_some() && (self.streams.done() || self.give_up_on_readers(&deadlines)) {
                 break;
             }
+            self.connections.wake();
             let ready = self.wait(ended.is_some(), &deadlines)?;
             if ready.contains(&Token::Signals) {
                 self.handle_signals(&mut interrupts)?;

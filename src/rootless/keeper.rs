@@ -204,7 +204,7 @@ fn say(listener: &OwnedFd, error: &Error) {
     let answer = Answer::Unable(error.chain().join(": "));
     let mut limit = Duration::from_secs(5);
     while wait::readable(listener, limit).unwrap_or(false) {
-        if let Ok(Some(connection)) = control::accept(listener) {
+        if let Ok(Some(connection)) = control::accept(listener, None) {
             let _ = control::send(&connection, &answer, &[]);
         }
         limit = Duration::ZERO;
@@ -267,7 +267,7 @@ impl Keeper {
     /// Everybody who waits: one that is not heard stands in nobody's way.
     fn accept(&mut self, listener: &OwnedFd) -> Result<()> {
         while wait::readable(listener, Duration::ZERO).context(|| "wait".into())? {
-            self.connections.extend(control::accept(listener)?);
+            self.connections.extend(control::accept(listener, None)?);
         }
         Ok(())
     }

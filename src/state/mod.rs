@@ -1,5 +1,6 @@
 //! Where things are kept on disk, and what is known about containers.
 
+mod compiled;
 pub mod folder;
 pub mod lookup;
 pub mod names;
@@ -9,6 +10,7 @@ mod status;
 #[cfg(test)]
 pub mod testkit;
 
+pub use compiled::Compiled;
 pub use folder::Folder;
 pub use lookup::Container;
 pub use record::{Record, Words};
