@@ -2,15 +2,17 @@
 
 use super::lifecycle::Kept;
 use crate::harness::env::{s, wait_for};
-use crate::harness::{Env, Outcome, Run, host, skip};
+use crate::harness::{Env, Outcome, Run, fail, host, skip};
 use crate::{cases, check, check_eq};
+use sha2::{Digest, Sha256};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 cases!("apparmor":
     is_enforced_in_exec_too, with_init_the_first_process_is_confined, refuses_what_landlock_does_not,
     a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
-    a_profile_of_the_sites_own,
+    a_profile_of_the_sites_own, what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
 );
 
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -171,6 +173,64 @@ fn denials_of_others_are_not_told(env: &Env) -> Outcome {
     std::fs::write("/dev/kmsg", &forged)?;
     let out = waits.finish()?.exits(1)?;
     check!(!out.err().contains("AppArmor"), "another's is told: {}", out.told());
+    Ok(())
+}
+
+/// What the parser made is loaded as it is; what is broken, or not to the kernel's liking, is compiled once more.
+fn what_was_compiled_is_taken_up(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let file = preset(env, "compiled")?;
+    let root = env.dir("compiled")?;
+    let verb = |words: &[&str]| Run::new(&env.hardrun).args(["--root", s(&root)]).args(words).limit(120).go();
+    verb(&["import", s(&env.fixtures.busybox()?), "busybox"])?.ok()?;
+    let words = [&["run", "--rm", "--network", "none", "--preset", s(&file), "busybox"][..], &CHMOD].concat();
+    let entry = || -> Outcome<(PathBuf, Vec<u8>)> {
+        let mut entries = std::fs::read_dir(root.join("cache/apparmor"))?.flatten().map(|e| e.path());
+        let (Some(path), None) = (entries.next(), entries.next()) else { return fail("not exactly one entry") };
+        let content = std::fs::read(&path)?;
+        Ok((path, content))
+    };
+    verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
+    let (path, whole) = entry()?;
+    check_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+    let made = std::fs::metadata(&path)?.ino();
+    verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
+    check_eq!(std::fs::metadata(&path)?.ino(), made, "it was compiled again");
+    let mut torn = whole.clone();
+    torn.truncate(whole.len() - 1);
+    // Whole as far as its digest goes, and nothing that the kernel knows.
+    let strange = [&Sha256::digest(b"strange")[..], b"strange"].concat();
+    for bad in [torn, strange] {
+        std::fs::write(&path, &bad)?;
+        verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
+        check!(entry()?.1 == whole, "the entry is not what it was");
+    }
+    Ok(())
+}
+
+/// With `kernel.apparmor_restrict_unprivileged_unconfined` a process keeps the label that it had beside the one it changes to.
+fn confines_where_the_kernel_stacks(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let switch = Path::new("/proc/sys/kernel/apparmor_restrict_unprivileged_unconfined");
+    let Ok(before) = std::fs::read_to_string(switch) else { return skip("this kernel does not stack (Linux 6.7)") };
+    std::fs::write(switch, "1")?;
+    let came = stacked(env);
+    std::fs::write(switch, before)?;
+    came
+}
+
+fn stacked(env: &Env) -> Outcome {
+    let file = preset(env, "stacked")?;
+    let kept = Kept::run(env, &["--preset", s(&file)], &["sleep", "100"])?;
+    let first = label(kept.number("pid")?)?;
+    check!(first.starts_with("hardrun-") && first.contains("//&unconfined ("), "{first}");
+    check_eq!(kept.exec(&[], &["cat", "/proc/self/attr/current"]).go()?.ok()?.out().trim(), first);
+    kept.exec(&[], &CHMOD).go()?.exits(1)?.complains(&["chmod /etc/passwd (w) of chmod by AppArmor"])?;
+    // Processes of one container meet as ever, and its end comes from outside.
+    let script = "sleep 100 & kill -0 $! && cat /proc/$!/environ >/dev/null && kill $! && ! wait $! && echo went";
+    kept.exec(&[], &["sh", "-c", script]).go()?.ok()?.says("went")?;
+    kept.verb(&["stop", "-t", "20"]).go()?.ok()?;
+    env.sh(&[], "sleep 100 & kill $! && echo went")?.ok()?.says("went")?;
     Ok(())
 }
 

@@ -28,14 +28,30 @@ pub struct Profile {
 pub fn profile(draft: &Draft) -> Profile {
     let body = body(draft);
     let ptrace = if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" };
-    let digest = Sha256::new().chain_update(ptrace).chain_update(&body).finalize();
-    let name = format!("hardrun-{}", &hex::encode(digest)[..12]);
-    let text = format!(
-        "abi <abi/3.0>,\n\n{}profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}  signal (send, receive) \
-         peer={name},\n  ptrace ({ptrace}) peer={name},\n}}\n",
-        policy::variables(&body),
-    );
-    Profile { name, text }
+    let text = |name: &str| {
+        let peers = [name, &format!("{name}{STACKED}")]
+            .map(|peer| format!("  signal (send, receive) peer=\"{peer}\",\n  ptrace ({ptrace}) peer=\"{peer}\",\n"));
+        format!(
+            "abi <abi/3.0>,\n\n{}profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}{}}}\n",
+            policy::variables(&body),
+            peers.concat(),
+        )
+    };
+    let name = format!("hardrun-{}", &hex::encode(Sha256::digest(text("")))[..12]);
+    Profile { text: text(&name), name }
+}
+
+/// What a label has behind the profile's name where `kernel.apparmor_restrict_unprivileged_unconfined` is on (Linux 6.7): the kernel then
+/// keeps what a process without CAP_MAC_OVERRIDE on the host was in beside what it changes to, and both count.
+const STACKED: &str = "//&unconfined";
+
+/// Whether a label, as the kernel shows it without its mode, confines as the profile does: it is the profile, or a stack of it and of
+/// nothing else but `unconfined`, which takes nothing away from it.
+pub fn is_label_of(label: &str, profile: &str) -> bool {
+    let parts = |label: &str| -> std::collections::BTreeSet<String> {
+        label.split("//&").filter(|part| *part != "unconfined").map(str::to_owned).collect()
+    };
+    label == profile || (!parts(profile).is_empty() && parts(label) == parts(profile))
 }
 
 fn opens(draft: &Draft, group: &str) -> bool {

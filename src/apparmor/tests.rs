@@ -91,6 +91,24 @@ fn a_name_stands_for_a_text() {
     assert_eq!(one.name.len(), "hardrun-".len() + 12);
 }
 
+#[test]
+fn a_stack_with_unconfined_is_as_good_as_the_profile() {
+    for (label, profile, good) in [
+        ("hardrun-1", "hardrun-1", true),
+        ("hardrun-1//&unconfined", "hardrun-1", true),
+        ("unconfined//&zone", "zone", true),
+        ("unconfined", "unconfined", true),
+        ("unconfined", "hardrun-1", false),
+        ("hardrun-1", "unconfined", false),
+        ("hardrun-1//&hardrun-2", "hardrun-1", false),
+        ("hardrun-12", "hardrun-1", false),
+        ("hardrun-1//unconfined", "hardrun-1", false),
+        ("", "hardrun-1", false),
+    ] {
+        assert_eq!(is_label_of(label, profile), good, "{label} for {profile}");
+    }
+}
+
 /// The example of Docker's documentation ("AppArmor security profiles for Docker", docker-nginx), in a preset's words.
 const NGINX: &str = r#"
 description = "the documentation's nginx"
