@@ -12,7 +12,7 @@ use std::time::Duration;
 cases!("apparmor":
     is_enforced_in_exec_too, with_init_the_first_process_is_confined, refuses_what_landlock_does_not,
     a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
-    a_profile_of_the_sites_own, what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
+    a_profile_of_the_sites_own, @alone what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
 );
 
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -180,31 +180,28 @@ fn denials_of_others_are_not_told(env: &Env) -> Outcome {
 fn what_was_compiled_is_taken_up(env: &Env) -> Outcome {
     needs_apparmor()?;
     let file = preset(env, "compiled")?;
-    let root = env.dir("compiled")?;
-    let verb = |words: &[&str]| Run::new(&env.hardrun).args(["--root", s(&root)]).args(words).limit(120).go();
-    verb(&["import", s(&env.fixtures.busybox()?), "busybox"])?.ok()?;
     let words = [&["run", "--rm", "--network", "none", "--preset", s(&file), "busybox"][..], &CHMOD].concat();
-    let entry = || -> Outcome<(PathBuf, Vec<u8>)> {
-        let mut entries = std::fs::read_dir(root.join("cache/apparmor"))?.flatten().map(|e| e.path());
-        let (Some(path), None) = (entries.next(), entries.next()) else { return fail("not exactly one entry") };
-        let content = std::fs::read(&path)?;
-        Ok((path, content))
-    };
-    verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
-    let (path, whole) = entry()?;
-    check_eq!(std::fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
-    let made = std::fs::metadata(&path)?.ino();
-    verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
-    check_eq!(std::fs::metadata(&path)?.ino(), made, "it was compiled again");
-    let mut torn = whole.clone();
-    torn.truncate(whole.len() - 1);
+    let run = || env.verb(&words).limit(120).go()?.exits(1)?.complains(&["AppArmor"]);
+    let folder = Path::new("/run/hardrun/apparmor-compiled");
+    let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    for old in entries() {
+        std::fs::remove_file(old)?;
+    }
+    run()?;
+    let made: Vec<PathBuf> = entries().collect();
+    let [path] = &made[..] else { return fail(format!("not exactly one entry: {made:?}")) };
+    let (whole, meta) = (std::fs::read(path)?, std::fs::metadata(path)?);
+    check_eq!(meta.permissions().mode() & 0o777, 0o600);
+    run()?;
+    check_eq!(std::fs::metadata(path)?.ino(), meta.ino(), "it was compiled again");
     // Whole as far as its digest goes, and nothing that the kernel knows.
     let strange = [&Sha256::digest(b"strange")[..], b"strange"].concat();
-    for bad in [torn, strange] {
-        std::fs::write(&path, &bad)?;
-        verb(&words)?.exits(1)?.complains(&["AppArmor"])?;
-        check!(entry()?.1 == whole, "the entry is not what it was");
+    for bad in [&whole[..whole.len() - 1], &strange] {
+        std::fs::write(path, bad)?;
+        run()?;
+        check!(std::fs::read(path)? == whole, "the entry is not what it was");
     }
+    check_eq!(entries().count(), 1);
     Ok(())
 }
 

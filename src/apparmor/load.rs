@@ -2,7 +2,7 @@
 
 use super::{Profile, users};
 use crate::error::{Context, Error, Result};
-use crate::state::{Compiled, Paths};
+use crate::state::Compiled;
 use sha2::{Digest, Sha256};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -28,14 +28,14 @@ const POLICY: &str = "/sys/kernel/security/apparmor/policy/profiles";
 
 /// Have the kernel know the profile. One that is there counts only where it is what was loaded under this name the last time (`users`).
 /// `run` is the host's run folder.
-pub fn load(run: &Path, paths: &Paths, profile: &Profile) -> Result<()> {
+pub fn load(run: &Path, profile: &Profile) -> Result<()> {
     let loaded = fs::read_to_string(LOADED)
         .context(|| "list the AppArmor profiles".to_owned())
         .map_err(|e| e.hint("mount securityfs at /sys/kernel/security"))?;
     if is_enforced(&loaded, &profile.name) && is_as_noted(run, &profile.name) {
         return Ok(());
     }
-    replace(paths, profile)?;
+    replace(run, profile)?;
     let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
     if is_enforced(&loaded, &profile.name) {
         return users::note(run, &profile.name, hash(&profile.name).as_deref());
@@ -43,9 +43,10 @@ pub fn load(run: &Path, paths: &Paths, profile: &Profile) -> Result<()> {
     Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
 }
 
-/// Compiled before, where the kernel takes that, or compiled now.
-fn replace(paths: &Paths, profile: &Profile) -> Result<()> {
-    let kept = Compiled::new(paths.cache().join("apparmor"), LONGEST);
+/// Compiled before, where the kernel takes that, or compiled now. It is kept beside what belongs to the host and not in a store, for
+/// profiles are the host's: what one store brought would be in force for containers of another. It goes with the reboot.
+fn replace(run: &Path, profile: &Profile) -> Result<()> {
+    let kept = Compiled::new(run.join("apparmor-compiled"), LONGEST);
     let key = key(&profile.text)?;
     if let Some(policy) = kept.read(&key) {
         match tell(REPLACE, &policy) {

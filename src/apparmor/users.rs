@@ -3,7 +3,6 @@
 
 use super::{Profile, load};
 use crate::error::{Context, Result};
-use crate::state::Paths;
 use nix::fcntl::{FcntlArg, fcntl};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
 use rustix::io::Errno;
@@ -70,12 +69,12 @@ fn publish(run: &Path, profile: &Profile) -> std::io::Result<Option<OwnedFd>> {
 }
 
 /// Have the kernel know again what is in use, in the text that the container was started with.
-pub fn restore(run: &Path, paths: &Paths, name: &str) -> Result<()> {
+pub fn restore(run: &Path, name: &str) -> Result<()> {
     if load::mode(name)?.as_deref() == Some("enforce") && load::is_as_noted(run, name) {
         return Ok(());
     }
     let text = fs::read_to_string(file(run, name)).context(|| format!("read the AppArmor profile {name}"))?;
-    load::load(run, paths, &Profile { name: name.to_owned(), text })
+    load::load(run, &Profile { name: name.to_owned(), text })
 }
 
 /// Note what the kernel made of a profile's text, to know it again.

@@ -216,7 +216,7 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
     if plan.draft.apparmor.value == AppArmor::Builtin {
         let profile = crate::apparmor::profile(&plan.draft);
         used = Some(crate::apparmor::Use::new(&Paths::host_run(), &profile)?.into_fd());
-        crate::apparmor::load(&Paths::host_run(), &ctx.paths, &profile)?;
+        crate::apparmor::load(&Paths::host_run(), &profile)?;
     }
     crate::selinux::check(&plan.draft.selinux.value)?;
     let apparmor = crate::spec::apparmor_profile(&plan.draft, facts.apparmor);

@@ -69,7 +69,7 @@ impl Handoff {
     /// A reload of the host's profiles may have taken the container's out of the kernel since it was started.
     pub(super) fn restore_profile(&self) -> Result<()> {
         match self.own_profile() {
-            Some(name) => crate::apparmor::restore(&Paths::host_run(), &self.paths(), name),
+            Some(name) => crate::apparmor::restore(&Paths::host_run(), name),
             None => Ok(()),
         }
     }

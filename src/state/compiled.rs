@@ -1,4 +1,4 @@
-//! What was compiled before, in `<root>/cache/KIND`: filters, profiles.
+//! What was compiled before: filters in `<root>/cache/seccomp`, profiles in the host's run folder.
 //!
 //! An entry is named by a digest of everything that decides about its content and starts with a digest of what is in it. What does not
 //! match is compiled again: an entry is never trusted for being there.
