@@ -14,6 +14,7 @@ cases!("robust":
     @alone kill_of_everything, @alone control_c, @alone a_full_disk, @alone runs_and_imports_at_once, @alone many_at_once,
     a_read_only_store_says_so, a_spoilt_store_says_so, kept_containers_without_rm, a_deep_tree_stops_nobody,
     a_torn_note_ends_nobody, @alone where_the_caller_stands, a_copied_store_ends_nobody,
+    from_another_user_namespace_nobody_is_heard,
 );
 
 fn a_run_leaves_nothing(env: &Env) -> Outcome {
@@ -291,8 +292,25 @@ fn a_copied_store_ends_nobody(env: &Env) -> Outcome {
     let copy = env.dir("copied")?.join("root");
     Run::new("cp").args(["-a", s(&root), s(&copy)]).go()?.ok()?;
     env.at(&copy, &["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
+    env.at(&copy, &["start", "one"]).go()?.exits(1)?.complains(&["from another store", "stop it there"])?;
     env.at(&copy, &["rm", "-f", "one"]).go()?.ok()?;
     env.at(&root, &["exec", "one", "true"]).go()?.ok()?;
     env.at(&root, &["rm", "-f", "one"]).go()?.ok()?;
+    Ok(())
+}
+
+/// Who may be inside a container is told that it is not heard, by every verb that asks the supervisor, and at once.
+fn from_another_user_namespace_nobody_is_heard(env: &Env) -> Outcome {
+    let root = env.own_root()?;
+    let verb = |words: &[&str]| env.at(&root, words).go();
+    verb(&["run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000"])?.ok()?;
+    for words in
+        ["kill one", "stop one", "restart -t 0 one", "exec one true", "pause one", "wait one", "rename one two"]
+    {
+        let asked = Run::new("unshare").args(["-Ur", s(&env.hardrun), "--root", s(&root)]).args(words.split(' '));
+        asked.limit(20).go()?.exits(1)?.complains(&["does not hear", "outside of containers"])?;
+    }
+    verb(&["exec", "one", "true"])?.ok()?;
+    verb(&["rm", "-f", "one"])?.ok()?;
     Ok(())
 }

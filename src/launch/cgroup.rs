@@ -85,6 +85,19 @@ pub fn place(draft: &Draft) -> Result<Placement> {
     Ok(Placement { path, hierarchies: all, held: Vec::new() })
 }
 
+/// Before a container starts again: nobody else's is in its group.
+///
+/// # Errors
+/// One is: a container of another store that has the same id, for one store is a copy of the other.
+pub fn is_free(draft: &Draft) -> Result<()> {
+    let host = of_host()?;
+    if paths(draft).iter().any(|path| is_supervised(&host, path)) {
+        return Err(Error::verb(format!("Container {} runs already, from another store", draft.id))
+            .hint("one store is a copy of the other (--root): stop it there, or make a new container here"));
+    }
+    Ok(())
+}
+
 /// Everywhere that the container's group may be, whoever made it.
 pub fn paths(draft: &Draft) -> Vec<String> {
     std::iter::once(spec::cgroups_path(draft)).chain(cgroup_v2::path_in_scope(draft)).collect()

@@ -254,6 +254,9 @@ impl Launcher {
             Some(_) => None,
             None => allocate_ids(&self.handoff.record.plan.draft, &run, status.base)?,
         };
+        if self.handoff.existing {
+            cgroup::is_free(&self.handoff.record.plan.draft)?;
+        }
         let stage = Stage::enter(&run)?;
         let draft = &self.handoff.record.plan.draft;
         let group = cgroup::place(draft)?;
