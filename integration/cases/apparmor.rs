@@ -13,6 +13,7 @@ cases!("apparmor":
     is_enforced_in_exec_too, with_init_the_first_process_is_confined, refuses_what_landlock_does_not,
     a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
     a_profile_of_the_sites_own, @alone what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
+    @alone who_runs_hardrun_may_have_a_profile, one_that_hears_no_signal_ends, a_profile_that_complains_by_now, @alone a_host_that_complains,
 );
 
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -183,7 +184,8 @@ fn what_was_compiled_is_taken_up(env: &Env) -> Outcome {
     let words = [&["run", "--rm", "--network", "none", "--preset", s(&file), "busybox"][..], &CHMOD].concat();
     let run = || env.verb(&words).limit(120).go()?.exits(1)?.complains(&["AppArmor"]);
     let folder = Path::new("/run/hardrun/apparmor-compiled");
-    let entries = || std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let all = || std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let entries = || all().filter(|path| !path.ends_with("lock"));
     for old in entries() {
         std::fs::remove_file(old)?;
     }
@@ -220,14 +222,106 @@ fn stacked(env: &Env) -> Outcome {
     let file = preset(env, "stacked")?;
     let kept = Kept::run(env, &["--preset", s(&file)], &["sleep", "100"])?;
     let first = label(kept.number("pid")?)?;
-    check!(first.starts_with("hardrun-") && first.contains("//&unconfined ("), "{first}");
+    check!(first.starts_with("hardrun-") && first.ends_with("//&unconfined (enforce)"), "{first}");
     check_eq!(kept.exec(&[], &["cat", "/proc/self/attr/current"]).go()?.ok()?.out().trim(), first);
     kept.exec(&[], &CHMOD).go()?.exits(1)?.complains(&["chmod /etc/passwd (w) of chmod by AppArmor"])?;
     // Processes of one container meet as ever, and its end comes from outside.
     let script = "sleep 100 & kill -0 $! && cat /proc/$!/environ >/dev/null && kill $! && ! wait $! && echo went";
     kept.exec(&[], &["sh", "-c", script]).go()?.ok()?.says("went")?;
     kept.verb(&["stop", "-t", "20"]).go()?.ok()?;
-    env.sh(&[], "sleep 100 & kill $! && echo went")?.ok()?.says("went")?;
+    // A profile of the host's for that path is found where `unconfined` was, and stands first.
+    let all = "file,\n  network,\n  capability,\n  signal,\n  ptrace,\n  unix,\n";
+    let text = format!("profile a-it-busybox /bin/busybox flags=(attach_disconnected) {{\n  {all}}}\n");
+    Run::new("apparmor_parser").arg("--replace").stdin(text.clone()).go()?.ok()?;
+    let script = format!("cat /proc/self/attr/current; {script}");
+    let out = env.sh(&["--preset", s(&file)], &script);
+    Run::new("apparmor_parser").arg("--remove").stdin(text).go()?.ok()?;
+    let out = out?.ok()?.out();
+    check!(out.starts_with("a-it-busybox//&hardrun-") && out.ends_with("went\n"), "{out}");
+    Ok(())
+}
+
+/// As where root's hardrun meets the profile that lets ordinary users have namespaces: it is another label than `unconfined`.
+fn who_runs_hardrun_may_have_a_profile(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let text = format!("profile it-own {} flags=(unconfined) {{\n}}\n", env.hardrun.display());
+    Run::new("apparmor_parser").arg("--replace").stdin(text.clone()).go()?.ok()?;
+    let came = in_a_profile(env);
+    Run::new("apparmor_parser").arg("--remove").stdin(text).go()?.ok()?;
+    came
+}
+
+fn in_a_profile(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    check_eq!(label(kept.number("supervisor")?)?, "it-own (unconfined)");
+    kept.verb(&["kill", "-s", "CONT"]).go()?.ok()?;
+    kept.verb(&["stop", "-t", "1"]).limit(30).go()?.ok()?;
+    kept.verb(&["inspect", "-f", "{{.State.ExitCode}}"]).go()?.ok()?.says("137")?;
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let (supervisor, pid) = (kept.number("supervisor")? as i32, kept.number("pid")?);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL)?;
+    let gone = wait_for(Duration::from_secs(20), || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(()));
+    check!(gone.is_some(), "the container lives on without its supervisor");
+    Ok(())
+}
+
+/// The site's profile does not let it be signalled: what can be done without a signal is, and what cannot is said.
+fn one_that_hears_no_signal_ends(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let name = format!("it-deaf-{}", std::process::id());
+    let text =
+        format!("profile {name} flags=(attach_disconnected) {{\n  file,\n  network,\n  capability,\n  unix,\n}}\n");
+    Run::new("apparmor_parser").arg("--replace").stdin(text.clone()).go()?.ok()?;
+    let came = deaf(env, &format!("apparmor={name}"));
+    Run::new("apparmor_parser").arg("--remove").stdin(text).go()?.ok()?;
+    came
+}
+
+fn deaf(env: &Env, option: &str) -> Outcome {
+    let kept = Kept::run(env, &["--security-opt", option], &["sleep", "1000"])?;
+    kept.verb(&["kill", "-s", "USR1"]).go()?.exits(1)?.complains(&["ermission denied", "signal (receive)"])?;
+    kept.verb(&["stop", "-t", "1"]).limit(30).go()?.ok()?;
+    kept.verb(&["inspect", "-f", "{{.State.ExitCode}}"]).go()?.ok()?.says("137")?;
+    let kept = Kept::run(env, &["--security-opt", option], &["sleep", "1000"])?;
+    kept.verb(&["rm", "-f"]).limit(30).go()?.ok()?;
+    Ok(())
+}
+
+/// Judged when it was made, and once more when it starts and when something is executed in it.
+fn a_profile_that_complains_by_now(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let name = format!("it-later-{}", std::process::id());
+    let load = |flags: &str| {
+        let rules = "file,\n  network,\n  capability,\n  signal,\n  unix,\n";
+        let text = format!("profile {name} flags=(attach_disconnected{flags}) {{\n  {rules}}}\n");
+        Run::new("apparmor_parser").arg("--replace").stdin(text).go()?.ok()
+    };
+    load("")?;
+    let kept = Kept::run(env, &["--security-opt", &format!("apparmor={name}")], &["sleep", "1000"])?;
+    load(",complain")?;
+    kept.exec(&[], &["true"]).go()?.exits(125)?.complains(&["apparmor-weaker", "complain"])?;
+    kept.verb(&["kill"]).go()?.ok()?;
+    kept.verb(&["start"]).go()?.exits(1)?.complains(&["apparmor-weaker", "complain"])?;
+    load("")?;
+    kept.verb(&["start"]).go()?.ok()?;
+    Run::new("sh").args(["-c", &format!("printf {name} > /sys/kernel/security/apparmor/.remove")]).go()?.ok()?;
+    Ok(())
+}
+
+/// `apparmor.mode=complain`: the kernel calls every profile enforced, and refuses nothing.
+fn a_host_that_complains(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let mode = Path::new("/sys/module/apparmor/parameters/mode");
+    let before = std::fs::read_to_string(mode)?;
+    std::fs::write(mode, "complain")?;
+    let run = env.sh(&[], "true");
+    let doctor = env.verb(&["doctor"]).go();
+    std::fs::write(mode, before.trim())?;
+    run?.ok()?.complains(&["AppArmor is in complain mode"])?;
+    let doctor = doctor?.ok()?.out();
+    check!(doctor.contains("echo enforce > /sys/module/apparmor/parameters/mode"), "{doctor}");
+    let again = env.sh(&[], "true")?.ok()?;
+    check!(!again.err().contains("AppArmor"), "{}", again.told());
     Ok(())
 }
 

@@ -310,6 +310,11 @@ fn from_another_user_namespace_nobody_is_heard(env: &Env) -> Outcome {
         let asked = Run::new("unshare").args(["-Ur", s(&env.hardrun), "--root", s(&root)]).args(words.split(' '));
         asked.limit(20).go()?.exits(1)?.complains(&["does not hear", "outside of containers"])?;
     }
+    // Where the supervisor has closed the connection before it was asked, too.
+    for words in ["attach one", "start -a one"].repeat(8) {
+        let asked = Run::new("unshare").args(["-Ur", s(&env.hardrun), "--root", s(&root)]).args(words.split(' '));
+        asked.limit(20).go()?.exits(1)?.complains(&["does not hear"])?;
+    }
     verb(&["exec", "one", "true"])?.ok()?;
     verb(&["rm", "-f", "one"])?.ok()?;
     Ok(())

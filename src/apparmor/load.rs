@@ -5,10 +5,11 @@ use crate::error::{Context, Error, Result};
 use crate::state::Compiled;
 use sha2::{Digest, Sha256};
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// Every profile in the kernel, one a line: `name (mode)`.
 const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
@@ -17,11 +18,17 @@ const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
 const REMOVE: &str = "/sys/kernel/security/apparmor/.remove";
 
+/// The mode of the module.
+const MODE: &str = "/sys/module/apparmor/parameters/mode";
+
 /// The file that a profile's `abi <abi/3.0>` stands for: what the parser reads of the host beside the text.
 const ABI: &str = "/etc/apparmor.d/abi/3.0";
 
-/// Longest profile in bytes: those with every rule of the documentation's example have some 100 thousand.
-const LONGEST: usize = 4 << 20;
+/// Longest profile that is kept, in bytes: those with every rule of the documentation's example have some 100 thousand.
+const LONGEST: usize = 1 << 20;
+
+/// How long the parser may take: patterns such as `/**a??????????????` can cost it minutes.
+const PARSER: Duration = Duration::from_secs(60);
 
 /// What the kernel has of each profile, a folder each: `NAME.NUMBER`.
 const POLICY: &str = "/sys/kernel/security/apparmor/policy/profiles";
@@ -36,11 +43,7 @@ pub fn load(run: &Path, profile: &Profile) -> Result<()> {
         return Ok(());
     }
     replace(run, profile)?;
-    let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
-    if is_enforced(&loaded, &profile.name) {
-        return users::note(run, &profile.name, hash(&profile.name).as_deref());
-    }
-    Err(Error::runner(format!("the AppArmor profile {} is not in the kernel after it was loaded", profile.name)))
+    users::note(run, &profile.name, hash(&profile.name).as_deref())
 }
 
 /// Compiled before, where the kernel takes that, or compiled now. It is kept beside what belongs to the host and not in a store, for
@@ -48,19 +51,30 @@ pub fn load(run: &Path, profile: &Profile) -> Result<()> {
 fn replace(run: &Path, profile: &Profile) -> Result<()> {
     let kept = Compiled::new(run.join("apparmor-compiled"), LONGEST);
     let key = key(&profile.text)?;
-    if let Some(policy) = kept.read(&key) {
-        match tell(REPLACE, &policy) {
-            Ok(()) => return Ok(()),
-            Err(e) => {
-                tracing::debug!("the kernel does not take the AppArmor profile that was compiled before: {e}");
-                kept.forget(&key);
-            }
-        }
+    let before = || kept.read(&key).map(|policy| enforce(&profile.name, &policy));
+    if let Some(Ok(())) = before() {
+        return Ok(());
+    }
+    // All that start at once after a boot want the same: one compiles.
+    let _lock = kept.lock();
+    match before() {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(e)) => tracing::debug!("the AppArmor profile that was compiled before is not taken: {e}"),
+        None => {}
     }
     let policy = compile(&profile.text)?;
-    tell(REPLACE, &policy).context(|| format!("load the AppArmor profile {}", profile.name))?;
+    enforce(&profile.name, &policy)?;
     kept.keep(&key, &policy);
     Ok(())
+}
+
+fn enforce(name: &str, policy: &[u8]) -> Result<()> {
+    tell(REPLACE, policy).context(|| format!("load the AppArmor profile {name}"))?;
+    let loaded = fs::read_to_string(LOADED).context(|| "list the AppArmor profiles".to_owned())?;
+    if is_enforced(&loaded, name) {
+        return Ok(());
+    }
+    Err(Error::runner(format!("the AppArmor profile {name} is not enforced after it was loaded")))
 }
 
 /// Names what was compiled from a text, by this parser with this ABI for this kernel.
@@ -109,11 +123,18 @@ fn hash(name: &str) -> Option<String> {
     ["sha256", "sha1"].iter().find_map(|file| fs::read_to_string(folder.join(file)).ok()).map(|h| h.trim().to_owned())
 }
 
+/// The mode of all profiles, where it is one in which none refuses anything, whatever the kernel says of each: `apparmor.mode=complain` at
+/// boot, or written here since.
+pub fn mode_of_all() -> Option<String> {
+    let mode = fs::read_to_string(MODE).ok()?.trim().to_owned();
+    (!matches!(mode.as_str(), "enforce" | "kill" | "user")).then_some(mode)
+}
+
 /// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile, or a part of it (`NAME//CHILD`) that refuses less;
 /// `None` where it has none of the name, or no AppArmor.
 pub fn mode(name: &str) -> Result<Option<String>> {
     match fs::read_to_string(LOADED) {
-        Ok(loaded) => Ok(mode_in(&loaded, name)),
+        Ok(loaded) => Ok(mode_in(&loaded, name).map(|mode| mode_of_all().unwrap_or(mode))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).context(|| "list the AppArmor profiles".to_owned()),
     }
@@ -141,12 +162,13 @@ fn program() -> Result<PathBuf> {
     })
 }
 
-/// Feed the parser, with a clean environment and no configuration of the host's: what the kernel reads.
+/// Feed the parser, with a clean environment and no configuration of the host's (parser.conf could ask for complain mode, or for another
+/// ABI): what the kernel reads.
 pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
     let program = program()?;
     let attempt = || format!("run {}", program.display());
     let mut child = Command::new(&program)
-        .args(["--skip-kernel-load", "--skip-cache", "--skip-read-cache", "--stdout"])
+        .args(["--config-file=/dev/null", "--skip-kernel-load", "--skip-cache", "--skip-read-cache", "--stdout"])
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -157,13 +179,42 @@ pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
     // A parser that stops reading says why on stderr, which is the better message. It reads all of its input before it writes.
     let written = input.write_all(text.as_bytes());
     drop(input);
-    let output = child.wait_with_output().context(attempt)?;
+    let Some(output) = output(child).context(attempt)? else {
+        return Err(Error::runner("compile the AppArmor profile")
+            .because(format!("{} was not done after {} s", program.display(), PARSER.as_secs()))
+            .hint("patterns with many `?` or `*` behind a `**` take it longest"));
+    };
     if !output.status.success() || output.stdout.is_empty() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(Error::runner("the AppArmor profile was not accepted").because(said));
     }
     written.context(attempt)?;
     Ok(output.stdout)
+}
+
+/// What it says, and how it ends. `None`: the time is over, and it was killed.
+fn output(mut child: Child) -> std::io::Result<Option<Output>> {
+    let pid = rustix::process::Pid::from_child(&child);
+    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let out = scope.spawn(|| read(out));
+        let err = scope.spawn(|| read(err));
+        let in_time = crate::rootless::wait::readable(&pidfd, PARSER)?;
+        if !in_time {
+            child.kill()?;
+        }
+        let status = child.wait()?;
+        let ended = |_| std::io::Error::other("a thread ended");
+        let (stdout, stderr) = (out.join().map_err(ended)??, err.join().map_err(ended)??);
+        Ok(in_time.then_some(Output { status, stdout, stderr }))
+    })
+}
+
+fn read(from: Option<impl Read>) -> std::io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    from.map_or(Ok(0), |mut from| from.read_to_end(&mut all))?;
+    Ok(all)
 }
 
 fn parser() -> Option<PathBuf> {

@@ -8,7 +8,7 @@ mod load;
 mod policy;
 mod users;
 
-pub use load::{load, mode};
+pub use load::{load, mode, mode_of_all};
 pub use users::{Use, has_one_user, release, restore, sweep};
 
 use crate::plan::{Draft, MountKind};
@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 /// A profile before it is in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// `hardrun-` and twelve hexadecimal digits.
+    /// `hardrun-` and 32 hexadecimal digits of its text's digest.
     pub name: String,
     /// In apparmor.d(5)'s language, version 3.0.
     pub text: String,
@@ -29,24 +29,23 @@ pub fn profile(draft: &Draft) -> Profile {
     let body = body(draft);
     let ptrace = if opens(draft, "ptrace") { "read, readby, trace, tracedby" } else { "read, readby" };
     let text = |name: &str| {
-        let peers = [name, &format!("{name}{STACKED}")]
-            .map(|peer| format!("  signal (send, receive) peer=\"{peer}\",\n  ptrace ({ptrace}) peer=\"{peer}\",\n"));
+        // Alone and in a stack, whose parts are in the order of their names.
+        let peers = [name, &format!("{name}//&**"), &format!("**//&{name}")]
+            .map(|peer| format!("  signal (send) peer=\"{peer}\",\n  ptrace ({ptrace}) peer=\"{peer}\",\n"));
         format!(
             "abi <abi/3.0>,\n\n{}profile {name} flags=(attach_disconnected,mediate_deleted) {{\n{body}{}}}\n",
             policy::variables(&body),
             peers.concat(),
         )
     };
-    let name = format!("hardrun-{}", &hex::encode(Sha256::digest(text("")))[..12]);
+    let name = format!("hardrun-{}", &hex::encode(Sha256::digest(text("")))[..32]);
     Profile { text: text(&name), name }
 }
 
-/// What a label has behind the profile's name where `kernel.apparmor_restrict_unprivileged_unconfined` is on (Linux 6.7): the kernel then
-/// keeps what a process without CAP_MAC_OVERRIDE on the host was in beside what it changes to, and both count.
-const STACKED: &str = "//&unconfined";
-
 /// Whether a label, as the kernel shows it without its mode, confines as the profile does: it is the profile, or a stack of it and of
-/// nothing else but `unconfined`, which takes nothing away from it.
+/// nothing else but `unconfined`. Where `kernel.apparmor_restrict_unprivileged_unconfined` is on (Linux 6.7) the kernel keeps what a process
+/// without CAP_MAC_OVERRIDE on the host was in beside what it changes to, and asks both: nothing is allowed by the one alone. What the
+/// container executes then may find a profile of the host's for its path in the place of `unconfined`; it refuses besides.
 pub fn is_label_of(label: &str, profile: &str) -> bool {
     let parts = |label: &str| -> std::collections::BTreeSet<String> {
         label.split("//&").filter(|part| *part != "unconfined").map(str::to_owned).collect()
@@ -86,8 +85,9 @@ fn body(draft: &Draft) -> String {
         line(&mut out, &format!("deny network {},", rule.value.to_string().replace("inet6 icmp", "inet6 dgram")));
     }
     mounts(draft, &mut out);
-    // The launcher and the host's tools.
-    line(&mut out, "signal (receive) peer=unconfined,");
+    // From hardrun and the host's tools, whatever they are in: a supervisor whose signals were refused could not end its container, nor
+    // would its own death. Who else is confined is bound by what that profile lets it send.
+    line(&mut out, "signal (receive),");
     out
 }
 

@@ -88,7 +88,7 @@ fn a_name_stands_for_a_text() {
     let one = profile(&draft);
     draft.id = "cd".repeat(32);
     assert_eq!(one, profile(&draft), "another container that may do the same");
-    assert_eq!(one.name.len(), "hardrun-".len() + 12);
+    assert_eq!(one.name.len(), "hardrun-".len() + 32);
 }
 
 #[test]

@@ -19,7 +19,7 @@ const HASH: &str = ".hash-";
 pub struct Use(OwnedFd);
 
 impl Use {
-    /// Say that `profile` is used, before it is loaded. The file holds its text: it is needed to take it away.
+    /// Say that `profile` is used, before it is loaded. The file holds its text, to load it again.
     pub fn new(run: &Path, profile: &Profile) -> Result<Use> {
         let path = file(run, &profile.name);
         let attempt = || format!("lock the AppArmor profile {}", profile.name);

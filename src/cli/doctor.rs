@@ -69,6 +69,7 @@ fn look(ctx: &Context) -> Result<Seen> {
             .filter(|m| !m.is_empty())
             .map(str::to_owned)
             .collect(),
+        apparmor_mode: crate::apparmor::mode_of_all(),
         selinux_enforces: text("/sys/fs/selinux/enforce").trim() == "1",
         selinux_types: crate::selinux::has_types(),
         systemd: Path::new("/run/systemd/system").is_dir(),

@@ -179,6 +179,9 @@ pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft>
     let mut draft = draft.clone();
     let image = &draft.image;
     draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
+    if let AppArmor::Named(name) = &draft.apparmor.value {
+        draft.asked.apparmor_mode = crate::apparmor::mode(name)?;
+    }
     for mount in &mut draft.mounts {
         if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
             *seen = crate::facts::bind::look(source, facts);

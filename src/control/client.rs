@@ -72,7 +72,11 @@ impl Client {
     /// # Errors
     /// What the supervisor said before it closed the connection, if it said something.
     pub fn send(&self, ask: &Ask) -> Result<()> {
-        wire::send(&self.socket, ask, &[]).map_err(|e| match wire::is_gone(&e).then(|| self.answer()) {
+        self.send_with(ask, &[])
+    }
+
+    fn send_with(&self, ask: &Ask, descriptors: &[BorrowedFd<'_>]) -> Result<()> {
+        wire::send(&self.socket, ask, descriptors).map_err(|e| match wire::is_gone(&e).then(|| self.answer()) {
             Some(Ok(Some((Answer::Failed(why), _)))) => why.into_error(),
             _ => e,
         })
@@ -99,7 +103,7 @@ impl Client {
         };
         let fds: Vec<BorrowedFd<'_>> =
             [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten().map(AsFd::as_fd).collect();
-        wire::send(&self.socket, &ask, &fds)
+        self.send_with(&ask, &fds)
     }
 
     /// Wait until the container has ended: its exit code. `None`: its supervisor has gone without a word, and has taken the container

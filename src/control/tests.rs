@@ -27,10 +27,10 @@ fn a_folder_deeper_than_an_address_is_no_obstacle() {
     // Once more over what is there.
     drop(listener);
     let listener = listen(&deep, "control").unwrap();
-    assert!(accept(&listener, None).unwrap().is_none());
+    assert!(accept(&listener, &"not heard").unwrap().is_none());
     let client = wire::connect(&deep, "control").unwrap();
     send(&client, &Ask::Wait, &[]).unwrap();
-    let connection = accept(&listener, None).unwrap().unwrap();
+    let connection = accept(&listener, &"not heard").unwrap().unwrap();
     assert!(matches!(receive::<Ask>(&connection).unwrap(), wire::Received::Message(Ask::Wait, _)));
     assert!(matches!(receive::<Ask>(&connection).unwrap(), wire::Received::Nothing));
 }
@@ -71,7 +71,7 @@ fn whoever_has_the_number_of_one_that_connected_and_went_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     let listener = listen(dir.path(), "control").unwrap();
     let client = wire::connect(dir.path(), "control").unwrap();
-    let connection = accept(&listener, None).unwrap().unwrap();
+    let connection = accept(&listener, &"not heard").unwrap().unwrap();
     match crate::sys::net::peer(&connection).unwrap() {
         Some(peer) => {
             assert_eq!(crate::sys::process::number_of(peer.as_fd()), Some(std::process::id() as i32));
@@ -94,7 +94,7 @@ fn whoever_has_the_number_of_one_that_connected_and_went_is_not_believed() {
         }
         let mut other = std::process::Command::new("sleep").arg("100").spawn().unwrap();
         let same = other.id() == pid;
-        let heard = accept(&listener, None).unwrap();
+        let heard = accept(&listener, &"not heard").unwrap();
         other.kill().unwrap();
         other.wait().unwrap();
         assert!(heard.is_none());

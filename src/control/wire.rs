@@ -1,6 +1,5 @@
 //! Messages with descriptors over a SEQPACKET socket.
 
-use super::message::Answer;
 use crate::error::{Context, Error, Result};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -79,12 +78,12 @@ fn reach(folder: &Path, name: &str, limit: Option<Duration>) -> std::io::Result<
 }
 
 /// The next connection, if there is one. Whoever connects from inside a container, to which the socket's folder came as a part of something
-/// else that was bound, is not heard: this is the answer, or none.
-pub fn accept(listener: impl AsFd, refusal: Option<&Answer>) -> Result<Option<OwnedFd>> {
+/// else that was bound, is not heard: this is all that it is told.
+pub fn accept(listener: impl AsFd, refusal: &impl Serialize) -> Result<Option<OwnedFd>> {
     match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
         Ok(fd) if is_inside(&fd) => {
             // Whoever has gone already misses it.
-            let _ = refusal.map(|answer| send(&fd, answer, &[]));
+            let _ = send(&fd, refusal, &[]);
             Ok(None)
         }
         Ok(fd) => Ok(Some(fd)),

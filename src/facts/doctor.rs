@@ -47,6 +47,8 @@ pub struct Seen {
     pub sysctls: std::collections::BTreeMap<String, String>,
     /// The kernel's list of security modules, in its order; empty where it cannot be read.
     pub modules: Vec<String>,
+    /// AppArmor's mode for all profiles, where none refuses anything in it.
+    pub apparmor_mode: Option<String>,
     /// SELinux refuses and does not only log.
     pub selinux_enforces: bool,
     /// SELinux's policy has types for containers.
@@ -256,14 +258,18 @@ fn apparmor(facts: &Facts, seen: &Seen) -> Check {
             ),
         );
     }
-    if seen.has("apparmor_parser") {
-        Check::present("apparmor", "on, and apparmor_parser loads profiles")
-    } else {
-        Check::missing(
+    if !seen.has("apparmor_parser") {
+        let found = "on, but there is no apparmor_parser to compile the profile";
+        return Check::missing("apparmor", found, "apt-get install apparmor");
+    }
+    match &seen.apparmor_mode {
+        None => Check::present("apparmor", "on, and apparmor_parser compiles profiles"),
+        Some(mode) => Check::replaced(
             "apparmor",
-            "on, but there is no apparmor_parser to load the profile",
-            "apt-get install apparmor",
-        )
+            format!("on, but in {mode} mode for all profiles: nothing is refused"),
+            "the other layers",
+            "echo enforce > /sys/module/apparmor/parameters/mode (and no apparmor.mode= on the kernel's command line)",
+        ),
     }
 }
 
@@ -530,5 +536,7 @@ mod tests {
         f.apparmor = true;
         assert_eq!(state(&report(&f, &seen()), "apparmor"), State::Present);
         assert_eq!(state(&report(&f, &Seen { programs: vec![], ..seen() }), "apparmor"), State::Missing);
+        let complains = Seen { apparmor_mode: Some("complain".into()), ..seen() };
+        assert!(remedy(&f, &complains, "apparmor").contains("echo enforce"));
     }
 }

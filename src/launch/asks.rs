@@ -47,12 +47,14 @@ impl Supervisor<'_> {
                     self.connections.result(id, result);
                 }
                 Ask::Signal { number } => {
-                    self.signal(number);
-                    self.connections.result(id, Ok(()));
+                    let result = self.signal(number);
+                    self.connections.result(id, result);
                 }
                 Ask::Stop { signal, seconds } => {
                     self.connections.wait(id);
-                    self.stop(signal, seconds, deadlines);
+                    if let Err(e) = self.stop(signal, seconds, deadlines) {
+                        self.connections.fail(id, &e);
+                    }
                 }
                 Ask::Pause => {
                     let result = self.pause();

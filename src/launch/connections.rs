@@ -121,9 +121,7 @@ impl Connections {
             Error::verb("the container's supervisor does not hear who is in another user namespace than it is");
         let unheard = Answer::Failed((&unheard.hint("run hardrun outside of containers and of unshare")).into());
         while self.open.len() < MOST {
-            match control::accept(&self.listener, Some(&unheard))
-                .and_then(|s| s.map(|s| self.adopt(s, false)).transpose())
-            {
+            match control::accept(&self.listener, &unheard).and_then(|s| s.map(|s| self.adopt(s, false)).transpose()) {
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(_) => {

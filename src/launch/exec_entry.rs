@@ -321,7 +321,11 @@ fn pass_signals(
             libc::SIGWINCH => drop(master.map(terminal::copy_size)),
             libc::SIGCHLD | libc::SIGPIPE | libc::SIGURG | libc::SIGTTIN | libc::SIGTTOU => {}
             _ if watched => {}
-            number => process.send(number),
+            number => {
+                if let Err(e) = process.send(number) {
+                    crate::ui::error(&e);
+                }
+            }
         }
     }
     Ok(())

@@ -54,6 +54,11 @@ impl<'a> Freezer<'a> {
         write(&self.v1_folder()?.join("freezer.state"), "THAWED")
     }
 
+    /// Kill all of the group (cgroup v2, Linux 5.14).
+    pub fn kill(&self) -> Result<()> {
+        write(&self.v2_folder()?.join("cgroup.kill"), "1")
+    }
+
     /// After the container's end: take the freezer's group away.
     pub fn clean_up(&mut self) -> Result<()> {
         if self.v1.is_none() {

@@ -113,11 +113,11 @@ impl Health {
         let Some(current) = self.current.as_mut() else { return Ok(None) };
         if Instant::now() >= current.deadline && current.ended.is_none() && !current.timed_out {
             current.timed_out = true;
-            // `exec`'s own process takes the command inside with it.
-            current.process.send(libc::SIGTERM);
+            // `exec`'s own process takes the command inside with it. It is hardrun's: nobody refuses this, nor the next.
+            let _ = current.process.send(libc::SIGTERM);
             current.deadline = Instant::now() + Duration::from_secs(5);
         } else if Instant::now() >= current.deadline && current.timed_out {
-            current.process.kill();
+            let _ = current.process.kill();
         }
         match current.ended {
             Some(ended) => self.finish(ended),
@@ -154,7 +154,7 @@ impl Health {
             Ok(process) => Ok((process, output)),
             Err(e) => {
                 // Our own child, and not waited for: the number is still its own.
-                crate::sys::process::kill(pid, libc::SIGKILL);
+                let _ = crate::sys::process::kill(pid, libc::SIGKILL);
                 let _ = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
                 Err(e)
             }
@@ -228,9 +228,11 @@ impl Current {
     /// Its process outside takes the command inside with it.
     fn end(&self) {
         if self.ended.is_none() {
-            self.process.kill();
-            // Reaped; an error means that it was already.
-            let _ = self.process.ended(true);
+            match self.process.kill() {
+                // Reaped; an error means that it was already.
+                Ok(()) => drop(self.process.ended(true)),
+                Err(e) => crate::ui::error(&e),
+            }
         }
     }
 }

@@ -63,7 +63,7 @@ fn watch(keeper: &Init, line: &OwnedFd, signals: &mut Signals) -> Result<u8> {
         let spoke = fds[1].revents() != PollFlags::empty();
         while let Some(number) = signals.take()? {
             match number {
-                libc::SIGTSTP => sys::process::kill(std::process::id() as i32, libc::SIGSTOP),
+                libc::SIGTSTP => drop(sys::process::kill(std::process::id() as i32, libc::SIGSTOP)),
                 number if told.is_none() && ends(number) => {
                     told = Some((128 + number) as u8);
                     // As the line's closing, but the answer is waited for. No word: unread it would break the answer off.

@@ -72,19 +72,24 @@ impl Init {
         Ok(Init { pid, pidfd: pidfd_open(number, PidfdFlags::empty()).context(attempt)? })
     }
 
-    pub fn kill(&self) {
-        // A process that has ended already is what was wanted.
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn kill(&self) -> Result<()> {
+        sent(rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL).map_err(Into::into))
     }
 
     /// Send any signal.
-    pub fn send(&self, number: i32) {
+    ///
+    /// # Errors
+    /// A security module refuses it: the profile that the container was given does not let its processes receive signals of whoever runs
+    /// hardrun. That a process has ended already is none.
+    pub fn send(&self, number: i32) -> Result<()> {
         // The process has not been reaped (only `ended` does that), so its number is still its own. Real-time signals have
         // no name in nix, hence the raw number.
-        match Signal::try_from(number) {
-            Ok(signal) => drop(kill(Pid::from_raw(self.pid), signal)),
+        sent(match Signal::try_from(number) {
+            Ok(signal) => kill(Pid::from_raw(self.pid), signal).map_err(Into::into),
             Err(_) => crate::sys::process::kill(self.pid, number),
-        }
+        })
     }
 
     /// Its status, if it has ended; reaps it.
@@ -104,6 +109,19 @@ impl AsFd for Init {
     }
 }
 
+fn sent(sent: std::io::Result<()>) -> Result<()> {
+    match sent {
+        Err(e) if e.raw_os_error() != Some(libc::ESRCH) => {
+            Err(e).verb_context(|| "send a signal to the container".into()).map_err(|e| {
+                e.hint(
+                    "an AppArmor profile of one's own needs `signal (receive),`: the kernel's log has what it refused",
+                )
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Ends a process whose launch failed half-way.
 pub(super) struct KillOnDrop<'a>(pub(super) &'a Init);
 
@@ -116,9 +134,12 @@ impl KillOnDrop<'_> {
 
 impl Drop for KillOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.kill();
-        // Reap it, so that its cgroup is empty; an error here means that it is gone.
-        let _ = self.0.ended(true);
+        match self.0.kill() {
+            // Reap it, so that its cgroup is empty; an error here means that it is gone.
+            Ok(()) => drop(self.0.ended(true)),
+            // It goes with its group.
+            Err(e) => crate::ui::error(&e),
+        }
     }
 }
 

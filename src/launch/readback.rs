@@ -506,18 +506,22 @@ enum At<'a> {
 
 fn check_apparmor(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {
     let Some(profile) = expected.profile() else { return Ok(()) };
-    let found = attribute(pid, "current").context(|| format!("read the AppArmor profile of process {pid}"))?;
-    if !crate::apparmor::is_label_of(&found, profile) {
-        differences.compare("AppArmor profile", profile, found.as_str());
+    // AppArmor's own attribute; before Linux 5.8 it is among those of all modules.
+    let read = |folder: &str| std::fs::read_to_string(format!("/proc/{pid}/attr/{folder}current"));
+    let found =
+        read("apparmor/").or_else(|_| read("")).context(|| format!("read the AppArmor profile of process {pid}"))?;
+    let found = found.trim_end_matches(['\0', '\n']);
+    let (label, mode) = found.strip_suffix(')').and_then(|f| f.rsplit_once(" (")).unwrap_or((found, ""));
+    // One that refuses nothing is there only where that was judged.
+    let judged = expected.plan.draft.asked.apparmor_mode.as_deref();
+    if !crate::apparmor::is_label_of(label, profile) || !(matches!(mode, "enforce" | "kill") || judged == Some(mode)) {
+        differences.compare(
+            "AppArmor profile",
+            format!("{profile} ({})", judged.unwrap_or("enforce")),
+            found.to_owned(),
+        );
     }
     Ok(())
-}
-
-/// AppArmor's own attribute, without the mode behind the name; before Linux 5.8 it is among those of all modules.
-fn attribute(pid: i32, name: &str) -> std::io::Result<String> {
-    let read = |folder: &str| std::fs::read_to_string(format!("/proc/{pid}/attr/{folder}{name}"));
-    let text = read("apparmor/").or_else(|_| read(""))?;
-    Ok(text.trim_end_matches(['\0', '\n']).split(" (").next().unwrap_or("").to_owned())
 }
 
 fn check_selinux(pid: i32, expected: &Expected<'_>, differences: &mut Differences) -> Result<()> {

@@ -168,11 +168,20 @@ impl Supervisor<'_> {
         events::note(self.paths, Event::container(self.record, "kill").with("signal", number));
     }
 
-    /// A frozen process takes no signal but this one, and dies only when it thaws.
+    /// Nobody waits to hear whether it could be.
     fn kill(&mut self) {
+        if let Err(e) = self.try_kill() {
+            ui::error(&e);
+        }
+    }
+
+    /// A frozen process takes no signal but this one, and dies only when it thaws.
+    fn try_kill(&mut self) -> Result<()> {
         self.note_signal(libc::SIGKILL);
-        self.init.kill();
+        // No security module is asked about a group.
+        let killed = self.init.kill().or_else(|e| self.freezer.kill().map_err(|_| e));
         self.thaw();
+        killed
     }
 
     fn thaw(&mut self) {
@@ -206,7 +215,9 @@ impl Supervisor<'_> {
                 // Nobody's terminal: a supervisor of its own is told to stop as the system goes down.
                 libc::SIGTERM | libc::SIGINT | libc::SIGHUP if !self.foreground => {
                     let stop = self.draft().process.stop_signal.value;
-                    self.init.send(stop);
+                    if self.init.send(stop).is_err() {
+                        self.kill();
+                    }
                 }
                 _ if !self.foreground => {}
                 _ if !self.draft().stdio.sig_proxy => {
@@ -216,7 +227,9 @@ impl Supervisor<'_> {
                     }
                 }
                 _ => {
-                    self.signal(number);
+                    if let Err(e) = self.signal(number) {
+                        ui::error(&e);
+                    }
                     if matches!(number, libc::SIGINT | libc::SIGTERM) {
                         *interrupts += 1;
                         if *interrupts == PATIENCE {
@@ -231,32 +244,34 @@ impl Supervisor<'_> {
     }
 
     /// Send a signal as `kill` does: one that is meant to end the container counts as a stop by hand.
-    pub(super) fn signal(&mut self, number: i32) {
+    pub(super) fn signal(&mut self, number: i32) -> Result<()> {
         if number == libc::SIGKILL || number == self.draft().process.stop_signal.value {
             self.status.stopped_by_hand = true;
         }
         if number == libc::SIGKILL {
-            self.kill();
-        } else {
-            self.note_signal(number);
-            self.init.send(number);
+            return self.try_kill();
         }
+        self.note_signal(number);
+        self.init.send(number)
     }
 
-    pub(super) fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) {
+    pub(super) fn stop(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) -> Result<()> {
         self.status.stopped_by_hand = true;
         self.write_status();
-        self.ask_to_end(signal, seconds, deadlines);
+        self.ask_to_end(signal, seconds, deadlines)
     }
 
     /// The stop signal, and after its time the end; whether a restart policy counts is not said by it.
-    fn ask_to_end(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) {
+    fn ask_to_end(&mut self, signal: Option<i32>, seconds: Option<i64>, deadlines: &mut Deadlines) -> Result<()> {
         let process = &self.draft().process;
         let number = signal.unwrap_or(process.stop_signal.value);
         let seconds = seconds.unwrap_or(process.stop_timeout.value);
         self.thaw();
         self.note_signal(number);
-        self.init.send(number);
+        if self.init.send(number).is_err() {
+            // It does not hear, however long it is waited for.
+            return self.try_kill();
+        }
         if seconds > FOR_EVER
             && number != libc::SIGKILL
             && let Some(at) = after(Duration::from_secs(seconds.unsigned_abs()))
@@ -264,6 +279,7 @@ impl Supervisor<'_> {
             // Of two stops the more impatient counts.
             deadlines.kill = Some(deadlines.kill.map_or(at, |d| d.min(at)));
         }
+        Ok(())
     }
 
     fn check_health(&mut self, ready: &[Token], deadlines: &mut Deadlines) -> Result<()> {
@@ -281,12 +297,15 @@ impl Supervisor<'_> {
         // One that is being stopped already is left to it: a stop by hand is not made a restart.
         let turned = became == Some("unhealthy") && was.map(|h| h.status).as_deref() != Some("unhealthy");
         if turned && !self.status.stopped_by_hand {
-            match self.draft().health.as_ref().map(|h| h.value.on_failure) {
-                Some(HealthAction::Kill) => self.kill(),
+            let done = match self.draft().health.as_ref().map(|h| h.value.on_failure) {
+                Some(HealthAction::Kill) => self.try_kill(),
                 // The restart policy does the rest.
                 Some(HealthAction::Restart) => self.ask_to_end(None, None, deadlines),
                 Some(HealthAction::Stop) => self.stop(None, None, deadlines),
-                Some(HealthAction::None) | None => {}
+                Some(HealthAction::None) | None => Ok(()),
+            };
+            if let Err(e) = done {
+                ui::error(&e);
             }
         }
         Ok(())

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// End `top` and all below it. It adopts orphans (`tie`), so nothing gets away from under it while it lives: it is stopped, what is below
 /// it is killed until there is nothing more, and then itself.
 pub fn end(top: &Init) -> Result<()> {
-    top.send(libc::SIGSTOP);
+    top.send(libc::SIGSTOP)?;
     let inside = namespace(top.pid);
     let give_up = Instant::now() + PATIENCE;
     while Instant::now() < give_up {
@@ -27,8 +27,7 @@ pub fn end(top: &Init) -> Result<()> {
         below.into_iter().filter(|pid| inside.is_some() && namespace(*pid) == inside).for_each(kill);
         std::thread::sleep(Duration::from_millis(1));
     }
-    top.kill();
-    Ok(())
+    top.kill()
 }
 
 /// By a descriptor, so that between the look at it and the signal it cannot be another process.

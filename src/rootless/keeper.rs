@@ -83,13 +83,17 @@ pub fn rejoin(rootless: &Rootless) -> Result<Joined> {
 /// `None`: it has ended.
 fn greet(connection: OwnedFd, run: &Path) -> Result<Option<Joined>> {
     let attempt = || "speak with the process that keeps the user's namespaces".to_string();
-    if control::send(&connection, &Ask::Join, &[]).is_err() {
+    // One that is not heard is told so, and the connection closed: before this came, perhaps.
+    if control::send(&connection, &Ask::Join, &[]).is_err_and(|e| !control::is_gone(&e)) {
         return Ok(None);
     }
     let Some((answer, fds)) = answer(&connection, run)? else { return Ok(None) };
     match (answer, <[OwnedFd; 2]>::try_from(fds)) {
         (Answer::Joined(rootless), Ok([user, network])) => Ok(Some(Joined { connection, user, network, rootless })),
         (Answer::Unable(why), _) => Err(trouble::explain(std::io::Error::other(why))),
+        (Answer::Unheard, _) => Err(Error::runner(attempt())
+            .because("it does not hear who is in another user namespace")
+            .hint("run hardrun outside of containers, sandboxes and unshare")),
         (other, _) => Err(Error::runner(attempt()).because(format!("it answered {other:?}"))),
     }
 }
@@ -204,7 +208,7 @@ fn say(listener: &OwnedFd, error: &Error) {
     let answer = Answer::Unable(error.chain().join(": "));
     let mut limit = Duration::from_secs(5);
     while wait::readable(listener, limit).unwrap_or(false) {
-        if let Ok(Some(connection)) = control::accept(listener, None) {
+        if let Ok(Some(connection)) = control::accept(listener, &Answer::Unheard) {
             let _ = control::send(&connection, &answer, &[]);
         }
         limit = Duration::ZERO;
@@ -267,7 +271,7 @@ impl Keeper {
     /// Everybody who waits: one that is not heard stands in nobody's way.
     fn accept(&mut self, listener: &OwnedFd) -> Result<()> {
         while wait::readable(listener, Duration::ZERO).context(|| "wait".into())? {
-            self.connections.extend(control::accept(listener, None)?);
+            self.connections.extend(control::accept(listener, &Answer::Unheard)?);
         }
         Ok(())
     }

@@ -41,4 +41,6 @@ pub enum Answer {
     Surroundings(Surroundings),
     /// In words.
     Unable(String),
+    /// To who is in another user namespace: perhaps a container's.
+    Unheard,
 }

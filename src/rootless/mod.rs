@@ -13,7 +13,7 @@ pub mod keeper;
 mod message;
 mod pasta;
 pub mod trouble;
-mod wait;
+pub mod wait;
 
 pub use ids::Ids;
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// Bytes of SHA-256.
@@ -15,6 +15,9 @@ const DIGEST: usize = 32;
 
 /// Most entries of a kind: those that were made first go.
 const MOST: usize = 64;
+
+/// What whoever compiles holds.
+const LOCK: &str = "lock";
 
 /// The entries of one kind.
 pub struct Compiled {
@@ -49,6 +52,9 @@ impl Compiled {
 
     /// Keep what was compiled. One that cannot be kept is compiled once more the next time: that is said to whoever looks for it only.
     pub fn keep(&self, key: &str, code: &[u8]) {
+        if code.len() > self.longest {
+            return;
+        }
         if let Err(e) = self.write(key, code) {
             tracing::debug!("cannot keep what was compiled in {}: {e}", self.entry(key).display());
         }
@@ -73,27 +79,26 @@ impl Compiled {
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             // Another one made room meanwhile.
-            let Ok(made) = entry.metadata().and_then(|m| m.modified()) else { continue };
-            entries.push((made, entry.path()));
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_file() && entry.file_name() != LOCK {
+                entries.push((meta.modified()?, entry.path()));
+            }
         }
         entries.sort();
         let over = entries.len().saturating_sub(MOST);
-        for (_, path) in entries.into_iter().take(over) {
-            remove(&path)?;
-        }
+        // One that cannot be removed keeps no other.
+        entries.into_iter().take(over).for_each(|(_, path)| drop(fs::remove_file(path)));
         Ok(())
     }
 
-    /// Take away an entry that turned out to be of no use.
-    pub fn forget(&self, key: &str) {
-        let _ = remove(&self.entry(key));
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
+    /// Held by who compiles, for others to wait and find it done. Where there can be none, each compiles.
+    pub fn lock(&self) -> Option<File> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).ok()?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(self.folder.join(LOCK)).ok()?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).ok()?;
+        Some(file)
     }
 }
 
@@ -124,7 +129,7 @@ mod tests {
         compiled.keep("key", b"content!");
         assert_eq!(fs::read(&entry).unwrap(), whole);
         compiled.keep("long", &[7; 101]);
-        assert_eq!(compiled.read("long"), None);
+        assert!(!compiled.entry("long").exists());
         // Somebody else could have written it.
         fs::set_permissions(&entry, fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(compiled.read("key"), None);
@@ -133,22 +138,29 @@ mod tests {
         fs::rename(&entry, compiled.folder.join("moved")).unwrap();
         std::os::unix::fs::symlink("moved", &entry).unwrap();
         assert_eq!(compiled.read("key"), None);
-        compiled.forget("key");
-        compiled.forget("key");
         assert_eq!(compiled.read("moved").as_deref(), Some(&b"content!"[..]));
         assert_eq!(fs::read_dir(&compiled.folder).unwrap().count(), 2, "no temporary file is left");
+        let held = compiled.lock().unwrap();
+        let other = File::open(compiled.folder.join(LOCK)).unwrap();
+        let try_lock = || rustix::fs::flock(&other, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        assert!(try_lock().is_err());
+        drop(held);
+        try_lock().unwrap();
     }
 
     #[test]
     fn the_oldest_make_room() {
         let dir = tempfile::tempdir().unwrap();
         let compiled = Compiled::new(dir.path().to_owned(), 100);
+        // Older than all, and none of them.
+        fs::create_dir(dir.path().join("a folder")).unwrap();
+        drop(compiled.lock());
         for n in 0..MOST + 3 {
             compiled.keep(&format!("{n}"), b"x");
             let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(n as u64);
             File::options().write(true).open(compiled.entry(&n.to_string())).unwrap().set_modified(time).unwrap();
         }
-        assert_eq!(fs::read_dir(&compiled.folder).unwrap().count(), MOST);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MOST + 2);
         assert_eq!(compiled.read("2"), None);
         assert!(compiled.read("3").is_some() && compiled.read(&format!("{}", MOST + 2)).is_some());
     }

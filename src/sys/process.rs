@@ -217,10 +217,13 @@ pub fn inherit(fd: std::os::fd::RawFd) -> io::Result<std::os::fd::OwnedFd> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) })
 }
 
-/// Send any signal number, real-time ones included. A process that has just ended is not an error.
-pub fn kill(pid: i32, signal: i32) {
+/// Send any signal number, real-time ones included.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: plain integers.
-    unsafe { libc::kill(pid, signal) };
+    match unsafe { libc::kill(pid, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Set a variable of our own environment. Only for the first steps of the program, before there is a second thread.
