@@ -98,8 +98,10 @@ fn connect(ctx: &Context, container: &Container) -> Result<Option<Client>> {
 pub fn kill(args: KillArgs, ctx: &Context) -> Result<u8> {
     let number = signal(&args.signal)?;
     each::print(&args.containers, |name| {
-        let not_running =
-            |e: Error| Error { hint: e.hint, ..Error::verb(format!("Cannot kill container: {name}: {}", e.message)) };
+        let not_running = |e: Error| {
+            let told = Error::verb(format!("Cannot kill container: {name}: {}", e.chain().join(": ")));
+            Error { hint: e.hint, ..told }
+        };
         let container = lookup::find(&ctx.paths, name).map_err(not_running)?;
         if !container.status.state.is_up() {
             return Err(not_running(Error::verb(format!("Container {} is not running", container.id()))));
