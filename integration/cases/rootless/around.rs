@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 cases!("rootless":
-    @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds,
+    @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds, @alone from_another_user_namespace_nobody_is_heard,
     @alone another_run_folder_is_named_with_the_way_back, @alone a_planted_run_folder_is_named_with_the_next_step,
     @alone limits_that_nobody_sets_are_said, @alone the_sites_policy_holds, @alone where_users_have_no_namespaces_one_error_says_why,
     @alone a_keeper_hears_nobody_from_inside,
@@ -220,4 +220,18 @@ fn where_users_have_no_namespaces_one_error_says_why(env: &Env) -> Outcome {
     drop(switched);
     user.import(env)?;
     user.sh(&[], "true")?.ok().map(drop)
+}
+
+/// As in a sandbox of the user's own: its processes could be a container's.
+fn from_another_user_namespace_nobody_is_heard(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    user.start(&["--name", "one"], &["sleep", "100"])?;
+    for words in ["ps", "exec one true", "run --rm busybox true"].repeat(3) {
+        let all: Vec<&str> = ["unshare", "-U", "-c", s(&user.hardrun)].into_iter().chain(words.split(' ')).collect();
+        let asked = user.run(&all).limit(60).go()?;
+        check!(asked.code != 0, "{}", asked.told());
+        asked.complains(&["does not hear who is in another user namespace", "outside of containers"])?;
+    }
+    user.hardrun(&["exec", "one", "true"]).go()?.ok()?;
+    user.hardrun(&["rm", "-f", "one"]).go()?.ok().map(drop)
 }
