@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -165,6 +166,10 @@ fn program() -> Result<PathBuf> {
 /// Feed the parser, with a clean environment and no configuration of the host's (parser.conf could ask for complain mode, or for another
 /// ABI): what the kernel reads.
 pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
+    compile_within(text, PARSER)
+}
+
+fn compile_within(text: &str, limit: Duration) -> Result<Vec<u8>> {
     let program = program()?;
     let attempt = || format!("run {}", program.display());
     let mut child = Command::new(&program)
@@ -173,15 +178,17 @@ pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // It starts others, which are to end with it.
+        .process_group(0)
         .spawn()
         .context(attempt)?;
     let mut input = child.stdin.take().ok_or_else(|| Error::runner(attempt()))?;
     // A parser that stops reading says why on stderr, which is the better message. It reads all of its input before it writes.
     let written = input.write_all(text.as_bytes());
     drop(input);
-    let Some(output) = output(child).context(attempt)? else {
+    let Some(output) = output(child, limit).context(attempt)? else {
         return Err(Error::runner("compile the AppArmor profile")
-            .because(format!("{} was not done after {} s", program.display(), PARSER.as_secs()))
+            .because(format!("{} was not done after {} s", program.display(), limit.as_secs()))
             .hint("patterns with many `?` or `*` behind a `**` take it longest"));
     };
     if !output.status.success() || output.stdout.is_empty() {
@@ -193,16 +200,16 @@ pub(super) fn compile(text: &str) -> Result<Vec<u8>> {
 }
 
 /// What it says, and how it ends. `None`: the time is over, and it was killed.
-fn output(mut child: Child) -> std::io::Result<Option<Output>> {
+fn output(mut child: Child, limit: Duration) -> std::io::Result<Option<Output>> {
     let pid = rustix::process::Pid::from_child(&child);
     let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
         let out = scope.spawn(|| read(out));
         let err = scope.spawn(|| read(err));
-        let in_time = crate::rootless::wait::readable(&pidfd, PARSER)?;
+        let in_time = crate::rootless::wait::readable(&pidfd, limit)?;
         if !in_time {
-            child.kill()?;
+            rustix::process::kill_process_group(pid, rustix::process::Signal::KILL)?;
         }
         let status = child.wait()?;
         let ended = |_| std::io::Error::other("a thread ended");
@@ -250,5 +257,19 @@ mod tests {
         }
         let error = compile("profile x { nonsense }").unwrap_err();
         assert!(error.chain().join(" ").contains("syntax error"), "{:?}", error.chain());
+    }
+
+    #[test]
+    fn a_pattern_that_takes_minutes_is_given_up() {
+        if parser().is_none() {
+            eprintln!("skipped: apparmor_parser is not installed");
+            return;
+        }
+        let text = format!("profile x {{\n  deny /srv/**a{} r,\n  file,\n}}\n", "?".repeat(18));
+        let begun = std::time::Instant::now();
+        let error = compile_within(&text, Duration::from_secs(1)).unwrap_err();
+        assert!(error.chain().join(" ").contains("not done after 1 s") && error.hint.is_some(), "{:?}", error.chain());
+        // Nobody who works on holds its output open.
+        assert!(begun.elapsed() < Duration::from_secs(10));
     }
 }
