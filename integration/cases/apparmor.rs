@@ -285,12 +285,13 @@ fn deaf(env: &Env, option: &str) -> Outcome {
     let kept = Kept::run(env, &["--security-opt", option], &["sleep", "1000"])?;
     kept.verb(&["rm", "-f"]).limit(30).go()?.ok()?;
     // Not even by its supervisor's death: the next command finds it.
-    let kept = Kept::run(env, &["--security-opt", option], &["sleep", "1000"])?;
+    let root = env.own_root()?;
+    let kept = Kept::run_at(env, &root, &["--security-opt", option], &["sleep", "1000"])?;
     let (supervisor, pid) = (kept.number("supervisor")? as i32, kept.number("pid")?);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL)?;
     let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
     check!(wait_for(Duration::from_secs(3), gone).is_none(), "its supervisor's death reaches it");
-    env.verb(&["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
+    env.at(&root, &["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
     check!(wait_for(Duration::from_secs(10), gone).is_some(), "the container lives on");
     Ok(())
 }
