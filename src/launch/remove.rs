@@ -1,6 +1,6 @@
 //! Containers go: by `--rm`, by `rm`, and what killed launchers left.
 
-use super::cgroup;
+use super::{cgroup, systemd};
 use crate::error::{Error, Result};
 use crate::observe::events::{self, Event};
 use crate::state::{Folder, Paths, Record, Status, folder};
@@ -115,7 +115,19 @@ fn remove_groups(record: Option<&Record>, id: &str) -> Result<()> {
     // Whoever asks has the lock of this folder, so that its own supervisor has ended: what is supervised is another store's, which this one
     // was copied from.
     groups.retain(|group| !cgroup::is_supervised(&host, group));
-    groups.iter().try_for_each(|group| cgroup::remove(&host, group, id))
+    groups.iter().try_for_each(|group| cgroup::remove(&host, group, id))?;
+    // What is above it is systemd's, and that of a supervisor that may be on its way out in there.
+    let is_left = |group: &String| {
+        let scope = group.trim_end_matches(id).trim_matches('/');
+        let events = |h: &cgroup::Hierarchy| std::fs::read_to_string(h.mount.join(scope).join("cgroup.events"));
+        let is_empty = |h: &cgroup::Hierarchy| events(h).is_ok_and(|text| text.contains("populated 0"));
+        scope.ends_with(&systemd::scope_name(id)) && host.iter().any(is_empty)
+    };
+    if groups.iter().any(is_left) {
+        // It may have seen that it is empty just now.
+        let _ = systemd::stop_scope(id);
+    }
+    Ok(())
 }
 
 fn done(removed: Result<()>, path: &Path, id: String, swept: &mut Swept) {

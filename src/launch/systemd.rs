@@ -40,6 +40,37 @@ pub fn slice_path(slice: &str) -> String {
 pub fn enter_scope(id: &str, slice: &str) -> Result<String> {
     let name = scope_name(id);
     let attempt = || format!("have systemd make {name}");
+    let body = start_unit(&name, slice, std::process::id());
+    call("StartTransientUnit", "ssa(sv)a(sa(sv))", &body, &attempt)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let own = std::fs::read_to_string("/proc/self/cgroup").context(attempt)?;
+        let path = own.lines().find_map(|l| l.strip_prefix("0::"));
+        match path.filter(|path| path.ends_with(&format!("/{name}"))) {
+            Some(path) => return Ok(path.to_owned()),
+            None if Instant::now() > until => {
+                let why = format!("the process is in {} still", path.unwrap_or("no group"));
+                return Err(Error::runner(attempt()).because(why));
+            }
+            None => std::thread::sleep(Duration::from_micros(500)),
+        }
+    }
+}
+
+/// Have systemd end a scope that has nobody any more. It does so by itself, but for one whose supervisor was killed while the scope was made.
+///
+/// # Errors
+/// There is none, among others.
+pub fn stop_scope(id: &str) -> Result<()> {
+    let name = scope_name(id);
+    let mut body = Writer(Vec::new());
+    body.text(&name);
+    body.text("replace");
+    call("StopUnit", "ss", &body.0, &|| format!("have systemd stop {name}"))
+}
+
+/// Call a method of the manager, and wait for the answer.
+fn call(method: &str, signature: &str, body: &[u8], attempt: &dyn Fn() -> String) -> Result<()> {
     let ordinary = crate::rootless::current();
     // The user's own systemd, on the user's bus.
     let place = ordinary.and_then(|r| r.bus.as_deref()).unwrap_or(Path::new(BUS));
@@ -54,31 +85,12 @@ pub fn enter_scope(id: &str, slice: &str) -> Result<String> {
     }
     bus.write_all(b"BEGIN\r\n").context(attempt)?;
     let hello = message(1, ["/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", "org.freedesktop.DBus"], "", &[]);
-    let body = start_unit(&name, slice, std::process::id());
-    let target = [
-        "/org/freedesktop/systemd1",
-        "org.freedesktop.systemd1.Manager",
-        "StartTransientUnit",
-        "org.freedesktop.systemd1",
-    ];
-    let start = message(2, target, "ssa(sv)a(sa(sv))", &body);
-    for call in [hello, start] {
+    let target = ["/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", method, "org.freedesktop.systemd1"];
+    for call in [hello, message(2, target, signature, body)] {
         bus.write_all(&call).context(attempt)?;
-        answer(&mut bus, &attempt)?;
+        answer(&mut bus, attempt)?;
     }
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let own = std::fs::read_to_string("/proc/self/cgroup").context(attempt)?;
-        let path = own.lines().find_map(|l| l.strip_prefix("0::"));
-        match path.filter(|path| path.ends_with(&format!("/{name}"))) {
-            Some(path) => return Ok(path.to_owned()),
-            None if Instant::now() > until => {
-                let why = format!("the process is in {} still", path.unwrap_or("no group"));
-                return Err(Error::runner(attempt()).because(why));
-            }
-            None => std::thread::sleep(Duration::from_micros(500)),
-        }
-    }
+    Ok(())
 }
 
 /// Byte by byte: what follows the line is not ours to read yet.
