@@ -199,10 +199,14 @@ fn remove_tree(folder: &Path) -> Result<()> {
     }
 }
 
+/// Kill all of a group at once; no security module is asked (cgroup v2, Linux 5.14).
+pub fn kill_all(folder: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"))?;
+    std::io::Write::write_all(&mut file, b"1")
+}
+
 fn kill_members(folder: &Path) {
-    // All at once, and no security module is asked (cgroup v2, Linux 5.14).
-    let all = std::fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
-    if all.and_then(|mut file| std::io::Write::write_all(&mut file, b"1")).is_ok() {
+    if kill_all(folder).is_ok() {
         return;
     }
     // A process that ended between the reading and the kill is what was wanted.

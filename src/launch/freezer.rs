@@ -3,7 +3,7 @@
 //! cgroup v2 freezes the container's own group. Of the v1 hierarchies a container is not in that of the freezer, which
 //! would cost every start something: its processes are moved there when it is first paused.
 
-use super::cgroup::{Placement, holding};
+use super::cgroup::{Placement, holding, kill_all};
 use crate::error::{Context, Error, Result};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsmount, fsopen};
 use std::collections::BTreeSet;
@@ -54,9 +54,9 @@ impl<'a> Freezer<'a> {
         write(&self.v1_folder()?.join("freezer.state"), "THAWED")
     }
 
-    /// Kill all of the group (cgroup v2, Linux 5.14).
+    /// Kill all of the group, where the kernel can.
     pub fn kill(&self) -> Result<()> {
-        write(&self.v2_folder()?.join("cgroup.kill"), "1")
+        kill_all(&self.v2_folder()?).context(|| format!("kill the group {}", self.group.path))
     }
 
     /// After the container's end: take the freezer's group away.
