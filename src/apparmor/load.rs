@@ -126,16 +126,19 @@ fn hash(name: &str) -> Option<String> {
 
 /// The mode of all profiles, where it is one in which none refuses anything, whatever the kernel says of each: `apparmor.mode=complain` at
 /// boot, or written here since.
-pub fn mode_of_all() -> Option<String> {
-    let mode = fs::read_to_string(MODE).ok()?.trim().to_owned();
-    (!matches!(mode.as_str(), "enforce" | "kill" | "user")).then_some(mode)
+pub fn mode_of_all() -> Result<Option<String>> {
+    let mode = fs::read_to_string(MODE).context(|| format!("read AppArmor's mode from {MODE}"))?.trim().to_owned();
+    Ok((!matches!(mode.as_str(), "enforce" | "kill" | "user")).then_some(mode))
 }
 
 /// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile, or a part of it (`NAME//CHILD`) that refuses less;
 /// `None` where it has none of the name, or no AppArmor.
 pub fn mode(name: &str) -> Result<Option<String>> {
     match fs::read_to_string(LOADED) {
-        Ok(loaded) => Ok(mode_in(&loaded, name).map(|mode| mode_of_all().unwrap_or(mode))),
+        Ok(loaded) => match mode_in(&loaded, name) {
+            Some(own) => Ok(Some(mode_of_all()?.unwrap_or(own))),
+            None => Ok(None),
+        },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e).context(|| "list the AppArmor profiles".to_owned()),
     }

@@ -69,7 +69,8 @@ fn look(ctx: &Context) -> Result<Seen> {
             .filter(|m| !m.is_empty())
             .map(str::to_owned)
             .collect(),
-        apparmor_mode: crate::apparmor::mode_of_all(),
+        // There is none without AppArmor; an ordinary user may not read it, and has no profile.
+        apparmor_mode: crate::apparmor::mode_of_all().unwrap_or_default(),
         selinux_enforces: text("/sys/fs/selinux/enforce").trim() == "1",
         selinux_types: crate::selinux::has_types(),
         systemd: Path::new("/run/systemd/system").is_dir(),

@@ -48,8 +48,8 @@ pub trait Host {
         Ok(Some("enforce".into()))
     }
     /// The mode of all profiles, where none refuses anything in it.
-    fn apparmor_mode_of_all(&self) -> Option<String> {
-        None
+    fn apparmor_mode_of_all(&self) -> Result<Option<String>> {
+        Ok(None)
     }
     /// A container of hardrun's own, by name, id or the beginning of an id; `None` where there is none.
     fn container(&self, _paths: &Paths, _reference: &str) -> Result<Option<Other>> {
@@ -133,7 +133,7 @@ impl Host for ThisHost {
         crate::apparmor::mode(name)
     }
 
-    fn apparmor_mode_of_all(&self) -> Option<String> {
+    fn apparmor_mode_of_all(&self) -> Result<Option<String>> {
         crate::apparmor::mode_of_all()
     }
 

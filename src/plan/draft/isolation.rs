@@ -291,7 +291,9 @@ pub(super) fn apparmor_mode(
     apparmor: &AppArmor,
     notices: &mut Vec<String>,
 ) -> Result<Option<String>> {
-    if let (AppArmor::Builtin, Some(mode)) = (apparmor, inputs.host.apparmor_mode_of_all()) {
+    if *apparmor == AppArmor::Builtin
+        && let Some(mode) = inputs.host.apparmor_mode_of_all()?
+    {
         notices.push(format!(
             "AppArmor is in {mode} mode on this host: its profile refuses nothing, the other layers hold"
         ));
