@@ -71,7 +71,7 @@ fn find(name: &str, ctx: &Context) -> Result<Profile> {
 fn of_preset(name: &str, ctx: &Context) -> Result<Draft> {
     let mut request = Request { image: "none".into(), args: vec!["/none".into()], ..Request::default() };
     request.own.preset = Some(name.to_owned());
-    let facts = Facts { apparmor: true, ..Facts::for_request(&request, &ctx.paths)? };
+    let facts = Facts::for_request(&request, &ctx.paths)?;
     let draft = draft::resolve(Inputs {
         image: &prepare::bare_image(&request, Vec::new()),
         request: &request,
@@ -83,7 +83,8 @@ fn of_preset(name: &str, ctx: &Context) -> Result<Draft> {
         name: "none",
     })?;
     match draft.apparmor.value {
-        AppArmor::Builtin => Ok(draft),
+        // The text is the same for a host that has AppArmor.
+        AppArmor::Builtin | AppArmor::Unavailable => Ok(draft),
         _ => Err(Error::verb(format!("preset {name} has no AppArmor profile of hardrun's"))),
     }
 }
