@@ -1,7 +1,7 @@
 //! Host folders inside: whose files are whose, and what can be left behind.
 
-use crate::harness::env::{label, s};
-use crate::harness::{Env, Outcome, host};
+use crate::harness::env::{label, needs_user_namespaces, s};
+use crate::harness::{Env, Outcome, host, skip};
 use crate::{cases, check, check_eq};
 use nix::unistd::{Gid, Uid, chown};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -11,7 +11,7 @@ cases!("binds":
     what_is_made_in_a_users_folder_is_the_users, a_root_owned_folder_works, chown_inside_reaches_no_host_root,
     no_setid_file_is_left_behind, file_capabilities_are_not_the_hosts, submounts_are_read_only_too,
     a_sensitive_path_is_read_only_by_itself, sockets_and_devices_in_binds, a_users_private_folder,
-    other_owners_files_stay_theirs, a_builds_output,
+    other_owners_files_stay_theirs, a_builds_output, without_user_namespaces_owners_are_the_hosts,
 );
 
 fn owned_by(env: &Env, uid: u32, mode: u32) -> Outcome<PathBuf> {
@@ -31,6 +31,7 @@ fn owner(path: &Path) -> Outcome<(u32, u32)> {
 }
 
 fn what_is_made_in_a_users_folder_is_the_users(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     for user in ["root", "app", "1234", "65534"] {
         let dir = owned_by(env, 1000, 0o755)?;
         let script = "touch /m/file; mkdir -p /m/a/b; ln -s x /m/link; stat -c %u /m/file > /m/seen; id -u >> /m/seen";
@@ -46,11 +47,28 @@ fn what_is_made_in_a_users_folder_is_the_users(env: &Env) -> Outcome {
 }
 
 fn a_users_private_folder(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let dir = owned_by(env, 1000, 0o700)?;
     std::fs::write(dir.join("in"), "private\n")?;
     chown(&dir.join("in"), Some(Uid::from_raw(1000)), Some(Gid::from_raw(1000)))?;
     env.sh(&["-v", &bound(&dir)], "cat /m/in; echo more >> /m/in")?.ok()?.says("private")?;
     check_eq!(std::fs::read_to_string(dir.join("in"))?, "private\nmore\n");
+    Ok(())
+}
+
+/// Nothing can be mapped there: root inside has no more than its number in a user's folder, which is said with what helps.
+fn without_user_namespaces_owners_are_the_hosts(env: &Env) -> Outcome {
+    if needs_user_namespaces().is_ok() {
+        return skip("user namespaces are on here");
+    }
+    let dir = owned_by(env, 1000, 0o755)?;
+    let out = env.sh(&["-v", &bound(&dir)], "echo x > /m/file")?.exits(1)?;
+    let out = out.complains(&["Permission denied", "owners of bound files", "-u UID:GID"])?;
+    check!(!dir.join("file").exists(), "{}", out.told());
+    env.sh(&["-u", "1000:1000", "-v", &bound(&dir)], "echo x > /m/file; chown 0 /m/file; true")?.ok()?;
+    check_eq!(owner(&dir.join("file"))?, (1000, 1000));
+    let out = env.sh(&["-v", &format!("{}:ro", bound(&dir))], "cat /m/file")?.ok()?.says("x")?;
+    check!(!out.err().contains("owners of bound files"), "{}", out.told());
     Ok(())
 }
 
@@ -65,6 +83,7 @@ fn a_root_owned_folder_works(env: &Env) -> Outcome {
 }
 
 fn other_owners_files_stay_theirs(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let dir = owned_by(env, 1000, 0o755)?;
     let secret = dir.join("roots");
     std::fs::write(&secret, "root only\n")?;
@@ -80,6 +99,7 @@ fn other_owners_files_stay_theirs(env: &Env) -> Outcome {
 }
 
 fn chown_inside_reaches_no_host_root(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let dir = owned_by(env, 1000, 0o777)?;
     let script =
         "for u in 0 1 999 1000 1001 5000 65533 65534; do touch /m/$u; chown $u:$u /m/$u; chmod 777 /m/$u; done; true";
@@ -173,6 +193,7 @@ fn sockets_and_devices_in_binds(env: &Env) -> Outcome {
 }
 
 fn a_builds_output(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let dir = owned_by(env, 1000, 0o755)?;
     let script =
         "mkdir -p out && echo built > out/program && chmod 755 out/program && ln out/program out/again && sync";

@@ -2,7 +2,7 @@
 
 use super::{Draft, Fallback, Override, Plan};
 use crate::facts::{CgroupVersion, Facts, Limit};
-use crate::plan::{MountKind, Source, UserNamespace};
+use crate::plan::{MountKind, MountPlan, Source, UserNamespace};
 use crate::rootless::Rootless;
 
 impl Plan {
@@ -42,6 +42,13 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
             "user namespaces are switched off (user.max_user_namespaces)".into()
         };
         add("user namespace", missing, "no capability at all, no_new_privs, nosuid; root inside is the host's uid 0");
+        let us = draft.process.user.value.uid;
+        let of_others = |m: &MountPlan| matches!(m.kind, MountKind::Bind { uid, .. } if uid != us) && !m.readonly.value;
+        if draft.mounts.iter().any(of_others) {
+            let instead =
+                "the host's owners and modes, for root inside as well; -u UID:GID of a folder's owner writes in it";
+            add("owners of bound files", "nothing can be mapped without a user namespace".into(), instead);
+        }
     }
     if let Err(why) = crate::landlock::rules(draft) {
         add("landlock", why.into(), "mount namespace, read-only and masked paths");

@@ -1,7 +1,7 @@
 //! logs, events, top, stats, attach, rm, rename, names, prunes.
 
 use super::Kept;
-use crate::harness::env::{s, wait_for};
+use crate::harness::env::{s, slowness, wait_for};
 use crate::harness::pty::Terminal;
 use crate::harness::{Env, Outcome, fail};
 use crate::{cases, check, check_eq};
@@ -122,7 +122,8 @@ fn events_tell_a_life(env: &Env) -> Outcome {
     let line =
         kept.events("event=rename", "{{.Type}} {{.From}} {{.Actor.Attributes.oldName}} {{.Actor.Attributes.a}}")?;
     check!(line.len() == 1 && line[0].starts_with("container busybox /") && line[0].ends_with(" b"), "{line:?}");
-    let follow = env.verb(&["events", "-f", "type=volume", "--until=-3s"]).limit(20).start()?;
+    let until = format!("--until=-{}s", 3 * slowness());
+    let follow = env.verb(&["events", "-f", "type=volume", &until]).limit(20).start()?;
     std::thread::sleep(Duration::from_millis(700));
     env.verb(&["volume", "create", "seen"]).go()?.ok()?;
     env.verb(&["volume", "rm", "seen"]).go()?.ok()?;

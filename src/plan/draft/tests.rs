@@ -333,6 +333,22 @@ fn without_a_user_namespace_there_is_no_capability() {
 }
 
 #[test]
+fn without_a_user_namespace_folders_of_others_are_told() {
+    let told = |bound: &str, mapped: bool| {
+        let mut case = Case::new(&["x"]).ask(|r| r.mounts.mounts = vec![bind(bound, "/m")]);
+        case.host = FakeHost::default().with("/home/u", 1000, Kind::Directory).with("/opt/r", 0, Kind::Directory);
+        case.host = case.host.with("/usr", 1000, Kind::Directory);
+        case.facts.idmapped_overlay = mapped;
+        let plan = crate::plan::Plan::new(case.draft().unwrap(), vec![], &case.facts);
+        plan.fallbacks.iter().any(|f| f.layer == "owners of bound files")
+    };
+    assert!(told("/home/u", false));
+    assert!(!told("/home/u", true), "its owner is root inside");
+    assert!(!told("/opt/r", false), "root's own");
+    assert!(!told("/usr", false), "read-only by itself");
+}
+
+#[test]
 fn a_flag_that_loosens_a_lock_is_an_error_that_names_both() {
     type Change = fn(&mut Request);
     let cases: [(Change, &str); 12] = [

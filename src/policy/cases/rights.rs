@@ -74,6 +74,7 @@ pub(super) fn cases() -> Vec<Cases> {
             ],
             passes: vec![
                 group(0, 0, false, UserNamespace::Host),
+                group(1000, 0, false, UserNamespace::Host),
                 group(1000, 1000, true, UserNamespace::Host),
                 group(101, 101, false, UserNamespace::Host),
                 group(1000, 42, true, UserNamespace::Private { base: 0, size: 65536 }),

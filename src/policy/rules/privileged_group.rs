@@ -5,16 +5,16 @@ pub const RULE: Rule = Rule {
     severity: Severity::High,
     summary: "a system group of the host",
     risk: "without a user namespace the number is the host's group: disk, kmem, shadow or docker is root by another name",
-    instead: "leave --group-add out, or a group from 1000 up",
+    instead: "leave --group-add out, or name a group from 1000 up (-u UID:GID)",
     example: "--userns host --group-add docker IMAGE",
     overriding: Override::Loosens("the process has that group"),
     references: &["NIST SP 800-190 4.4.3"],
     check,
 };
 
-/// root, adm, disk, tty, kmem, sudo and shadow of Debian and its kin: with any of these a user of the host reads its
-/// disks, memory, logs, terminals or password hashes.
-const KNOWN: &[u32] = &[0, 4, 5, 6, 15, 27, 42];
+/// adm, disk, tty, kmem, sudo and shadow of Debian and its kin: with any of these a user of the host reads its disks, memory, logs,
+/// terminals or password hashes. Not root's: who is nobody else in particular (`-u 1234`) has it, and it gives less than being root inside.
+const KNOWN: &[u32] = &[4, 5, 6, 15, 27, 42];
 
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     // Inside a private user namespace every number is the container's own, and root inside could take any on.
@@ -30,8 +30,10 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
         known || (!asked.is_empty() && *gid < 1000 && *gid != user.gid)
     });
     if user.uid != 0 && KNOWN.contains(&user.gid) {
-        groups.insert(0, user.gid);
+        groups.push(user.gid);
     }
+    groups.sort_unstable();
+    groups.dedup();
     let what = match asked.is_empty() {
         true => format!("user {}:{}", user.uid, user.gid),
         false => format!("--group-add {}", asked.join(" --group-add ")),
