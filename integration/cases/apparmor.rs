@@ -14,6 +14,7 @@ cases!("apparmor":
     a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
     a_profile_of_the_sites_own, @alone what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
     @alone who_runs_hardrun_may_have_a_profile, one_that_hears_no_signal_ends, a_profile_that_complains_by_now, @alone a_host_that_complains,
+    comes_to_containers_of_before,
 );
 
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -313,11 +314,30 @@ fn a_profile_that_complains_by_now(env: &Env) -> Outcome {
     let kept = Kept::run(env, &["--security-opt", &format!("apparmor={name}")], &["sleep", "1000"])?;
     load(",complain")?;
     kept.exec(&[], &["true"]).go()?.exits(125)?.complains(&["apparmor-weaker", "complain"])?;
+    kept.exec(&["--allow", "apparmor-weaker"], &["true"]).go()?.ok()?;
     kept.verb(&["kill"]).go()?.ok()?;
     kept.verb(&["start"]).go()?.exits(1)?.complains(&["apparmor-weaker", "complain"])?;
     load("")?;
     kept.verb(&["start"]).go()?.ok()?;
     Run::new("sh").args(["-c", &format!("printf {name} > /sys/kernel/security/apparmor/.remove")]).go()?.ok()?;
+    Ok(())
+}
+
+/// A container that was created before there was AppArmor, as after a reboot with `apparmor=1`: it is not left without.
+fn comes_to_containers_of_before(env: &Env) -> Outcome {
+    needs_apparmor()?;
+    let kept = Kept::create(env, &[], &["sleep", "100"])?;
+    let file = kept.folder().join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    record["plan"]["draft"]["apparmor"] = serde_json::json!({ "value": "unavailable", "source": "host" });
+    std::fs::write(&file, record.to_string())?;
+    kept.verb(&["start"]).go()?.ok()?.complains(&["AppArmor has come to this host"])?;
+    let first = label(kept.number("pid")?)?;
+    check!(first.starts_with("hardrun-"), "{first}");
+    let again = kept.verb(&["restart", "-t", "0"]).go()?.ok()?;
+    check!(!again.err().contains("AppArmor"), "it was not kept: {}", again.told());
+    let second = label(kept.number("pid")?)?;
+    check_eq!(second, first);
     Ok(())
 }
 
@@ -327,10 +347,24 @@ fn a_host_that_complains(env: &Env) -> Outcome {
     let mode = Path::new("/sys/module/apparmor/parameters/mode");
     let before = std::fs::read_to_string(mode)?;
     std::fs::write(mode, "complain")?;
-    let run = env.sh(&[], "true");
+    let watched = || {
+        let kept = Kept::create(env, &[], &["sleep", "100"])?;
+        let ran = [
+            env.sh(&[], "true")?,
+            kept.verb(&["start"]).go()?,
+            kept.exec(&[], &["true"]).go()?,
+            kept.verb(&["restart", "-t", "0"]).go()?,
+        ];
+        Outcome::Ok((ran, env.verb(&["explain", "busybox", "true"]).go()?))
+    };
+    let watched = watched();
     let doctor = env.verb(&["doctor"]).go();
     std::fs::write(mode, before.trim())?;
-    run?.ok()?.complains(&["AppArmor is in complain mode"])?;
+    let (ran, explained) = watched?;
+    for ran in ran {
+        ran.ok()?.complains(&["AppArmor is in complain mode"])?;
+    }
+    check!(explained.out().contains("in complain mode on this host: profiles refuse nothing"), "{}", explained.told());
     let doctor = doctor?.ok()?.out();
     check!(doctor.contains("echo enforce > /sys/module/apparmor/parameters/mode"), "{doctor}");
     let again = env.sh(&[], "true")?.ok()?;

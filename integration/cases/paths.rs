@@ -365,6 +365,13 @@ fn profiles_are_printed_and_parse(env: &Env) -> Outcome {
     let kept = Kept::create(env, &["--preset", s(&file)], &["true"])?;
     let of_container = kept.verb(&["apparmor", "show"]).go()?.ok()?.out();
     check!(of_container.contains("deny /bin/dash mrwklx,"), "{of_container}");
+    // What only AppArmor can carry out is in the text for a host that has it.
+    let only = preset(env, "[paths]\ndeny = [{ path = \"/proc/*/environ\", access = \"r\" }]\n")?;
+    let shown = env.verb(&["apparmor", "show", s(&only)]).go()?.ok()?.out();
+    check!(shown.contains("deny /proc/*/environ r,"), "{shown}");
+    let flags = ["--security-opt", "apparmor=unconfined", "--allow", "apparmor-unconfined"];
+    let without = Kept::create(env, &flags, &["true"])?;
+    without.verb(&["apparmor", "show"]).go()?.exits(1)?.complains(&["without an AppArmor profile"])?;
     let dir = env.dir("profiles")?;
     let written = env.verb(&["apparmor", "export", "-o", s(&dir)]).go()?.ok()?.out();
     check!(written.lines().count() >= 2, "{written}");

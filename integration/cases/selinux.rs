@@ -11,7 +11,7 @@ cases!("selinux":
     is_enforced_with_categories_of_its_own, exec_and_init_carry_the_label, files_have_the_containers_label,
     a_file_of_another_type_is_out_of_reach, containers_do_not_reach_each_others_files, relabelled_for_all_or_for_one,
     volumes_are_shared, a_type_of_the_callers, without_is_refused, denials_are_explained,
-    @alone a_device_wants_the_administrators_word,
+    @alone a_device_wants_the_administrators_word, @alone a_host_that_only_watches, containers_of_before_are_made_anew,
 );
 
 fn needs_selinux() -> Outcome {
@@ -233,5 +233,38 @@ fn a_device_wants_the_administrators_word(env: &Env) -> Outcome {
     let out = out?;
     check!(out.code != 0 && out.err().contains("Permission denied"), "{}", out.told());
     out.complains(&["by SELinux"])?;
+    Ok(())
+}
+
+/// `setenforce 0`: labels are set, and nothing is refused.
+fn a_host_that_only_watches(env: &Env) -> Outcome {
+    needs_selinux()?;
+    let watched = || {
+        std::fs::write("/sys/fs/selinux/enforce", "0")?;
+        let kept = Kept::create(env, &[], &["sleep", "100"])?;
+        let ran = [env.sh(&[], "true")?, kept.verb(&["start"]).go()?, kept.exec(&[], &["true"]).go()?];
+        Outcome::Ok((ran, env.verb(&["explain", "busybox", "true"]).go()?))
+    };
+    let watched = watched();
+    std::fs::write("/sys/fs/selinux/enforce", "1")?;
+    let (ran, explained) = watched?;
+    for ran in ran {
+        ran.ok()?.complains(&["SELinux is in permissive mode on this host: labels refuse nothing"])?;
+    }
+    check!(explained.out().contains("in permissive mode on this host: labels refuse nothing"), "{}", explained.told());
+    let again = env.sh(&[], "true")?.ok()?;
+    check!(!again.err().contains("SELinux"), "{}", again.told());
+    Ok(())
+}
+
+/// As after a reboot with `security=selinux`: files without labels are not what the type lets a container use.
+fn containers_of_before_are_made_anew(env: &Env) -> Outcome {
+    needs_selinux()?;
+    let kept = Kept::create(env, &[], &["true"])?;
+    let file = kept.folder().join("record.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    record["plan"]["draft"]["selinux"] = serde_json::json!({ "value": "unavailable", "source": "host" });
+    std::fs::write(&file, record.to_string())?;
+    kept.verb(&["start"]).go()?.exits(1)?.complains(&["SELinux has come to this host", "create it anew"])?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Profile, users};
 use crate::error::{Context, Error, Result};
+use crate::facts::{Enforcement, kernel};
 use crate::state::Compiled;
 use sha2::{Digest, Sha256};
 use std::fs::{self, OpenOptions};
@@ -18,9 +19,6 @@ const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 /// Where compiled profiles are written to, each in one piece, and where the names of those are that are to go.
 const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
 const REMOVE: &str = "/sys/kernel/security/apparmor/.remove";
-
-/// The mode of the module.
-const MODE: &str = "/sys/module/apparmor/parameters/mode";
 
 /// The file that a profile's `abi <abi/3.0>` stands for: what the parser reads of the host beside the text.
 const ABI: &str = "/etc/apparmor.d/abi/3.0";
@@ -124,19 +122,15 @@ fn hash(name: &str) -> Option<String> {
     ["sha256", "sha1"].iter().find_map(|file| fs::read_to_string(folder.join(file)).ok()).map(|h| h.trim().to_owned())
 }
 
-/// The mode of all profiles, where it is one in which none refuses anything, whatever the kernel says of each: `apparmor.mode=complain` at
-/// boot, or written here since.
-pub fn mode_of_all() -> Result<Option<String>> {
-    let mode = fs::read_to_string(MODE).context(|| format!("read AppArmor's mode from {MODE}"))?.trim().to_owned();
-    Ok((!matches!(mode.as_str(), "enforce" | "kill" | "user")).then_some(mode))
-}
-
 /// In which mode (`enforce`, `complain`, `kill`, `unconfined`) the kernel has a profile, or a part of it (`NAME//CHILD`) that refuses less;
 /// `None` where it has none of the name, or no AppArmor.
 pub fn mode(name: &str) -> Result<Option<String>> {
     match fs::read_to_string(LOADED) {
         Ok(loaded) => match mode_in(&loaded, name) {
-            Some(own) => Ok(Some(mode_of_all()?.unwrap_or(own))),
+            Some(own) => Ok(Some(match kernel::apparmor_mode()? {
+                Enforcement::Watches(of_all) => of_all,
+                _ => own,
+            })),
             None => Ok(None),
         },
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

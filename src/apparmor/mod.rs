@@ -8,7 +8,7 @@ mod load;
 mod policy;
 mod users;
 
-pub use load::{load, mode, mode_of_all};
+pub use load::{load, mode};
 pub use users::{Use, has_one_user, release, restore, sweep};
 
 use crate::plan::{Draft, MountKind};

@@ -64,14 +64,29 @@ fn find(name: &str, ctx: &Context) -> Result<Profile> {
     match preset::load(name) {
         Ok(_) => Ok(profile(&of_preset(name, ctx)?)),
         Err(e) if name.contains('/') || name.ends_with(".toml") || preset::source(name).is_ok() => Err(e),
-        Err(_) => Ok(profile(&lookup::find(&ctx.paths, name)?.record.plan.draft)),
+        Err(_) => of_container(&lookup::find(&ctx.paths, name)?.record.plan.draft),
+    }
+}
+
+fn of_container(draft: &Draft) -> Result<Profile> {
+    match &draft.apparmor.value {
+        // Where it was created without, this is what it gets as soon as there is AppArmor.
+        AppArmor::Builtin | AppArmor::Unavailable => Ok(profile(draft)),
+        AppArmor::Named(name) => Err(Error::verb(format!(
+            "the container has the profile {name} in the place of hardrun's"
+        ))
+        .hint("the kernel keeps it compiled: look for its text where it was loaded from, /etc/apparmor.d usually")),
+        AppArmor::Unconfined => {
+            Err(Error::verb("the container was created without an AppArmor profile (apparmor=unconfined)"))
+        }
     }
 }
 
 fn of_preset(name: &str, ctx: &Context) -> Result<Draft> {
     let mut request = Request { image: "none".into(), args: vec!["/none".into()], ..Request::default() };
     request.own.preset = Some(name.to_owned());
-    let facts = Facts::for_request(&request, &ctx.paths)?;
+    // The text is for a host that has AppArmor, and for root, who alone may load it: not for this host and caller.
+    let facts = Facts { apparmor: true, rootless: None, ..Facts::for_request(&request, &ctx.paths)? };
     let draft = draft::resolve(Inputs {
         image: &prepare::bare_image(&request, Vec::new()),
         request: &request,
@@ -83,8 +98,7 @@ fn of_preset(name: &str, ctx: &Context) -> Result<Draft> {
         name: "none",
     })?;
     match draft.apparmor.value {
-        // The text is the same for a host that has AppArmor.
-        AppArmor::Builtin | AppArmor::Unavailable => Ok(draft),
+        AppArmor::Builtin => Ok(draft),
         _ => Err(Error::verb(format!("preset {name} has no AppArmor profile of hardrun's"))),
     }
 }

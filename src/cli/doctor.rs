@@ -70,7 +70,10 @@ fn look(ctx: &Context) -> Result<Seen> {
             .map(str::to_owned)
             .collect(),
         // There is none without AppArmor; an ordinary user may not read it, and has no profile.
-        apparmor_mode: crate::apparmor::mode_of_all().unwrap_or_default(),
+        apparmor_mode: match crate::facts::kernel::apparmor_mode() {
+            Ok(crate::facts::Enforcement::Watches(mode)) => Some(mode),
+            _ => None,
+        },
         selinux_enforces: text("/sys/fs/selinux/enforce").trim() == "1",
         selinux_types: crate::selinux::has_types(),
         systemd: Path::new("/run/systemd/system").is_dir(),

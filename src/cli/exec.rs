@@ -105,6 +105,7 @@ fn enter(args: &Args, ctx: &Context, facts: &Facts, container: &Container) -> Re
     if let Some(status) = judge(ctx, facts, args, container, &draft)? {
         return Ok(status);
     }
+    draft.watched(facts)?.iter().for_each(|line| crate::ui::note(line));
     if args.privileged {
         let over = match draft.namespaces.user.value {
             UserNamespace::Host => "over the host",
@@ -157,6 +158,7 @@ fn request(args: &Args, container: &Container, pid: i32, draft: &mut Draft) -> R
         detached: args.detach,
         capabilities,
         privileged: args.privileged,
+        apparmor_mode: draft.asked.apparmor_mode.clone(),
         detach_keys: watch::detach_keys(args.detach_keys.as_deref())?,
         control: false,
         report: false,

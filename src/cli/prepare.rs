@@ -210,9 +210,23 @@ pub fn sweep(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
+/// The record of a container that exists, with the layers that this host has by now.
+///
+/// # Errors
+/// As those of [`crate::plan::Plan::renew`].
+pub fn renew(record: &mut Record, facts: &Facts) -> Result<()> {
+    record.plan.renew(facts)?.iter().for_each(|line| ui::note(line));
+    if let AppArmor::Named(name) = &record.plan.draft.apparmor.value {
+        record.plan.draft.asked.apparmor_mode = crate::apparmor::mode(name)?;
+    }
+    record.digest = record.plan.digest();
+    Ok(())
+}
+
 /// What a launch needs besides the record: the filter, the profile, the layers' locks. The launch goes to the audit log.
 pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff, Vec<OwnedFd>)> {
     let plan = &record.plan;
+    plan.draft.watched(facts)?.iter().for_each(|line| ui::note(line));
     let host = seccomp::Host::new(&facts.kernel, &plan.draft.capabilities.value);
     let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
     let mut used = None;

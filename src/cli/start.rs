@@ -85,10 +85,12 @@ pub fn start(
     if container.alive && settled(ctx, container.id())? {
         return Ok(None);
     }
-    let record = container.record.clone();
+    let mut record = container.record.clone();
+    prepare::renew(&mut record, facts).map_err(|e| e.of_kind(Kind::Verb))?;
     judge(ctx, &record, facts)?;
+    let renewed = (record.digest != container.record.digest).then(|| container.record.digest.clone());
     let (mut handoff, held) = prepare::handoff(record, facts, ctx)?;
-    handoff.existing = true;
+    (handoff.existing, handoff.renewed) = (true, renewed);
     match crate::launch::start(handoff, held, streams) {
         Ok(connection) => Ok(Some(connection)),
         // Of several who start it at once one does, and all of them are content.
@@ -118,6 +120,7 @@ fn settled(ctx: &Context, id: &str) -> Result<bool> {
 /// # Errors
 /// As those of [`start`].
 pub fn may(ctx: &Context, facts: &Facts, container: &Container) -> Result<()> {
+    container.record.plan.clone().renew(facts).map_err(|e| e.of_kind(Kind::Verb))?;
     judge(ctx, &container.record, facts)
 }
 

@@ -1,5 +1,6 @@
 //! Cheap questions to the kernel.
 
+use super::Enforcement;
 use super::{read, read_if_there};
 use crate::error::{Context as _, Error, Result};
 use std::path::Path;
@@ -69,6 +70,27 @@ pub fn user_namespaces() -> Result<bool> {
 
 pub fn apparmor() -> Result<bool> {
     Ok(read_if_there("/sys/module/apparmor/parameters/enabled")?.is_some_and(|text| text.trim() == "Y"))
+}
+
+/// What AppArmor does with what its profiles deny; of the module as a whole, whatever the kernel says of each profile.
+///
+/// # Errors
+/// The mode cannot be read: whether anything is refused is not known then.
+pub fn apparmor_mode() -> Result<Enforcement> {
+    // `apparmor.mode=complain` at boot, or written here since. Root's to read.
+    let mode = read("/sys/module/apparmor/parameters/mode")?.trim().to_owned();
+    Ok(match mode.as_str() {
+        "enforce" | "kill" | "user" => Enforcement::Refuses,
+        _ => Enforcement::Watches(mode),
+    })
+}
+
+/// The same of SELinux.
+pub fn selinux_mode() -> Result<Enforcement> {
+    Ok(match read("/sys/fs/selinux/enforce")?.trim() {
+        "1" => Enforcement::Refuses,
+        _ => Enforcement::Watches("permissive".to_owned()),
+    })
 }
 
 pub fn selinux() -> Result<bool> {

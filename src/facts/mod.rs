@@ -27,6 +27,10 @@ pub struct Facts {
     pub landlock_abi: u32,
     pub apparmor: bool,
     pub selinux: bool,
+    #[serde(default)]
+    pub apparmor_mode: Enforcement,
+    #[serde(default)]
+    pub selinux_mode: Enforcement,
     pub cgroup: CgroupVersion,
     /// Controllers that limits can be set with.
     pub cgroup_controllers: Vec<String>,
@@ -113,6 +117,29 @@ pub struct BindSeen {
     pub engine: Option<String>,
 }
 
+/// What a security module does with what its policy denies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Enforcement {
+    #[default]
+    Refuses,
+    /// It lets it pass, and writes it down: AppArmor's `complain`, SELinux's `permissive`.
+    Watches(String),
+    /// Why that cannot be known.
+    Unknown(String),
+}
+
+impl Enforcement {
+    /// Of a module that is on.
+    fn of(on: bool, look: impl FnOnce() -> Result<Enforcement>) -> Enforcement {
+        match on.then(look) {
+            None => Enforcement::Refuses,
+            Some(Ok(mode)) => mode,
+            Some(Err(e)) => Enforcement::Unknown(e.chain().join(": ")),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupVersion {
@@ -168,11 +195,16 @@ impl Facts {
         // Verbs that tell what the host is do not enter the user's own.
         let described = || crate::rootless::is_needed().then(crate::rootless::describe)?.ok();
         let rootless = crate::rootless::current().cloned().or_else(described);
+        // Of both an ordinary user's containers have nothing.
+        let root = rootless.is_none();
+        let (apparmor, selinux) = (kernel::apparmor()?, kernel::selinux()?);
         let facts = Facts {
             euid: nix::unistd::geteuid().as_raw(),
             landlock_abi: crate::sys::landlock::abi(),
-            apparmor: kernel::apparmor()?,
-            selinux: kernel::selinux()?,
+            apparmor,
+            selinux,
+            apparmor_mode: Enforcement::of(apparmor && root, kernel::apparmor_mode),
+            selinux_mode: Enforcement::of(selinux && root, kernel::selinux_mode),
             cgroup: cgroup.version,
             cgroup_controllers: cgroup.controllers,
             limits: cgroup.limits,

@@ -94,6 +94,7 @@ impl Launcher {
         let handoff = Handoff {
             record,
             existing: true,
+            renewed: None,
             starter: Starter::Nobody,
             held: (4..4 + self.held.len()).map(number).collect(),
             again: Some(Again { lock: number(0), listener: number(1), mounts: number(2), network: number(3) }),

@@ -48,6 +48,9 @@ pub struct ExecRequest {
     /// Granted capabilities, as in the plan; with `--privileged` all.
     pub capabilities: BTreeSet<String>,
     pub privileged: bool,
+    /// Mode of a named AppArmor profile, as it was judged: it may have changed since the container was started.
+    #[serde(default)]
+    pub apparmor_mode: Option<String>,
     /// Keys that let go of a terminal; empty: none.
     pub detach_keys: Vec<u8>,
     /// Descriptors that came along besides.
@@ -92,6 +95,7 @@ impl ExecRequest {
             detached: false,
             capabilities: draft.capabilities.value.clone(),
             privileged: false,
+            apparmor_mode: draft.asked.apparmor_mode.clone(),
             detach_keys: Vec::new(),
             control: false,
             report: false,
@@ -119,6 +123,7 @@ impl ExecRequest {
         draft.capabilities.value = self.capabilities.clone();
         draft.process.init.value = false;
         draft.asked.exec = self.privileged.then_some(AskedExec { privileged: true, root: None });
+        draft.asked.apparmor_mode.clone_from(&self.apparmor_mode);
         draft
     }
 }

@@ -23,6 +23,9 @@ pub struct Handoff {
     pub rootless: Option<Rootless>,
     /// The container's folder is there already; else it is made.
     pub existing: bool,
+    /// The container exists, and its plan is not the one on disk any more, which has this digest.
+    #[serde(default)]
+    pub renewed: Option<String>,
     /// Compiled seccomp filter; `None` only where the plan says unconfined.
     #[serde(with = "bytes")]
     pub filter: Option<Vec<u8>>,
@@ -81,6 +84,7 @@ impl Handoff {
             run: paths.run.clone(),
             rootless: crate::rootless::current().cloned(),
             existing: false,
+            renewed: None,
             filter: None,
             apparmor: None,
             held: Vec::new(),

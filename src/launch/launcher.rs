@@ -29,7 +29,7 @@ use crate::observe::events::{self, Event};
 use crate::plan::Draft;
 use crate::rootless;
 use crate::spec;
-use crate::state::{Folder, Paths, Stamp, State, Status, folder};
+use crate::state::{Folder, Paths, Record, Stamp, State, Status, folder};
 use crate::storage::idrange::IdRange;
 use crate::storage::{Stage, root};
 use crate::sys::{self, userns};
@@ -240,8 +240,17 @@ impl Launcher {
             events::note(paths, Event::container(record, "create"));
             return Ok(folder);
         }
-        Folder::open(paths, &record.id)?
-            .ok_or_else(|| Error::verb(format!("Container {} is running already, or was just removed", record.name)))
+        let folder = Folder::open(paths, &record.id)?
+            .ok_or_else(|| Error::verb(format!("Container {} is running already, or was just removed", record.name)))?;
+        if let Some(of) = self.handoff.renewed.take() {
+            // Unless somebody has changed it since it was read.
+            let known = folder.record()?;
+            if known.digest == of {
+                let (plan, digest) = (record.plan.clone(), record.digest.clone());
+                folder.write_record(&Record { plan, digest, ..known })?;
+            }
+        }
+        Ok(folder)
     }
 
     /// One start of the container, to its end.

@@ -1,7 +1,7 @@
 //! Layers that this host cannot give, and what takes their place.
 
 use super::{Draft, Fallback, Override, Plan};
-use crate::facts::{CgroupVersion, Facts, Limit};
+use crate::facts::{CgroupVersion, Enforcement, Facts, Limit};
 use crate::plan::{MountKind, MountPlan, Source, UserNamespace};
 use crate::rootless::Rootless;
 
@@ -23,11 +23,16 @@ impl Plan {
                 instead: format!("the caller's own score, {}", facts.oom_score_adj),
             });
         }
+        if let Some(asked) = of_others(&draft) {
+            draft.notices.push(format!(
+                "without a user namespace the owners in {asked} are the host's, for root inside as well: -u UID:GID of its owner writes in it"
+            ));
+        }
         Plan { version: Self::VERSION, draft, overrides, fallbacks, site_policy: facts.site.digest.clone() }
     }
 }
 
-fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
+pub(super) fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
     let mut list = Vec::new();
     let mut add = |layer: &str, missing: String, instead: &str| {
         list.push(Fallback { layer: layer.into(), missing, instead: instead.into() });
@@ -42,9 +47,7 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
             "user namespaces are switched off (user.max_user_namespaces)".into()
         };
         add("user namespace", missing, "no capability at all, no_new_privs, nosuid; root inside is the host's uid 0");
-        let us = draft.process.user.value.uid;
-        let of_others = |m: &MountPlan| matches!(m.kind, MountKind::Bind { uid, .. } if uid != us) && !m.readonly.value;
-        if draft.mounts.iter().any(of_others) {
+        if of_others(draft).is_some() {
             let instead =
                 "the host's owners and modes, for root inside as well; -u UID:GID of a folder's owner writes in it";
             add("owners of bound files", "nothing can be mapped without a user namespace".into(), instead);
@@ -64,6 +67,20 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
             None => "the kernel has no AppArmor",
         };
         add("apparmor", missing.into(), instead);
+    }
+    let confined = [
+        (draft.apparmor.value == super::AppArmor::Builtin, "apparmor", &facts.apparmor_mode, "profiles refuse nothing"),
+        (
+            matches!(draft.selinux.value, super::SeLinux::Labels { .. }),
+            "selinux",
+            &facts.selinux_mode,
+            "labels refuse nothing",
+        ),
+    ];
+    for (confined, layer, mode, refuses) in confined {
+        if let (true, Enforcement::Watches(mode)) = (confined, mode) {
+            add(layer, format!("in {mode} mode on this host: {refuses}"), "the other layers");
+        }
     }
     for gap in crate::paths::gaps(draft) {
         add(&format!("paths: {}", gap.rule), gap.missing, &gap.instead);
@@ -90,6 +107,17 @@ fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         }
     }
     list
+}
+
+/// A writable bind of somebody else's where nothing can be mapped, as it was asked for.
+fn of_others(draft: &Draft) -> Option<&str> {
+    let user = &draft.namespaces.user;
+    if user.value != UserNamespace::Host || user.source != Source::Host {
+        return None;
+    }
+    let us = draft.process.user.value.uid;
+    let of_others = |m: &&MountPlan| matches!(m.kind, MountKind::Bind { uid, .. } if uid != us) && !m.readonly.value;
+    draft.mounts.iter().find(of_others).map(|m| m.asked.as_str())
 }
 
 /// What an ordinary user's container has in the place of what only root can give.

@@ -10,6 +10,7 @@ pub use fallback::not_delegated;
 pub mod print_docker;
 pub mod score;
 mod sourced;
+mod today;
 
 pub use sourced::{Source, Sourced};
 

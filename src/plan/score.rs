@@ -2,7 +2,7 @@
 //! here; docker's default is computed from the same table, so the two can be compared and neither is a grade.
 
 use super::{AppArmor, Draft, MountKind, Namespace, NetworkMode, SeLinux, UserNamespace, draft::MASKED_PATHS};
-use crate::facts::Facts;
+use crate::facts::{Enforcement, Facts};
 use crate::policy::sensitive;
 use crate::seccomp;
 use serde::Serialize;
@@ -133,9 +133,12 @@ pub const WEIGHTS: &[Weight] = &[
         id: "lsm",
         what: "neither AppArmor nor SELinux confines it (docker: on Debian, AppArmor does)",
         points: 4.0,
-        exposed: |d, _| {
-            let labels = matches!(d.selinux.value, SeLinux::Labels { .. });
-            share(!labels && !matches!(d.apparmor.value, AppArmor::Builtin | AppArmor::Named(_)))
+        exposed: |d, f| {
+            let watches = |mode: &Enforcement| matches!(mode, Enforcement::Watches(_));
+            let labels = matches!(d.selinux.value, SeLinux::Labels { .. }) && !watches(&f.selinux_mode);
+            let profile =
+                matches!(d.apparmor.value, AppArmor::Builtin | AppArmor::Named(_)) && !watches(&f.apparmor_mode);
+            share(!labels && !profile)
         },
         docker: 0.0,
     },

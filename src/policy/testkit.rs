@@ -1,6 +1,6 @@
 //! A draft that no rule objects to, facts of an ordinary host, and small changes to both, for tests.
 
-use crate::facts::{BindSeen, CgroupVersion, Facts};
+use crate::facts::{BindSeen, CgroupVersion, Enforcement, Facts};
 use crate::plan::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,8 @@ pub fn facts() -> Facts {
         landlock_abi: 6,
         apparmor: true,
         selinux: false,
+        apparmor_mode: Enforcement::Refuses,
+        selinux_mode: Enforcement::Refuses,
         cgroup: CgroupVersion::V2,
         cgroup_controllers: ["cpu", "cpuset", "io", "memory", "pids"].map(String::from).to_vec(),
         user_namespaces: true,

@@ -47,10 +47,6 @@ pub trait Host {
     fn apparmor_mode(&self, _name: &str) -> Result<Option<String>> {
         Ok(Some("enforce".into()))
     }
-    /// The mode of all profiles, where none refuses anything in it.
-    fn apparmor_mode_of_all(&self) -> Result<Option<String>> {
-        Ok(None)
-    }
     /// A container of hardrun's own, by name, id or the beginning of an id; `None` where there is none.
     fn container(&self, _paths: &Paths, _reference: &str) -> Result<Option<Other>> {
         Ok(None)
@@ -131,10 +127,6 @@ impl Host for ThisHost {
 
     fn apparmor_mode(&self, name: &str) -> Result<Option<String>> {
         crate::apparmor::mode(name)
-    }
-
-    fn apparmor_mode_of_all(&self) -> Result<Option<String>> {
-        crate::apparmor::mode_of_all()
     }
 
     fn container(&self, paths: &Paths, reference: &str) -> Result<Option<Other>> {

@@ -291,13 +291,6 @@ pub(super) fn apparmor_mode(
     apparmor: &AppArmor,
     notices: &mut Vec<String>,
 ) -> Result<Option<String>> {
-    if *apparmor == AppArmor::Builtin
-        && let Some(mode) = inputs.host.apparmor_mode_of_all()?
-    {
-        notices.push(format!(
-            "AppArmor is in {mode} mode on this host: its profile refuses nothing, the other layers hold"
-        ));
-    }
     let AppArmor::Named(name) = apparmor else { return Ok(None) };
     // Judged by a rule: it is no profile.
     if name.contains("unconfined") {

@@ -1,8 +1,8 @@
 //! What follows from flags, preset, image and host.
 
 use super::*;
-use crate::facts::{BindSeen, CgroupVersion, Limit};
-use crate::plan::{BindIdmap, MountKind, Namespace, NetworkMode, UserNamespace};
+use crate::facts::{BindSeen, CgroupVersion, Enforcement, Limit};
+use crate::plan::{AppArmor, BindIdmap, Landlock, MountKind, Namespace, NetworkMode, UserNamespace};
 use crate::request::*;
 use oci_spec::image::{ConfigBuilder, ImageConfigurationBuilder};
 use std::collections::BTreeMap;
@@ -54,6 +54,8 @@ pub(crate) fn facts() -> Facts {
         landlock_abi: 7,
         apparmor: false,
         selinux: false,
+        apparmor_mode: Enforcement::Refuses,
+        selinux_mode: Enforcement::Refuses,
         cgroup: CgroupVersion::V2,
         cgroup_controllers: vec!["cpu".into(), "memory".into(), "pids".into()],
         limits: Limit::ALL.iter().copied().collect(),
@@ -330,6 +332,52 @@ fn without_a_user_namespace_there_is_no_capability() {
     assert_eq!(d.capabilities.source, Source::Host);
     let plan = crate::plan::Plan::new(d, vec![], &case.facts);
     assert!(plan.fallbacks.iter().any(|f| f.layer == "user namespace" && f.missing.contains("6.18.0")));
+}
+
+#[test]
+fn a_plan_of_before_gets_what_the_host_has_by_now() {
+    let mut before = Case::new(&["x"]);
+    before.facts.landlock_abi = 0;
+    let plan = crate::plan::Plan::new(before.draft().unwrap(), vec![], &before.facts);
+    assert!(
+        plan.fallbacks.iter().any(|f| f.layer == "apparmor") && plan.fallbacks.iter().any(|f| f.layer == "landlock")
+    );
+    assert!(plan.clone().renew(&before.facts).unwrap().is_empty(), "nothing has changed");
+    let mut now = facts();
+    now.apparmor = true;
+    let mut renewed = plan.clone();
+    let said = renewed.renew(&now).unwrap();
+    assert!(said.len() == 2 && said[0].contains("AppArmor") && said[1].contains("Landlock"), "{said:?}");
+    assert_eq!(renewed.draft.apparmor.value, AppArmor::Builtin);
+    assert_eq!(renewed.draft.landlock.value, Landlock::Ruleset { abi: 7 });
+    assert!(!renewed.fallbacks.iter().any(|f| f.layer == "apparmor" || f.layer == "landlock"));
+    assert!(renewed.renew(&now).unwrap().is_empty(), "said once");
+    // What it had is not taken away, and files without labels are not labelled behind anybody's back.
+    assert!(renewed.renew(&facts()).unwrap_err().message.contains("no AppArmor now"));
+    let mut selinux = facts();
+    selinux.selinux = true;
+    assert!(plan.clone().renew(&selinux).unwrap_err().message.contains("no label"));
+    let mut labelled = Case::new(&["x"]);
+    labelled.facts.selinux = true;
+    let mut labelled = crate::plan::Plan::new(labelled.draft().unwrap(), vec![], &labelled.facts);
+    assert!(labelled.renew(&facts()).unwrap_err().message.contains("SELinux is off"));
+}
+
+#[test]
+fn a_module_that_watches_is_told_at_every_start() {
+    let mut case = Case::new(&["x"]);
+    (case.facts.apparmor, case.facts.selinux) = (true, true);
+    let draft = case.draft().unwrap();
+    assert!(draft.watched(&case.facts).unwrap().is_empty());
+    case.facts.apparmor_mode = Enforcement::Watches("complain".into());
+    case.facts.selinux_mode = Enforcement::Watches("permissive".into());
+    let said = draft.watched(&case.facts).unwrap();
+    assert!(said.len() == 2 && said[0].contains("complain") && said[1].contains("permissive"), "{said:?}");
+    let plan = crate::plan::Plan::new(draft.clone(), vec![], &case.facts);
+    assert_eq!(plan.fallbacks.iter().filter(|f| f.missing.contains("nothing")).count(), 2, "{:?}", plan.fallbacks);
+    case.facts.apparmor_mode = Enforcement::Unknown("permission denied".into());
+    assert!(draft.watched(&case.facts).unwrap_err().message.contains("not known"));
+    assert!(Case::new(&["x"]).draft().unwrap().watched(&case.facts).unwrap().is_empty(), "it has no profile");
 }
 
 #[test]

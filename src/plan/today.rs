@@ -1,0 +1,97 @@
+//! A plan that was made earlier, on this host as it is today.
+
+use super::fallback::fallbacks;
+use super::{AppArmor, Draft, Landlock, Plan, SeLinux, Source, Sourced, UserNamespace};
+use crate::error::{Error, Result};
+use crate::facts::{Enforcement, Facts};
+
+impl Plan {
+    /// Give a container the layers that this host has got since it was created, as far as one that exists can have them. Returns what
+    /// is to be said of it.
+    ///
+    /// # Errors
+    /// A layer that it was created with is gone, or one has come that it would have to be made anew for.
+    pub fn renew(&mut self, facts: &Facts) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        let draft = &mut self.draft;
+        match (&draft.apparmor.value, facts.apparmor) {
+            (AppArmor::Unavailable, true) => {
+                draft.apparmor = Sourced::default(AppArmor::Builtin);
+                said.push(
+                    "AppArmor has come to this host since the container was created: it has a profile now".to_owned(),
+                );
+            }
+            (AppArmor::Builtin, false) => {
+                return Err(Error::runner(
+                    "the container was created with an AppArmor profile, and this host has no AppArmor now",
+                )
+                .hint("boot with apparmor=1 security=apparmor, or create it anew"));
+            }
+            _ => {}
+        }
+        match (&draft.selinux.value, facts.selinux) {
+            (SeLinux::Unavailable, true) => {
+                return Err(Error::runner(
+                    "SELinux has come to this host since the container was created: its files have no label",
+                )
+                .hint("create it anew"));
+            }
+            (SeLinux::Labels { .. }, false) => {
+                return Err(Error::runner(
+                    "the container was created with SELinux labels, and SELinux is off on this host now",
+                )
+                .hint("boot with security=selinux, or create it anew"));
+            }
+            _ => {}
+        }
+        let landlock = crate::landlock::decide(facts.landlock_abi);
+        if draft.landlock.value == Landlock::Unavailable && landlock != Landlock::Unavailable {
+            draft.landlock = Sourced::default(landlock);
+            said.push(
+                "Landlock has come to this host since the container was created: it has a ruleset now".to_owned(),
+            );
+        }
+        let user = &draft.namespaces.user;
+        if user.value == UserNamespace::Host
+            && user.source == Source::Host
+            && facts.user_namespaces
+            && facts.idmapped_overlay
+        {
+            said.push("the container was created without a user namespace, which this host has now: create it anew to have one".to_owned());
+        }
+        if !said.is_empty() {
+            self.fallbacks.retain(|f| f.layer == "oom score");
+            self.fallbacks.extend(fallbacks(&self.draft, facts));
+        }
+        Ok(said)
+    }
+}
+
+impl Draft {
+    /// Modules that are on and refuse nothing: what every start is to say.
+    ///
+    /// # Errors
+    /// Whether one refuses anything cannot be known.
+    pub fn watched(&self, facts: &Facts) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        let modules = [
+            (self.apparmor.value == AppArmor::Builtin, &facts.apparmor_mode, "AppArmor", "its profile refuses"),
+            (matches!(self.selinux.value, SeLinux::Labels { .. }), &facts.selinux_mode, "SELinux", "labels refuse"),
+        ];
+        for (confined, mode, module, refuses) in modules {
+            match mode {
+                Enforcement::Watches(mode) if confined => {
+                    said.push(format!(
+                        "{module} is in {mode} mode on this host: {refuses} nothing, the other layers hold"
+                    ));
+                }
+                Enforcement::Unknown(why) if confined => {
+                    return Err(Error::runner(format!("whether {module} refuses anything on this host is not known"))
+                        .because(why.clone()));
+                }
+                _ => {}
+            }
+        }
+        Ok(said)
+    }
+}
