@@ -35,6 +35,11 @@ pub struct Cgroup {
     pub limits: BTreeSet<Limit>,
 }
 
+/// Whether the unified hierarchy is mounted on `root` (`/sys/fs/cgroup`): then it is the only one that containers are put into.
+pub fn is_v2(root: &Path) -> bool {
+    statfs(root).is_ok_and(|s: StatFs| s.f_type as u64 == CGROUP2)
+}
+
 /// Look at what is mounted on `root` (`/sys/fs/cgroup`). One statfs a hierarchy is far cheaper than mountinfo, which
 /// the kernel writes out mount by mount on a host with hundreds of them.
 pub fn look(root: &Path) -> Result<Cgroup> {

@@ -1,7 +1,7 @@
 //! What this host offers. Plain data, so that tests inject it.
 
 pub mod bind;
-mod cgroup;
+pub mod cgroup;
 pub mod doctor;
 pub mod kernel;
 mod limits;

@@ -161,9 +161,10 @@ impl Supervisor<'_> {
         allow: Vec<Allow>,
         overrides: Vec<crate::plan::Override>,
     ) -> Result<()> {
-        if let Err(e) = update::apply(self.freezer.group, &resources) {
+        let (group, before) = (self.freezer.group, &self.draft().resources);
+        if let Err(e) = update::apply(group, before, &resources) {
             // All or none: what was set before the kernel refused would not be what the record says.
-            return Err(match update::apply(self.freezer.group, &self.draft().resources) {
+            return Err(match update::apply(group, &resources, before) {
                 Ok(()) => e,
                 Err(back) => {
                     e.hint(format!("the limits of before could not all be set again: {}", back.chain().join(": ")))

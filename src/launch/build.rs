@@ -15,7 +15,7 @@ use crate::sys::userns;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxResources, Spec};
+use oci_spec::runtime::{LinuxDeviceCgroup, Spec};
 use std::path::{Path, PathBuf};
 
 /// The range that the container had before, if it is free: then what is in its writable folder needs no care.
@@ -84,22 +84,18 @@ pub(super) fn build(
         .map_err(|e| Error::runner(attempt()).because(cgroup_v1::reason(stage, &e)))
 }
 
-/// Take out of the spec what libcontainer is not to do: masks over nothing and the limits, which are returned for
-/// cgroup v1.
-pub(super) fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Result<Option<LinuxResources>> {
-    let Some(mut linux) = spec.linux().clone() else { return Ok(None) };
+/// Take out of the spec what libcontainer is not to do: masks over nothing, and the limits.
+pub(super) fn trim(spec: &mut Spec, draft: &Draft, group: &Placement, stage: &Stage) -> Result<()> {
+    let Some(mut linux) = spec.linux().clone() else { return Ok(()) };
     spec::leave_out_empty(draft, &mut linux);
-    let mut limits = None;
+    linux.set_resources(None);
     if group.is_own() {
-        limits = linux.resources().clone();
-        linux.set_resources(None);
         cgroup_v1::decoy(stage, &mut linux)?;
     } else {
-        linux.set_resources(None);
         linux.set_cgroups_path(Some(PathBuf::from(&group.path)));
     }
     spec.set_linux(Some(linux));
-    Ok(limits)
+    Ok(())
 }
 
 /// The device rules of a spec.

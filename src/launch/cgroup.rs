@@ -8,6 +8,9 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// Where a host has its hierarchies.
+const ROOT: &str = "/sys/fs/cgroup";
+
 /// One mounted hierarchy: the controllers' names (`unified` for cgroup v2) and where it is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hierarchy {
@@ -54,10 +57,22 @@ pub fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
     found
 }
 
-/// Hierarchies of this host.
+/// Hierarchies of this host that containers are put into: those that its facts are about.
 pub fn of_host() -> Result<Vec<Hierarchy>> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo".into())?;
-    Ok(hierarchies(&text))
+    Ok(used(hierarchies(&text), crate::facts::cgroup::is_v2(Path::new(ROOT))))
+}
+
+/// On a host of cgroup v2 the hierarchy at [`ROOT`] alone, whatever else is mounted: a VPN's client mounts net_cls of v1, others
+/// the unified hierarchy once more. Elsewhere, of several mounts of one hierarchy, that below [`ROOT`].
+fn used(all: Vec<Hierarchy>, v2: bool) -> Vec<Hierarchy> {
+    if v2 {
+        return all.into_iter().filter(|h| h.v2 && h.mount == Path::new(ROOT)).collect();
+    }
+    let is_same = |a: &Hierarchy, b: &Hierarchy| a.v2 == b.v2 && (a.v2 || a.controllers == b.controllers);
+    let is_main = |h: &Hierarchy| h.mount.starts_with(ROOT);
+    let again = |h: &Hierarchy| !is_main(h) && all.iter().any(|main| is_main(main) && is_same(main, h));
+    all.iter().filter(|h| !again(h)).cloned().collect()
 }
 
 /// The hierarchy that a controller's files are in: its own under cgroup v1, else the unified one.
@@ -69,7 +84,7 @@ pub fn holding<'a>(hierarchies: &'a [Hierarchy], controller: &str) -> Option<&'a
 }
 
 /// Decide where the container goes. With cgroup v1 hierarchies the launcher places it itself; of cgroup v2, which is one
-/// hierarchy, it makes the group, and leaves its limits to libcontainer.
+/// hierarchy, it makes the group, and libcontainer puts the process there.
 pub fn place(draft: &Draft) -> Result<Placement> {
     let all = of_host()?;
     if let Some(rootless) = crate::rootless::current() {
@@ -235,6 +250,23 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].controllers, ["cpu", "cpuacct"]);
         assert!(found[1].v2 && !found[0].v2);
+    }
+
+    #[test]
+    fn what_else_is_mounted_does_not_change_the_version() {
+        let v1 = "31 25 0:27 / /run/vpn/net_cls rw - cgroup cgroup rw,net_cls\n";
+        let v2 = "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let again = "32 25 0:26 / /run/other rw - cgroup2 cgroup2 rw,nsdelegate\n";
+        let mounts = |all: Vec<Hierarchy>| all.into_iter().map(|h| h.mount.display().to_string()).collect::<Vec<_>>();
+        for text in [[v1, v2, again].concat(), [again, v2, v1].concat(), v2.to_owned()] {
+            assert_eq!(mounts(used(hierarchies(&text), true)), ["/sys/fs/cgroup"], "{text}");
+        }
+        let hybrid = "30 25 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate\n\
+                      33 25 0:28 / /jail/pids rw - cgroup cgroup rw,pids\n\
+                      34 25 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+        let found = mounts(used(hierarchies(&[again, v1, hybrid].concat()), false));
+        assert_eq!(found, ["/run/vpn/net_cls", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids"]);
+        assert_eq!(mounts(used(hierarchies(again), false)), ["/run/other"]);
     }
 
     /// A stand-in for a hierarchy: folders only, as the kernel's are to rmdir.

@@ -17,6 +17,7 @@ const ROOT: &str = "/sys/fs/cgroup";
 pub fn place(draft: &Draft, all: &[Hierarchy], rootless: &Rootless) -> Result<Placement> {
     if let [unified] = all
         && unified.v2
+        && unified.mount == Path::new(ROOT)
         && rootless.bus.is_some()
         && let Some(path) = cgroup_v2::make_in_scope(&unified.mount, draft)?
     {

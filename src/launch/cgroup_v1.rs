@@ -7,6 +7,7 @@
 //! that it could write to.
 
 use super::cgroup::{Hierarchy, Placement};
+use super::limits::Setting;
 use crate::error::{Context, Error, Result};
 use crate::plan::ResourcesPlan;
 use crate::storage::Stage;
@@ -152,65 +153,39 @@ fn inherit_cpuset(mount: &Path, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// Set the limits of the spec. Called while the container waits to be started.
-pub fn limit(placement: &Placement, resources: &LinuxResources) -> Result<()> {
-    let settings = settings(resources);
-    for (controller, file, value) in &settings {
-        let found = placement.hierarchies.iter().find(|h| h.controllers.iter().any(|c| c == controller));
-        let hierarchy = match found {
-            Some(hierarchy) => hierarchy,
-            // The plan names what takes its place: a /dev without device nodes, nodev mounts, no CAP_MKNOD.
-            None if *controller == "devices" => continue,
-            None => return Err(Error::runner(format!("set {file}: the host has no {controller} controller"))),
-        };
-        let folder = group(hierarchy, placement);
-        let written = write(&folder.join(file), value);
-        // `update` to more memory than the group's memory and swap together may be now: the kernel wants that one first.
-        let swap = settings.iter().find(|(_, name, _)| *name == "memory.memsw.limit_in_bytes");
-        match swap {
-            Some((_, first, total)) if written.is_err() && *file == "memory.limit_in_bytes" => {
-                write(&folder.join(first), total)?;
-                write(&folder.join(file), value)?;
-            }
-            _ => written?,
-        }
-    }
-    Ok(())
-}
-
-/// Every file to write, in order: controller, name, value. Pure.
-fn settings(resources: &LinuxResources) -> Vec<(&'static str, &'static str, String)> {
-    let mut out: Vec<(&'static str, &'static str, String)> = Vec::new();
+/// Every file to write, in order. Pure.
+pub fn settings(resources: &LinuxResources) -> Vec<Setting> {
+    let mut out: Vec<Setting> = Vec::new();
     for rule in resources.devices().iter().flatten() {
         let file = if rule.allow() { "devices.allow" } else { "devices.deny" };
-        out.push(("devices", file, rule.to_string()));
+        out.push((file, rule.to_string()));
     }
     if let Some(memory) = resources.memory() {
         // A fresh group is unlimited, so the smaller of the two goes first.
-        push(&mut out, "memory", "memory.limit_in_bytes", memory.limit());
-        push(&mut out, "memory", "memory.memsw.limit_in_bytes", memory.swap());
-        push(&mut out, "memory", "memory.soft_limit_in_bytes", memory.reservation());
-        push(&mut out, "memory", "memory.swappiness", memory.swappiness());
-        push(&mut out, "memory", "memory.oom_control", memory.disable_oom_killer().filter(|off| *off).map(u8::from));
+        push(&mut out, "memory.limit_in_bytes", memory.limit());
+        push(&mut out, "memory.memsw.limit_in_bytes", memory.swap());
+        push(&mut out, "memory.soft_limit_in_bytes", memory.reservation());
+        push(&mut out, "memory.swappiness", memory.swappiness());
+        push(&mut out, "memory.oom_control", memory.disable_oom_killer().filter(|off| *off).map(u8::from));
     }
     if let Some(pids) = resources.pids() {
         let limit = pids.limit();
-        out.push(("pids", "pids.max", if limit > 0 { limit.to_string() } else { "max".into() }));
+        out.push(("pids.max", if limit > 0 { limit.to_string() } else { "max".into() }));
     }
     if let Some(cpu) = resources.cpu() {
-        push(&mut out, "cpu", "cpu.shares", cpu.shares());
-        push(&mut out, "cpu", "cpu.cfs_period_us", cpu.period());
-        push(&mut out, "cpu", "cpu.cfs_quota_us", cpu.quota());
-        push(&mut out, "cpu", "cpu.rt_period_us", cpu.realtime_period());
-        push(&mut out, "cpu", "cpu.rt_runtime_us", cpu.realtime_runtime());
-        push(&mut out, "cpuset", "cpuset.cpus", cpu.cpus().clone());
-        push(&mut out, "cpuset", "cpuset.mems", cpu.mems().clone());
+        push(&mut out, "cpu.shares", cpu.shares());
+        push(&mut out, "cpu.cfs_period_us", cpu.period());
+        push(&mut out, "cpu.cfs_quota_us", cpu.quota());
+        push(&mut out, "cpu.rt_period_us", cpu.realtime_period());
+        push(&mut out, "cpu.rt_runtime_us", cpu.realtime_runtime());
+        push(&mut out, "cpuset.cpus", cpu.cpus().clone());
+        push(&mut out, "cpuset.mems", cpu.mems().clone());
     }
     if let Some(block) = resources.block_io() {
-        push(&mut out, "blkio", "blkio.weight", block.weight());
+        push(&mut out, "blkio.weight", block.weight());
         for device in block.weight_device().iter().flatten() {
             let value = device.weight().map(|w| format!("{}:{} {w}", device.major(), device.minor()));
-            push(&mut out, "blkio", "blkio.weight_device", value);
+            push(&mut out, "blkio.weight_device", value);
         }
         for (file, list) in [
             ("blkio.throttle.read_bps_device", block.throttle_read_bps_device()),
@@ -219,20 +194,15 @@ fn settings(resources: &LinuxResources) -> Vec<(&'static str, &'static str, Stri
             ("blkio.throttle.write_iops_device", block.throttle_write_iops_device()),
         ] {
             for device in list.iter().flatten() {
-                out.push(("blkio", file, format!("{}:{} {}", device.major(), device.minor(), device.rate())));
+                out.push((file, format!("{}:{} {}", device.major(), device.minor(), device.rate())));
             }
         }
     }
     out
 }
 
-fn push<T: ToString>(
-    out: &mut Vec<(&'static str, &'static str, String)>,
-    controller: &'static str,
-    file: &'static str,
-    value: Option<T>,
-) {
-    out.extend(value.map(|v| (controller, file, v.to_string())));
+fn push<T: ToString>(out: &mut Vec<Setting>, file: &'static str, value: Option<T>) {
+    out.extend(value.map(|v| (file, v.to_string())));
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -274,7 +244,7 @@ mod tests {
             .block_io(LinuxBlockIoBuilder::default().throttle_read_bps_device(vec![rate]).build().unwrap())
             .build()
             .unwrap();
-        let text: Vec<String> = settings(&resources).into_iter().map(|(_, f, v)| format!("{f}={v}")).collect();
+        let text: Vec<String> = settings(&resources).into_iter().map(|(f, v)| format!("{f}={v}")).collect();
         assert_eq!(
             text,
             [
@@ -294,6 +264,6 @@ mod tests {
     fn no_pids_limit_is_max() {
         let pids = LinuxPidsBuilder::default().limit(-1).build().unwrap();
         let resources = LinuxResourcesBuilder::default().devices(vec![]).pids(pids).build().unwrap();
-        assert_eq!(settings(&resources), [("pids", "pids.max", "max".to_owned())]);
+        assert_eq!(settings(&resources), [("pids.max", "max".to_owned())]);
     }
 }

@@ -4,11 +4,12 @@
 //! systemd's, takes a swap limit of 0 for none, and judges no devices. A group that is there already it only puts its process into.
 
 use super::cgroup::Placement;
-use super::{device_program, systemd};
-use crate::error::{Context, Result};
-use crate::plan::{BlkioDevice, Draft, ResourcesPlan, Sourced};
+use super::limits::Setting;
+use super::{device_program, limits, systemd};
+use crate::error::{Context, Error, Result};
+use crate::plan::{BlkioDevice, Draft, Plan, ResourcesPlan, Sourced};
 use crate::spec;
-use crate::sys::bpf::attach_device_program;
+use crate::sys::bpf::{attach_device_program, device_programs, program_id};
 use oci_spec::runtime::LinuxDeviceCgroup;
 use std::path::{Path, PathBuf};
 
@@ -120,29 +121,31 @@ pub fn folder(group: &Placement) -> Option<PathBuf> {
     Some(hierarchy.mount.join(group.path.trim_start_matches('/')))
 }
 
-/// Set the limits of the plan. Called while the container waits to be started, and by `update`.
+/// Keep the container's processes from every device but those that the rules let through.
 ///
 /// # Errors
-/// What the kernel does not take: a limit below what is in use, a CPU that is not there, a controller that is not to be had.
-pub fn limit(group: &Placement, resources: &ResourcesPlan) -> Result<()> {
-    let Some(folder) = folder(group) else { return Ok(()) };
-    for (file, value) in settings(resources, folder.join("io.bfq.weight").exists()) {
-        std::fs::write(folder.join(file), &value).context(|| format!("set {file} to {value}"))?;
-    }
-    Ok(())
-}
-
-/// Keep the container's processes from every device but those that the rules let through.
-pub fn limit_devices(group: &Placement, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+/// The kernel does not take the program, or does not have it afterwards; no program can be loaded, and the plan does not say so.
+pub fn limit_devices(group: &Placement, rules: &[LinuxDeviceCgroup], plan: &Plan) -> Result<()> {
     // The program that judges them only root may load: an ordinary user has the host's file modes instead, and no device nodes.
-    let Some(folder) = folder(group).filter(|_| crate::rootless::current().is_none()) else { return Ok(()) };
+    let Some(folder) = folder(group).filter(|_| crate::rootless::current().is_none()) else {
+        return match limits::devices_are_left_out(plan) {
+            true => Ok(()),
+            false => Err(Error::runner("the container's devices cannot be limited, and its plan does not say so")
+                .hint("make the container anew: it was planned where they could be")),
+        };
+    };
     let folder = std::fs::File::open(&folder).context(|| format!("open {}", folder.display()))?;
     let program = device_program::load(rules)?;
-    attach_device_program(&program, &folder).context(|| "limit the container's devices".into())
+    let attempt = || "limit the container's devices".to_string();
+    attach_device_program(&program, &folder).context(attempt)?;
+    match device_programs(&folder).context(attempt)?.contains(&program_id(&program).context(attempt)?) {
+        true => Ok(()),
+        false => Err(Error::runner(attempt()).because("the kernel does not have the program in the container's group")),
+    }
 }
 
 /// The files of cgroup v2, in an order in which each step is allowed. Pure.
-fn settings(r: &ResourcesPlan, bfq: bool) -> Vec<(&'static str, String)> {
+pub fn settings(r: &ResourcesPlan, bfq: bool) -> Vec<Setting> {
     let number = |n: i64| if n < 0 { "max".to_owned() } else { n.to_string() };
     let value = |v: &Option<Sourced<i64>>| v.as_ref().map(|v| v.value);
     let mut files = Vec::new();

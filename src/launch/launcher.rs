@@ -21,7 +21,7 @@ use super::process::{Ended, Init, KillOnDrop, Signals, start_time};
 use super::readback::{self, Expected};
 use super::staging::stage_mounts;
 use super::supervisor::Supervisor;
-use super::{cgroup_v1, cgroup_v2, network, restart, terminal};
+use super::{cgroup_v1, cgroup_v2, limits, network, restart, terminal};
 use crate::audit::{self, Entry};
 use crate::control::{self, Answer};
 use crate::error::{Context, Error, Kind, Result};
@@ -337,7 +337,7 @@ impl Launcher {
         staged.network = netns.as_ref().map(userns::inherited_path);
         let mut spec = spec::to_oci(plan, &staged)?;
         let devices = devices(&spec).to_vec();
-        let limits = trim(&mut spec, draft, group, stage)?;
+        trim(&mut spec, draft, group, stage)?;
         let bundle = stage.folder("bundle")?;
         let json = serde_json::to_vec(&spec).context(|| "write config.json".into())?;
         std::fs::write(bundle.join("config.json"), json).context(|| "write config.json".into())?;
@@ -359,7 +359,7 @@ impl Launcher {
         };
         let mut pipes = Pipes::open(draft, stage, base)?;
         sys::memory::forget_text();
-        let visit = limits.is_some().then(|| cgroup_v1::enter(group)).transpose()?;
+        let visit = group.is_own().then(|| cgroup_v1::enter(group)).transpose()?;
         let built = build(handoff, &bundle, stage, executor, &mut pipes);
         if let Some(visit) = visit {
             visit.leave()?;
@@ -371,12 +371,9 @@ impl Launcher {
         let master = pipes.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
 
         let guard = KillOnDrop(&init);
-        match &limits {
-            Some(limits) => cgroup_v1::limit(group, limits)?,
-            None => {
-                cgroup_v2::limit(group, &draft.resources)?;
-                cgroup_v2::limit_devices(group, &devices)?;
-            }
+        limits::write(group, &limits::of_start(group, plan)?)?;
+        if !group.is_own() {
+            cgroup_v2::limit_devices(group, &devices, plan)?;
         }
         let record = &handoff.record;
         if self.caller.watches(&draft.stdio) {

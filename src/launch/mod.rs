@@ -33,6 +33,8 @@ mod init;
 mod join;
 mod keeper;
 mod launcher;
+mod limit_files;
+mod limits;
 mod network;
 mod pipes;
 mod poll;

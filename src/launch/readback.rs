@@ -5,6 +5,7 @@
 //! plan promises is read from /proc, and any difference ends the container.
 
 use super::cgroup::Placement;
+use super::{limit_files, limits};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
@@ -249,19 +250,10 @@ fn check_processors(pid: i32, expected: &Expected<'_>, differences: &mut Differe
     let Ok(group) = std::fs::read_to_string(path) else { return Ok(()) };
     let status = read(format!("/proc/{pid}/status"))?;
     let allowed = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    let allowed = processors(allowed);
-    let missing: Vec<u32> = processors(&group).difference(&allowed).copied().collect();
+    let allowed = limit_files::numbers(allowed);
+    let missing: Vec<u32> = limit_files::numbers(&group).difference(&allowed).copied().collect();
     differences.compare("processors of the group that are not the container's", Vec::new(), missing);
     Ok(())
-}
-
-/// A list of the kernel's, `0-3,8`.
-fn processors(list: &str) -> BTreeSet<u32> {
-    let ranges = list.trim().split(',').filter_map(|part| {
-        let (from, to) = part.split_once('-').unwrap_or((part, part));
-        Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
-    });
-    ranges.flatten().collect()
 }
 
 /// Groups of this process, which the container could not leave.
@@ -546,37 +538,16 @@ fn check_cgroup(pid: i32, expected: &Expected<'_>, differences: &mut Differences
     {
         differences.compare("cgroup", expected.group.path.clone(), text.replace('\n', " "));
     }
-    let hierarchies = &expected.group.hierarchies;
-    let resources = &expected.plan.draft.resources;
-    let pids = resources.pids.as_ref().map(|v| v.value).filter(|v| *v > 0);
-    // The kernel rounds memory down to whole pages.
-    let memory = resources.memory.as_ref().map(|v| v.value / 4096 * 4096).filter(|v| *v > 0);
-    for (controller, v1_file, v2_file, planned) in
-        [("memory", "memory.limit_in_bytes", "memory.max", memory), ("pids", "pids.max", "pids.max", pids)]
-    {
-        let Some(planned) = planned else { continue };
-        let Some(hierarchy) = super::cgroup::holding(hierarchies, controller) else {
-            differences.compare(&format!("{controller} limit"), planned.to_string(), "no such controller".into());
-            continue;
-        };
-        // The limit counts only for those who are in the group.
-        differences.compare(
-            &format!("{controller} group"),
-            Some(expected.group.path.as_str()),
-            member_of(&text, controller, hierarchy.v2),
-        );
-        let folder = hierarchy.mount.join(expected.group.path.trim_start_matches('/'));
-        let path = folder.join(if hierarchy.v2 { v2_file } else { v1_file });
-        let found = std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))?;
-        differences.compare(&format!("{controller} limit"), planned.to_string(), found.trim().to_owned());
+    // A limit counts only for those who are in the group.
+    let settings = limits::of_start(expected.group, expected.plan)?;
+    let controllers: BTreeSet<&str> = settings.iter().map(|(file, _)| limit_files::controller(file)).collect();
+    for controller in controllers {
+        // One that is not there at all is an error of the limit's.
+        let Some(hierarchy) = super::cgroup::holding(&expected.group.hierarchies, controller) else { continue };
+        let member = member_of(&text, controller, hierarchy.v2);
+        differences.compare(&format!("{controller} group"), Some(expected.group.path.as_str()), member);
     }
-    // Docker's figure is memory and swap together.
-    let swap = resources.memory_swap.as_ref().zip(memory).map(|(total, memory)| total.value - memory);
-    if let Some((planned, folder)) = swap.filter(|s| *s >= 0).zip(super::cgroup_v2::folder(expected.group)) {
-        let found = read(folder.join("memory.swap.max").display().to_string())?;
-        differences.compare("swap limit", (planned / 4096 * 4096).to_string(), found.trim().to_owned());
-    }
-    Ok(())
+    limits::check(expected.group, &settings, &expected.plan.draft.resources)
 }
 
 /// The group of a process in a controller's hierarchy, from its /proc/PID/cgroup.
@@ -663,9 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_processors_and_fields_of_stat_are_taken_apart() {
-        assert_eq!(processors(" 0-2,5\n"), [0, 1, 2, 5].into());
-        assert_eq!(processors("\n"), BTreeSet::new());
+    fn fields_of_stat_are_taken_apart() {
         assert_eq!(stat_field("7 (a) b) S 1 2", 3), Some("S"));
         assert_eq!(stat_field("7 (a) b) S 1 2", 5), Some("2"));
         assert_eq!(stat_field("7 (a", 3), None);

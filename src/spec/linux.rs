@@ -137,7 +137,8 @@ fn pids(wanted: &ResourcesPlan) -> Result<Option<LinuxPids>> {
     LinuxPidsBuilder::default().limit(limit).build().map(Some).context(|| "describe the resources".into())
 }
 
-fn resources(draft: &Draft) -> Result<LinuxResources> {
+/// The limits of a start: with the rules for devices, and what cannot be changed later.
+pub fn resources(draft: &Draft) -> Result<LinuxResources> {
     let wanted = &draft.resources;
     let attempt = || "describe the resources".to_string();
     let mut builder = LinuxResourcesBuilder::default()

@@ -9,7 +9,7 @@ mod mounts;
 mod process;
 
 pub use capabilities::{FOR_THE_FILTER, Sets, sets, sets_at_launch};
-pub use linux::{CGROUP_PARENT, cgroups_path, empty_in_sysfs, leave_out_empty, limits};
+pub use linux::{CGROUP_PARENT, cgroups_path, empty_in_sysfs, leave_out_empty, limits, resources};
 
 use crate::error::{Context, Result};
 use crate::plan::{AppArmor, Draft, Plan};

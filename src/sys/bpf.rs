@@ -16,6 +16,7 @@ pub struct Instruction {
 
 const PROG_LOAD: libc::c_long = 5;
 const PROG_ATTACH: libc::c_long = 8;
+const PROG_QUERY: libc::c_long = 16;
 const CGROUP_DEVICE_PROGRAM: u32 = 15;
 const CGROUP_DEVICE_ATTACH: u32 = 6;
 /// Programs of groups above are asked too, and so are others of the same group.
@@ -42,6 +43,20 @@ struct Attach {
     program: u32,
     kind: u32,
     flags: u32,
+}
+
+/// `union bpf_attr` for BPF_PROG_QUERY, with all that later kernels write to.
+#[repr(C)]
+#[derive(Default)]
+struct Query {
+    target: u32,
+    kind: u32,
+    flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
+    padding: u32,
+    later: [u64; 4],
 }
 
 /// Have the kernel check and keep a program that judges device access (BPF_PROG_TYPE_CGROUP_DEVICE, Linux 4.15).
@@ -76,4 +91,28 @@ pub fn attach_device_program(program: impl AsFd, group: impl AsFd) -> io::Result
     // SAFETY: the attribute lives until the call returns, and the kernel only reads it.
     check(unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw const attach, size_of::<Attach>()) })?;
     Ok(())
+}
+
+/// Numbers of the programs that are attached to the control group itself whose folder is open.
+pub fn device_programs(group: impl AsFd) -> io::Result<Vec<u32>> {
+    // As many as the kernel lets be attached to one group (BPF_CGROUP_MAX_PROGS).
+    let mut ids = [0u32; 64];
+    let mut query = Query {
+        target: group.as_fd().as_raw_fd() as u32,
+        kind: CGROUP_DEVICE_ATTACH,
+        ids: ids.as_mut_ptr() as u64,
+        count: ids.len() as u32,
+        ..Query::default()
+    };
+    // SAFETY: the attribute and the array that it points to, whose length it has, live until the call returns; the kernel writes the
+    // numbers there, and their count and flags to the attribute.
+    check(unsafe { libc::syscall(libc::SYS_bpf, PROG_QUERY, &raw mut query, size_of::<Query>()) })?;
+    Ok(ids.into_iter().take(query.count as usize).collect())
+}
+
+/// The number by which the kernel knows a loaded program.
+pub fn program_id(program: impl AsFd) -> io::Result<u32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd()))?;
+    let id = text.lines().find_map(|l| l.strip_prefix("prog_id:")).and_then(|id| id.trim().parse().ok());
+    id.ok_or_else(|| io::Error::other("the kernel gives a program no number"))
 }
