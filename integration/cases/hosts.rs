@@ -12,7 +12,7 @@ cases!("hosts":
     swap_is_switched_off, swap_is_felt, the_oom_killer_is_told_of,
     cpu_is_held_back, writes_are_held_back,
     @alone reads_are_held_back, weights_are_set, update_reaches_the_group, @alone devices_are_those_of_the_rules,
-    a_scope_of_its_own, a_killed_supervisor_leaves_no_scope, starts_at_once_make_their_groups, no_user_namespace_means_no_capability,
+    a_scope_of_its_own, a_killed_supervisor_leaves_no_scope, starts_at_once_make_their_groups, other_hierarchies_change_nothing, no_user_namespace_means_no_capability,
 );
 
 const CGROUP: &str = "/sys/fs/cgroup";
@@ -229,6 +229,26 @@ fn starts_at_once_make_their_groups(env: &Env) -> Outcome {
         run.finish()?.ok()?;
     }
     let _ = std::fs::remove_dir(Path::new(CGROUP).join(&parent));
+    Ok(())
+}
+
+/// A VPN's client mounts a hierarchy of cgroup v1, somebody the unified one once more: limits and device rules are those of /sys/fs/cgroup.
+fn other_hierarchies_change_nothing(env: &Env) -> Outcome {
+    needs_v2()?;
+    env.needs("unshare")?;
+    let (first, second) = (env.dir("v1")?, env.dir("v2")?);
+    let (exe, root) = (env.hardrun.display(), env.root.display());
+    let mounts = format!(
+        "mount -t cgroup -o none,name=it{} none {} && mount -t cgroup2 none {} && ",
+        std::process::id(),
+        first.display(),
+        second.display()
+    );
+    let inside = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max; (: < /dev/null) && echo null";
+    let line =
+        format!("{mounts} exec {exe} --root {root} run --rm --network none -m 64m --cpus 0.5 busybox sh -c '{inside}'");
+    let out = Run::new("unshare").args(["-m", "sh", "-c", &line]).limit(120).go()?.ok()?;
+    check_eq!(out.out(), "67108864\n50000 100000\nnull\n", "{}", out.told());
     Ok(())
 }
 

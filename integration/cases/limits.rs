@@ -1,11 +1,14 @@
 //! Limits that a container feels, and those it has by default.
 
-use crate::harness::{Env, Outcome, Stop, host, skip};
+use super::lifecycle::Kept;
+use crate::harness::{Env, Outcome, Run, Stop, host, skip};
 use crate::{cases, check, check_eq};
+use std::path::{Path, PathBuf};
 
 cases!("limits":
     memory_is_felt, memory_in_the_cgroup, pids_are_felt, cpu_quota, cpuset, ulimits, shm_size, sysctls,
-    defaults_are_set, rlimits_of_the_caller_stay_outside,
+    defaults_are_set, rlimits_of_the_caller_stay_outside, a_failed_update_takes_all_back, an_update_needs_a_group_of_the_controller,
+    @alone a_cpuset_that_a_group_above_lacks,
 );
 
 /// Kernel files of a controller that this machine may not have.
@@ -122,5 +125,89 @@ fn rlimits_of_the_caller_stay_outside(env: &Env) -> Outcome {
     let lines: Vec<&str> = out.lines().collect();
     check_eq!(lines[0], "0", "core");
     check!(lines[1] != "77", "the caller's soft limit of open files is inside");
+    Ok(())
+}
+
+/// The quota was written before the kernel refused the memory nodes.
+fn a_failed_update_takes_all_back(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &["-c", "512", "--cpuset-cpus", "0"], &["sleep", "1000"])?;
+    let init = kept.number("pid")? as i32;
+    let quota = || value(init, "cpu", "cpu.cfs_quota_us", "cpu.max");
+    let before = (quota()?, value(init, "cpuset", "cpuset.mems", "cpuset.mems")?);
+    kept.verb(&["update", "--cpus", "0.5", "--cpuset-mems", "5"]).go()?.exits(1)?.complains(&["cpuset.mems"])?;
+    check_eq!((quota()?, value(init, "cpuset", "cpuset.mems", "cpuset.mems")?), before);
+    kept.verb(&["inspect", "-f", "{{.HostConfig.NanoCpus}}"]).go()?.ok()?.says("0")?;
+    kept.verb(&["update", "--cpus", "0.5", "--cpuset-mems", "0"]).go()?.ok()?;
+    check!(quota()?.starts_with("50000"), "{}", quota()?);
+    Ok(())
+}
+
+/// On cgroup v1 a container is in the groups that its limits needed at the start.
+fn an_update_needs_a_group_of_the_controller(env: &Env) -> Outcome {
+    let kept = Kept::run(env, &[], &["sleep", "1000"])?;
+    let out = kept.verb(&["update", "--cpus", "0.5"]).go()?;
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        out.ok()?;
+    } else {
+        out.exits(1)?.complains(&["started without a limit of the cpu controller", "start it again"])?;
+        kept.verb(&["stop", "-t", "0"]).go()?.ok()?;
+        kept.verb(&["update", "--cpus", "0.5"]).go()?.ok()?;
+        kept.verb(&["start"]).go()?.ok()?;
+    }
+    let quota = value(kept.number("pid")? as i32, "cpu", "cpu.cfs_quota_us", "cpu.max")?;
+    check!(quota.starts_with("50000"), "{quota}");
+    Ok(())
+}
+
+/// A parent for containers that has the first processor only; it goes at the end.
+struct Narrow(PathBuf, String);
+
+impl Narrow {
+    fn make() -> Outcome<Narrow> {
+        let root = Path::new("/sys/fs/cgroup");
+        let (v2, name) = (root.join("cgroup.controllers").exists(), format!("it-narrow-{}", std::process::id()));
+        let narrow = Narrow(if v2 { root.to_path_buf() } else { root.join("cpuset") }.join(&name), name);
+        if v2 {
+            std::fs::write(root.join("cgroup.subtree_control"), "+cpuset")
+                .or_else(|_| skip("no cpuset controller here"))?;
+        }
+        std::fs::create_dir(&narrow.0).or_else(|_| skip("no cpuset hierarchy here"))?;
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            std::fs::write(narrow.0.join(file), "0")?;
+        }
+        Ok(narrow)
+    }
+}
+
+impl Drop for Narrow {
+    fn drop(&mut self) {
+        // hardrun has made one in every hierarchy of v1 that limits of its containers are in.
+        let others = ["memory", "pids", "devices"].map(|h| Path::new("/sys/fs/cgroup").join(h).join(&self.1));
+        for folder in others.iter().chain([&self.0]) {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// On cgroup v2 the kernel takes the set without an error, and the parent's is in force instead.
+fn a_cpuset_that_a_group_above_lacks(env: &Env) -> Outcome {
+    let cpus = Run::new("nproc").arg("--all").go()?.ok()?.out();
+    if cpus.trim() == "1" {
+        return skip("one processor only");
+    }
+    let narrow = Narrow::make()?;
+    let parent = ["--cgroup-parent", &narrow.1, "--allow", "cgroup-parent"];
+    let on = |cpus: &'static str| [&parent[..], &["--cpuset-cpus", cpus]].concat();
+    let says = ["--cpuset-cpus: ", "cpuset.cpus", &narrow.1, "has 0 only"];
+    env.sh(&on("1"), "true")?.exits(125)?.complains(&says)?;
+    env.sh(&on("0-1"), "true")?.exits(125)?.complains(&["cpuset.cpus"])?;
+    env.sh(&on("0"), "grep Cpus_allowed_list /proc/self/status | cut -f2")?.ok()?.says("0")?;
+    let flags = [&["run", "-d", "--network", "none"][..], &on("0"), &["busybox", "sleep", "1000"]].concat();
+    let id = env.verb(&flags).go()?.ok()?.out();
+    let updated = env.verb(&["update", "--cpuset-cpus", "1", id.trim()]).go();
+    let shown = env.verb(&["inspect", "-f", "{{.HostConfig.CpusetCpus}}", id.trim()]).go();
+    env.verb(&["rm", "-f", id.trim()]).go()?.ok()?;
+    updated?.exits(1)?.complains(&["cpuset.cpus"])?;
+    shown?.ok()?.says("0")?;
     Ok(())
 }

@@ -371,7 +371,7 @@ impl Launcher {
         let master = pipes.listener.take().map(|l| terminal::receive_master(&l)).transpose()?;
 
         let guard = KillOnDrop(&init);
-        limits::write(group, &limits::of_start(group, plan)?)?;
+        limits::write(group, &limits::of_start(group, plan)?, &draft.resources)?;
         if !group.is_own() {
             cgroup_v2::limit_devices(group, &devices, plan)?;
         }

@@ -1,6 +1,8 @@
-//! What the files of a control group say, of both versions of cgroup, and how the kernel rounds what is written to them. Pure.
+//! What the files of a control group say, of both versions of cgroup, how the kernel rounds what is written to them, and which flag
+//! each is of. Pure.
 
 use super::limits::Setting;
+use crate::plan::{ResourcesPlan, Source, Sourced};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The controller that a file is of: `io` of `io.bfq.weight`.
@@ -100,6 +102,51 @@ pub fn devices_planned(settings: &[Setting]) -> Devices {
 pub fn devices_found(list: &str) -> Devices {
     let line = |l: &str| l.trim().rsplit_once(' ').map(|(what, access)| (what.to_owned(), access.chars().collect()));
     list.lines().filter_map(line).collect()
+}
+
+/// Who asked for a setting: the flag, or where else it is from.
+pub fn who(file: &str, value: &str, r: &ResourcesPlan) -> String {
+    fn of<T>(v: &Option<Sourced<T>>) -> Option<&Source> {
+        v.as_ref().map(|v| &v.source)
+    }
+    let key = key(file, value).unwrap_or_default();
+    let source = match file {
+        "memory.max" | "memory.limit_in_bytes" => of(&r.memory),
+        "memory.swap.max" | "memory.memsw.limit_in_bytes" => of(&r.memory_swap),
+        "memory.low" | "memory.soft_limit_in_bytes" => of(&r.memory_reservation),
+        "memory.swappiness" => of(&r.memory_swappiness),
+        "pids.max" => of(&r.pids),
+        "cpu.max" => of(&r.cpu_quota).or(of(&r.cpu_period)),
+        "cpu.cfs_quota_us" => of(&r.cpu_quota),
+        "cpu.cfs_period_us" => of(&r.cpu_period),
+        "cpu.weight" | "cpu.shares" => of(&r.cpu_shares),
+        "cpu.rt_period_us" => of(&r.cpu_rt_period),
+        "cpu.rt_runtime_us" => of(&r.cpu_rt_runtime),
+        "cpuset.cpus" => of(&r.cpuset_cpus),
+        "cpuset.mems" => of(&r.cpuset_mems),
+        "memory.oom_control" => return "--oom-kill-disable".into(),
+        "devices.allow" | "devices.deny" => return "device rules".into(),
+        "blkio.weight" => of(&r.blkio_weight),
+        _ if key == "default" => of(&r.blkio_weight),
+        _ => of_device(file, key, r),
+    };
+    match source {
+        Some(Source::Flag(flag)) => flag.clone(),
+        Some(other) => other.to_string(),
+        None => "what was set before".to_owned(),
+    }
+}
+
+fn of_device<'a>(file: &str, key: &str, r: &'a ResourcesPlan) -> Option<&'a Source> {
+    let (device, name) = key.split_once(' ').unwrap_or((key, ""));
+    let list = match (file, name) {
+        ("io.max", "rbps") | ("blkio.throttle.read_bps_device", _) => &r.read_bps,
+        ("io.max", "wbps") | ("blkio.throttle.write_bps_device", _) => &r.write_bps,
+        ("io.max", "riops") | ("blkio.throttle.read_iops_device", _) => &r.read_iops,
+        ("io.max", "wiops") | ("blkio.throttle.write_iops_device", _) => &r.write_iops,
+        _ => &r.blkio_weight_device,
+    };
+    list.iter().find(|d| format!("{}:{}", d.value.major, d.value.minor) == device).map(|d| &d.source)
 }
 
 #[cfg(test)]

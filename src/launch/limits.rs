@@ -4,11 +4,11 @@
 //! there is no error, and the set of the group above holds instead.
 
 use super::cgroup::{self, Placement};
-use super::limit_files::{controller, devices_found, devices_planned, holds, key, numbers};
+use super::limit_files::{controller, devices_found, devices_planned, holds, key, numbers, who};
 use super::{cgroup_v1, cgroup_v2};
 use crate::error::{Context, Error, Result};
 use crate::facts::Limit;
-use crate::plan::{Plan, ResourcesPlan, Source, Sourced};
+use crate::plan::{Plan, ResourcesPlan};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -64,36 +64,37 @@ pub fn missing<'a>(group: &Placement, settings: &'a [Setting]) -> Option<&'a str
     settings.iter().map(|(file, _)| controller(file)).find(|controller| folder(group, controller).is_none())
 }
 
-/// Write the files, in this order.
+/// Write the files, in this order. `asked` says which flags they are of.
 ///
 /// # Errors
 /// A controller that the container is in no group of: then nothing is written. What the kernel does not take: a limit below what
 /// is in use, a CPU that is not there.
-pub fn write(group: &Placement, settings: &[Setting]) -> Result<()> {
+pub fn write(group: &Placement, settings: &[Setting], asked: &ResourcesPlan) -> Result<()> {
     let folders = settings.iter().map(|(file, _)| folder_of(group, file)).collect::<Result<Vec<_>>>()?;
     for (folder, (file, value)) in folders.iter().zip(settings) {
-        let written = write_one(folder, file, value);
+        let mut written = write_one(folder, file, value);
         // On cgroup v1, `update` to more memory than memory and swap together may be now: the kernel wants that one first.
         let swap = settings.iter().find(|(name, _)| *name == "memory.memsw.limit_in_bytes");
-        match swap {
-            Some((first, total)) if written.is_err() && *file == "memory.limit_in_bytes" => {
-                write_one(folder, first, total)?;
-                write_one(folder, file, value)?;
-            }
-            _ => written?,
+        if let (Err(_), Some((first, total)), "memory.limit_in_bytes") = (&written, swap, *file) {
+            written = write_one(folder, first, total).and_then(|()| write_one(folder, file, value));
         }
+        written.map_err(|e| {
+            let error = Error::runner(format!("{}: set {file} to {value:?}", who(file, value, asked))).because(e);
+            match effective(group, file).and_then(|effective| narrowest(group, effective, value)) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
     }
     Ok(())
 }
 
-fn write_one(folder: &Path, file: &str, value: &str) -> Result<()> {
+fn write_one(folder: &Path, file: &str, value: &str) -> std::io::Result<()> {
     // An empty write does not reach the kernel; a line's end alone says the same.
     let text = if value.is_empty() { "\n" } else { value };
     // Not `fs::write`: nothing may be created here, a missing file is a missing controller.
-    let opened = std::fs::OpenOptions::new().write(true).truncate(true).open(folder.join(file));
-    opened
-        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-        .context(|| format!("set {file} to {value:?}"))
+    let mut file = std::fs::OpenOptions::new().write(true).truncate(true).open(folder.join(file))?;
+    std::io::Write::write_all(&mut file, text.as_bytes())
 }
 
 /// Compare each file with what was written to it, and the sets of processors and memory nodes with those that are in force.
@@ -120,7 +121,7 @@ pub fn check(group: &Placement, settings: &[Setting], asked: &ResourcesPlan) -> 
             let found = read(&folder, effective)?;
             if numbers(value) != numbers(&found) {
                 wrong.push(format!("{who}: {file} is {value}, in force ({effective}) is {}", shown(&found)));
-                hint = hint.or_else(|| narrowest(&folder, effective, value));
+                hint = hint.or_else(|| narrowest(group, effective, value));
             }
         }
     }
@@ -160,62 +161,24 @@ fn effective(group: &Placement, file: &str) -> Option<&'static str> {
 }
 
 /// What to do about a set that a group above the container's does not have: which group that is, and what it has.
-fn narrowest(folder: &Path, file: &str, value: &str) -> Option<String> {
-    let wanted = numbers(value);
-    let above: Vec<&Path> = folder.ancestors().skip(1).take_while(|f| f.join(file).exists()).collect();
-    let lacks = |folder: &&&Path| read(folder, file).is_ok_and(|text| !wanted.is_subset(&numbers(&text)));
-    let at = above.iter().rev().find(lacks)?;
-    let has = read(at, file).ok()?;
+fn narrowest(group: &Placement, file: &str, value: &str) -> Option<String> {
+    let (wanted, hierarchy) = (numbers(value), cgroup::holding(&group.hierarchies, controller(file))?);
+    let above: Vec<&Path> = Path::new(&group.path).ancestors().skip(1).collect();
+    let has = |path: &Path| read(&hierarchy.mount.join(path.strip_prefix("/").unwrap_or(path)), file).ok();
+    // The root of the hierarchy of v2 has such a file as well; nobody can give that more.
+    let (at, has) = above.iter().rev().find_map(|path| {
+        let text = has(path)?;
+        (!wanted.is_subset(&numbers(&text))).then_some((path, text))
+    })?;
+    if at.parent().is_none() {
+        return Some(format!("this host has {} only", shown(&has)));
+    }
     let property = if file.contains("cpus") { "AllowedCPUs=" } else { "AllowedMemoryNodes=" };
     Some(format!(
         "the group {} above the container's has {} only: ask for some of these, or give it more (with systemd by {property})",
         at.display(),
         shown(&has)
     ))
-}
-
-/// Who asked for a setting: the flag, or where else it is from.
-fn who(file: &str, value: &str, r: &ResourcesPlan) -> String {
-    fn of<T>(v: &Option<Sourced<T>>) -> Option<&Source> {
-        v.as_ref().map(|v| &v.source)
-    }
-    let key = key(file, value).unwrap_or_default();
-    let source = match file {
-        "memory.max" | "memory.limit_in_bytes" => of(&r.memory),
-        "memory.swap.max" | "memory.memsw.limit_in_bytes" => of(&r.memory_swap),
-        "memory.low" | "memory.soft_limit_in_bytes" => of(&r.memory_reservation),
-        "memory.swappiness" => of(&r.memory_swappiness),
-        "pids.max" => of(&r.pids),
-        "cpu.max" => of(&r.cpu_quota).or(of(&r.cpu_period)),
-        "cpu.cfs_quota_us" => of(&r.cpu_quota),
-        "cpu.cfs_period_us" => of(&r.cpu_period),
-        "cpu.weight" | "cpu.shares" => of(&r.cpu_shares),
-        "cpu.rt_period_us" => of(&r.cpu_rt_period),
-        "cpu.rt_runtime_us" => of(&r.cpu_rt_runtime),
-        "cpuset.cpus" => of(&r.cpuset_cpus),
-        "cpuset.mems" => of(&r.cpuset_mems),
-        "memory.oom_control" => return "--oom-kill-disable".into(),
-        "blkio.weight" => of(&r.blkio_weight),
-        _ if key == "default" => of(&r.blkio_weight),
-        _ => of_device(file, key, r),
-    };
-    match source {
-        Some(Source::Flag(flag)) => flag.clone(),
-        Some(other) => other.to_string(),
-        None => "what was set before".to_owned(),
-    }
-}
-
-fn of_device<'a>(file: &str, key: &str, r: &'a ResourcesPlan) -> Option<&'a Source> {
-    let (device, name) = key.split_once(' ').unwrap_or((key, ""));
-    let list = match (file, name) {
-        ("io.max", "rbps") | ("blkio.throttle.read_bps_device", _) => &r.read_bps,
-        ("io.max", "wbps") | ("blkio.throttle.write_bps_device", _) => &r.write_bps,
-        ("io.max", "riops") | ("blkio.throttle.read_iops_device", _) => &r.read_iops,
-        ("io.max", "wiops") | ("blkio.throttle.write_iops_device", _) => &r.write_iops,
-        _ => &r.blkio_weight_device,
-    };
-    list.iter().find(|d| format!("{}:{}", d.value.major, d.value.minor) == device).map(|d| &d.source)
 }
 
 /// What takes those of `set` back that `wanted` says nothing of: the kernel's defaults, the last one first.
@@ -261,7 +224,7 @@ mod tests {
     use super::super::cgroup::Hierarchy;
     use super::super::update;
     use super::*;
-    use crate::plan::{BlkioDevice, Fallback};
+    use crate::plan::{BlkioDevice, Fallback, Sourced};
 
     /// A stand-in for a hierarchy: `/slice/box` with plain files.
     fn group(root: &Path, v2: bool, controllers: &[&str], files: &[(&str, &str)]) -> Placement {
@@ -290,12 +253,15 @@ mod tests {
         ];
         let group = group(dir.path(), true, &[], &files);
         let settings = of(&group, &resources).unwrap();
-        write(&group, &settings).unwrap();
+        write(&group, &settings, &resources).unwrap();
         let error = check(&group, &settings, &resources).unwrap_err();
         let says = "--cpuset-cpus: cpuset.cpus is 1, in force (cpuset.cpus.effective) is 0";
         assert!(error.message.contains(says), "{error}");
         let hint = error.hint.unwrap();
-        assert!(hint.contains("slice above") && hint.contains("has 0 only") && hint.contains("AllowedCPUs="), "{hint}");
+        assert!(
+            hint.contains("/slice above") && hint.contains("has 0 only") && hint.contains("AllowedCPUs="),
+            "{hint}"
+        );
         std::fs::write(dir.path().join("slice/box/cpuset.cpus.effective"), "1\n").unwrap();
         check(&group, &settings, &resources).unwrap();
     }
@@ -425,7 +391,9 @@ mod tests {
         assert!(error.message.contains("started without a limit of the cpu controller"), "{error}");
         assert_eq!(std::fs::read_to_string(dir.path().join(files[0].0)).unwrap(), "1");
         let nowhere = Placement { path: "/x".into(), hierarchies: Vec::new(), held: Vec::new() };
-        assert!(write(&nowhere, &of(&nowhere, &wanted).unwrap()).unwrap_err().message.contains("no control group"));
+        assert!(
+            write(&nowhere, &of(&nowhere, &wanted).unwrap(), &wanted).unwrap_err().message.contains("no control group")
+        );
     }
 
     #[test]
@@ -438,7 +406,7 @@ mod tests {
         plan.fallbacks.clear();
         let settings = of_start(&group, &plan).unwrap();
         assert_eq!(missing(&group, &settings), Some("devices"));
-        assert!(write(&group, &settings).is_err());
+        assert!(write(&group, &settings, &plan.draft.resources).is_err());
         let fallback = |layer: &str| Fallback { layer: layer.into(), missing: String::new(), instead: String::new() };
         plan.fallbacks = vec![fallback("devices limit")];
         assert_eq!(of_start(&group, &plan).unwrap(), []);

@@ -20,6 +20,6 @@ pub fn apply(group: &Placement, set: &ResourcesPlan, wanted: &ResourcesPlan) -> 
         .hint("stop the container, update it and start it again: a start puts it where its limits are"));
     }
     let settings = [limits::undone(group, &before, &after)?, after].concat();
-    limits::write(group, &settings)?;
+    limits::write(group, &settings, wanted)?;
     limits::check(group, &settings, wanted)
 }
