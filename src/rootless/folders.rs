@@ -39,12 +39,26 @@ pub fn of_users(only: Option<u32>) -> Vec<PathBuf> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut found: Vec<PathBuf> = users(&passwd)
         .filter(|(uid, _)| only.is_none_or(|only| only == *uid))
-        .flat_map(|(uid, home)| [store_in(&home), format!("/tmp/hardrun-{uid}").into(), session(uid)])
-        .filter_map(|folder| folder.canonicalize().ok())
+        .flat_map(|(uid, home)| of_user(uid, &store_in(&home), [format!("/tmp/hardrun-{uid}").into(), session(uid)]))
         .collect();
     found.sort();
     found.dedup();
     found
+}
+
+/// What is kept from all containers, root's too, must be the user's own, wherever a link leads: else anybody could have binds of folders that
+/// are not theirs refused, by a link in /tmp or in the own home. (Whoever leads it to another folder of their own has binds of that one
+/// refused, which they could make useless in other ways as well.)
+fn of_user(uid: u32, store: &Path, runs: [PathBuf; 2]) -> Vec<PathBuf> {
+    // A store may lie on another disk, behind a link. A run folder that is a link is not used.
+    let is_folder = |run: &PathBuf| std::fs::symlink_metadata(run).is_ok_and(|m| m.is_dir());
+    let there = runs.into_iter().filter(is_folder).chain([store.to_owned()]);
+    there.filter_map(|folder| folder.canonicalize().ok()).filter(|real| is_folder_of(real, uid)).collect()
+}
+
+fn is_folder_of(real: &Path, uid: u32) -> bool {
+    // In the user's namespace the own files look like root's.
+    std::fs::symlink_metadata(real).is_ok_and(|m| m.is_dir() && super::host_uid(m.uid()) == uid)
 }
 
 /// The store of a user whose environment says nothing else: the one that a site's policy believes without listing it.
@@ -165,6 +179,27 @@ mod tests {
             "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nodd:x:y:1::/odd:\nrel:x:7:7::rel:\n";
         let found: Vec<(u32, PathBuf)> = users(passwd).collect();
         assert_eq!(found, [(0, "/root".into()), (1000, "/home/ann".into())]);
+    }
+
+    #[test]
+    fn folders_of_users_are_their_own_wherever_a_link_leads() {
+        use std::os::unix::fs::symlink;
+        const NONE: [PathBuf; 0] = [];
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().canonicalize().unwrap().join(name);
+        ["disk", "run", "data"].iter().for_each(|name| std::fs::create_dir(at(name)).unwrap());
+        std::fs::write(at("file"), "").unwrap();
+        for (link, to) in [("store", "disk"), ("other", "data"), ("plain", "file"), ("nowhere", "gone")] {
+            symlink(at(to), at(link)).unwrap();
+        }
+        let uid = rustix::process::getuid().as_raw();
+        let found = |uid, store: &str, runs: [&str; 2]| of_user(uid, &at(store), runs.map(at));
+        assert_eq!(found(uid, "store", ["run", "gone"]), [at("run"), at("disk")], "a store behind a link is one");
+        assert_eq!(found(uid, "gone", ["other", "nowhere"]), NONE, "a run folder behind a link is none");
+        assert_eq!(found(uid, "plain", ["file", "plain"]), NONE);
+        assert_eq!(found(uid + 1, "store", ["run", "disk"]), NONE, "what belongs to somebody else is not theirs");
+        symlink("/", at("all")).unwrap();
+        assert_eq!(found(uid.max(1), "all", ["all", "all"]), NONE);
     }
 
     #[test]

@@ -12,7 +12,7 @@ cases!("rootless":
     @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds, @alone from_another_user_namespace_nobody_is_heard,
     @alone another_run_folder_is_named_with_the_way_back, @alone a_planted_run_folder_is_named_with_the_next_step,
     @alone limits_that_nobody_sets_are_said, @alone the_sites_policy_holds, @alone where_users_have_no_namespaces_one_error_says_why,
-    @alone a_keeper_hears_nobody_from_inside,
+    @alone a_keeper_hears_nobody_from_inside, @alone links_of_users_keep_nobody_from_what_is_not_theirs,
 );
 
 fn without_subordinate_ids_there_is_one(env: &Env) -> Outcome {
@@ -153,6 +153,26 @@ fn a_keeper_hears_nobody_from_inside(env: &Env) -> Outcome {
     out.ok()?;
     user.run(&["env", &set, s(&user.hardrun), "rm", "-f", "one"]).go()?.ok()?;
     user.nothing_runs()
+}
+
+/// A user's store and run folder are kept from root's containers, and nothing else is by a name that it gives them.
+fn links_of_users_keep_nobody_from_what_is_not_theirs(env: &Env) -> Outcome {
+    let user = User::bare(env)?;
+    let data = env.dir("data")?;
+    let starts = |source: &str| env.sh(&["-v", &format!("{source}:/d")], "true");
+    let store = user.home.join(".local/share/hardrun");
+    user.run(&["mkdir", "-p", ".local/share", "disk"]).go()?.ok()?;
+    user.run(&["ln", "-sT", s(&data), &format!("/tmp/hardrun-{}", user.uid)]).go()?.ok()?;
+    for target in [s(&data), "/"] {
+        user.run(&["ln", "-sfT", target, s(&store)]).go()?.ok()?;
+        starts(s(&data))?.ok()?;
+    }
+    // On another disk it is the user's store all the same.
+    let disk = user.home.join("disk");
+    user.run(&["ln", "-sfT", s(&disk), s(&store)]).go()?.ok()?;
+    starts(s(&disk))?.exits(125)?.complains(&["own-state"])?;
+    starts(s(&data))?.ok()?;
+    Ok(())
 }
 
 fn a_planted_run_folder_is_named_with_the_next_step(env: &Env) -> Outcome {
