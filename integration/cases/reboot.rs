@@ -4,6 +4,7 @@
 use crate::harness::env::wait_for;
 use crate::harness::{Env, Outcome, Run, Stop, runner, skip};
 use crate::{cases, check, check_eq};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -106,8 +107,18 @@ fn nothing_is_said_to_run(env: &Env) -> Outcome {
 fn the_log_goes_on(env: &Env) -> Outcome {
     store()?;
     verb(env, &["run", "--rm", "--network", "none", "busybox", "true"]).go()?.ok()?;
-    let out = verb(env, &["audit-log", "verify"]).go()?;
+    let out = verb(env, &["audit-log", "verify", "--format", "json"]).go()?;
     check!(out.code < 2, "{}", out.told());
+    let report: Value = serde_json::from_slice(&out.stdout)?;
+    let problems = report["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let recorded = report["recorded"].as_array().map(Vec::as_slice).unwrap_or_default();
+    check_eq!(out.code != 0, !problems.is_empty() || !recorded.is_empty(), "{}", out.told());
+    for problem in problems {
+        // A disk loses the end of a file, or has zeros in its place; it changes no line, and puts none elsewhere.
+        let what = problem["what"].as_str().unwrap_or_default();
+        let lost = ["half-written or overwritten", " lines are missing in between", " lines at the end are gone"];
+        check!(lost.iter().any(|words| what.contains(words)), "{what}: {}", out.told());
+    }
     verb(env, &["audit-log"]).go()?.ok()?;
     verb(env, &["logs", "always"]).go()?.ok()?;
     Ok(())
