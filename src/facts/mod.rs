@@ -6,9 +6,11 @@ pub mod doctor;
 pub mod kernel;
 mod limits;
 pub mod probe;
+mod systemd;
 
 pub use kernel::Release;
 pub use limits::Limit;
+pub use systemd::{BUS, Systemd};
 
 use crate::error::{Context as _, Result};
 use crate::request::Request;
@@ -37,6 +39,9 @@ pub struct Facts {
     /// Limits that this kernel's controllers can set: not every kernel accounts swap or has every block scheduler.
     #[serde(default)]
     pub limits: BTreeSet<Limit>,
+    /// The host's; an ordinary user's own is in `rootless`.
+    #[serde(default)]
+    pub systemd: Systemd,
     pub user_namespaces: bool,
     /// Idmapped mounts on the file system that holds the layers, and an overlay above them (Linux 5.19).
     pub idmapped_overlay: bool,
@@ -208,6 +213,7 @@ impl Facts {
             cgroup: cgroup.version,
             cgroup_controllers: cgroup.controllers,
             limits: cgroup.limits,
+            systemd: Systemd::look(),
             user_namespaces,
             idmapped_overlay: user_namespaces && release.idmapped_overlay(kernel::filesystem(&paths.layers())?),
             seccomp: kernel::seccomp()?,

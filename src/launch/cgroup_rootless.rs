@@ -3,7 +3,7 @@
 use super::cgroup::{Hierarchy, Placement};
 use super::{cgroup_v2, systemd};
 use crate::error::{Context, Result};
-use crate::plan::Draft;
+use crate::plan::{Draft, SLICE};
 use crate::rootless::Rootless;
 use crate::spec;
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
@@ -36,7 +36,7 @@ pub fn is_delegated(group: &str, rootless: &Rootless) -> bool {
 pub fn come_near(from: &str, rootless: &Rootless) -> Result<()> {
     match is_delegated(from, rootless) {
         true => Ok(()),
-        false => systemd::enter_scope(&format!("exec-{}", std::process::id()), systemd::SLICE).map(drop),
+        false => systemd::enter_scope(&format!("exec-{}", std::process::id()), SLICE).map(drop),
     }
 }
 

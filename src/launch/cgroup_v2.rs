@@ -7,6 +7,7 @@ use super::cgroup::Placement;
 use super::limits::Setting;
 use super::{device_program, limits, systemd};
 use crate::error::{Context, Error, Result};
+use crate::facts::Systemd;
 use crate::plan::{BlkioDevice, Draft, Plan, ResourcesPlan, Sourced};
 use crate::spec;
 use crate::sys::bpf::{attach_device_program, device_programs, program_id};
@@ -20,35 +21,26 @@ const SUPERVISOR: &str = "supervisor";
 
 /// The group of a container in a scope of its own.
 pub fn path_in_scope(draft: &Draft) -> Option<String> {
-    let slice = slice(draft)?;
+    let slice = draft.slice()?;
     let above = crate::rootless::current().map(|r| crate::rootless::manager_group(r.uid)).unwrap_or_default();
     Some(format!("{above}{}/{}/{}", systemd::slice_path(slice), systemd::scope_name(&draft.id), draft.id))
-}
-
-/// As docker has it where systemd manages the groups, `--cgroup-parent` is a slice; any other is a folder, made as it is.
-fn slice(draft: &Draft) -> Option<&str> {
-    match draft.asked.cgroup_parent.as_deref() {
-        None => Some(systemd::SLICE),
-        Some(parent) => Some(parent).filter(|p| p.ends_with(".slice") && !p.contains('/')),
-    }
 }
 
 /// Make the container's group below `mount`: in a scope that systemd delegates, with the launcher beside it, or, without
 /// systemd, below a folder of hardrun's. Its path below the mount.
 pub fn make(mount: &Path, draft: &Draft) -> Result<String> {
     let below = |path: &str| mount.join(path.trim_start_matches('/'));
-    let scope = match slice(draft).filter(|_| systemd::is_there()) {
-        Some(slice) => match own_scope(mount, &draft.id, slice) {
+    let without = |why: &str| {
+        crate::ui::note(&format!("{why}; the container's control group is made without systemd"));
+        None
+    };
+    let scope = match (draft.slice(), Systemd::look()) {
+        (None, _) | (_, Systemd::None) => None,
+        (Some(_), Systemd::WithoutBus) => without("systemd is pid 1, and there is no system bus to ask it over"),
+        (Some(slice), Systemd::Reachable) => match own_scope(mount, &draft.id, slice) {
             Ok(scope) => Some(scope),
-            Err(e) => {
-                crate::ui::note(&format!(
-                    "{}; the container's control group is made without systemd",
-                    e.chain().join(": ")
-                ));
-                None
-            }
+            Err(e) => without(&e.chain().join(": ")),
         },
-        None => None,
     };
     match scope {
         Some(scope) => in_scope(mount, &scope, draft),
@@ -64,7 +56,7 @@ pub fn make(mount: &Path, draft: &Draft) -> Result<String> {
 /// The same in a scope of the caller's own systemd, for a user who may write nowhere else. `None`: `--cgroup-parent` names what is no
 /// slice.
 pub fn make_in_scope(mount: &Path, draft: &Draft) -> Result<Option<String>> {
-    let Some(slice) = slice(draft) else { return Ok(None) };
+    let Some(slice) = draft.slice() else { return Ok(None) };
     let scope = own_scope(mount, &draft.id, slice)?;
     in_scope(mount, &scope, draft).map(Some)
 }

@@ -5,23 +5,14 @@
 //! async runtime into a process that forks.
 
 use crate::error::{Context, Error, Result};
+use crate::facts::BUS;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const BUS: &str = "/run/dbus/system_bus_socket";
-/// sd_booted(3): there as long as systemd is pid 1.
-const BOOTED: &str = "/run/systemd/system";
 /// How long the bus, and systemd behind it, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What is above every hardrun scope unless `--cgroup-parent` names another slice.
-pub const SLICE: &str = "hardrun.slice";
-
-/// Whether there is a systemd that can be asked.
-pub fn is_there() -> bool {
-    Path::new(BOOTED).is_dir() && Path::new(BUS).exists()
-}
 
 /// `hardrun-<id>.scope`
 pub fn scope_name(id: &str) -> String {

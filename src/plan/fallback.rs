@@ -1,7 +1,7 @@
 //! Layers that this host cannot give, and what takes their place.
 
 use super::{Draft, Fallback, Override, Plan};
-use crate::facts::{CgroupVersion, Enforcement, Facts, Limit};
+use crate::facts::{CgroupVersion, Enforcement, Facts, Limit, Systemd};
 use crate::plan::{MountKind, MountPlan, Source, UserNamespace};
 use crate::rootless::Rootless;
 
@@ -92,6 +92,10 @@ pub(super) fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         add("cgroups", "no cgroup hierarchy is mounted".into(), "process limits (rlimits) only");
         return list;
     }
+    if facts.systemd == Systemd::WithoutBus && scoped(draft, facts) {
+        let missing = "systemd is pid 1, and there is no system bus to ask it over";
+        add("systemd scope", missing.into(), "a group below /hardrun, which systemd does not know of");
+    }
     for (limit, instead) in [
         (Limit::Memory, "nothing: a memory bomb is ended by the host's OOM killer, this container first"),
         (Limit::Swap, "the memory limit alone; what is over it may be swapped out"),
@@ -118,6 +122,11 @@ fn of_others(draft: &Draft) -> Option<&str> {
     let us = draft.process.user.value.uid;
     let of_others = |m: &&MountPlan| matches!(m.kind, MountKind::Bind { uid, .. } if uid != us) && !m.readonly.value;
     draft.mounts.iter().find(of_others).map(|m| m.asked.as_str())
+}
+
+/// Whether systemd is to make the container's group. An ordinary user's own is asked, and has its words above.
+fn scoped(draft: &Draft, facts: &Facts) -> bool {
+    facts.cgroup == CgroupVersion::V2 && facts.rootless.is_none() && draft.slice().is_some()
 }
 
 /// What an ordinary user's container has in the place of what only root can give.
@@ -150,5 +159,26 @@ pub fn not_delegated(facts: &Facts, rootless: &Rootless) -> String {
         (CgroupVersion::V2, Some(_)) => "systemd delegates no such controller to this user".into(),
         (CgroupVersion::V2, None) => "there is no systemd of this user's to delegate control groups".into(),
         _ => "on cgroup v1 only root can set it".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testkit;
+
+    #[test]
+    fn a_systemd_that_cannot_be_asked_for_a_scope_is_told() {
+        let told = |systemd, cgroup, parent: Option<&str>| {
+            let mut draft = testkit::draft();
+            draft.asked.cgroup_parent = parent.map(str::to_owned);
+            let facts = Facts { systemd, cgroup, ..testkit::facts() };
+            fallbacks(&draft, &facts).iter().any(|f| f.layer == "systemd scope")
+        };
+        assert!(told(Systemd::WithoutBus, CgroupVersion::V2, None));
+        assert!(told(Systemd::WithoutBus, CgroupVersion::V2, Some("web.slice")));
+        assert!(!told(Systemd::WithoutBus, CgroupVersion::V2, Some("/web")), "none was wanted");
+        assert!(!told(Systemd::WithoutBus, CgroupVersion::V1, None), "nor with version 1");
+        assert!(!told(Systemd::Reachable, CgroupVersion::V2, None) && !told(Systemd::None, CgroupVersion::V2, None));
     }
 }

@@ -83,7 +83,19 @@ impl Draft {
         };
         self.mounts.iter().filter_map(folder).collect()
     }
+
+    /// The slice that systemd is to make the container's scope in. As docker has it where systemd manages the groups, `--cgroup-parent` is a
+    /// slice; any other is a folder, made as it is.
+    pub fn slice(&self) -> Option<&str> {
+        match self.asked.cgroup_parent.as_deref() {
+            None => Some(SLICE),
+            Some(parent) => Some(parent).filter(|p| p.ends_with(".slice") && !p.contains('/')),
+        }
+    }
 }
+
+/// What is above every hardrun scope of systemd's, unless `--cgroup-parent` names another slice.
+pub const SLICE: &str = "hardrun.slice";
 
 /// Requests that have no other place in the draft than the rule that judges them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -25,6 +25,7 @@ pub fn facts() -> Facts {
         nofile_hard: 1 << 20,
         hard_limits: BTreeMap::from([("nofile".into(), 1 << 20)]),
         limits: BTreeSet::new(),
+        systemd: Default::default(),
         oom_score_adj: 0,
         engine_sockets: vec!["/run/docker.sock".into(), "/run/systemd/private".into()],
         own_paths: vec!["/srv/store".into()],

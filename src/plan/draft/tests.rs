@@ -59,6 +59,7 @@ pub(crate) fn facts() -> Facts {
         cgroup: CgroupVersion::V2,
         cgroup_controllers: vec!["cpu".into(), "memory".into(), "pids".into()],
         limits: Limit::ALL.iter().copied().collect(),
+        systemd: Default::default(),
         user_namespaces: true,
         idmapped_overlay: true,
         seccomp: true,
