@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::path::Path;
 
 cases!("doctor":
-    is_right_about_the_security_modules, is_right_about_user_namespaces, is_right_about_systemd, sees_that_there_is_no_bus,
+    is_right_about_the_security_modules, is_right_about_user_namespaces, is_right_about_systemd, sees_that_there_is_no_bus, tries_apparmor, looks_for_programs_where_a_start_does,
     everything_that_is_not_there_has_a_remedy,
 );
 
@@ -83,21 +83,63 @@ fn sees_that_there_is_no_bus(env: &Env) -> Outcome {
         return skip("systemd is not pid 1 here");
     }
     env.needs("unshare")?;
-    let line = format!(
-        "mount -t tmpfs none /run/dbus && exec {} --root {} doctor --format json",
-        env.hardrun.display(),
-        env.root.display()
-    );
-    let (state, told) = one(&report(Run::new("unshare").args(["--mount", "sh", "-c", &line]))?, "systemd scopes")?;
+    let without = |words: &str| changed(env, "mount -t tmpfs none /run/dbus", words);
+    let (state, told) = one(&report(without("doctor --format json"))?, "systemd scopes")?;
     check_eq!(state, "replaced", "{told}");
     check!(told.contains("systemctl start dbus.socket"), "{told}");
-    // And a container starts all the same, with a line that says what it is without.
-    let line = format!(
-        "mount -t tmpfs none /run/dbus && exec {} --root {} run --rm --network none busybox true",
-        env.hardrun.display(),
-        env.root.display()
-    );
-    Run::new("unshare").args(["--mount", "sh", "-c", &line]).limit(120).go()?.ok()?;
+    // And a container starts all the same, with a line that says what it is without, each time.
+    let said = ["no system bus to ask it over; the container's control group is made without systemd"];
+    let name = format!("doctor-without-bus-{}", std::process::id());
+    without(&format!("run --name {name} --network none busybox true")).go()?.ok()?.complains(&said)?;
+    without(&format!("start -a {name}")).go()?.ok()?.complains(&said)?;
+    env.verb(&["rm", &name]).go()?.ok()?;
+    let explained = without("explain --network none busybox true").go()?.ok()?.out();
+    check!(explained.contains("missing: systemd scope"), "{explained}");
+    // With the bus nothing is said.
+    let out = env.sh(&["--network", "none"], "true")?.ok()?;
+    check!(!out.err().contains("systemd"), "{}", out.told());
+    Ok(())
+}
+
+/// What keeps every container under AppArmor from being started is missing, with what brings it.
+fn tries_apparmor(env: &Env) -> Outcome {
+    super::apparmor::needs_apparmor()?;
+    env.needs("unshare")?;
+    check!(one(&doctor(env)?, "apparmor")?.0 != "missing", "AppArmor is well here");
+    for (away, brings) in [
+        ("umount -l /sys/kernel/security", "mount -t securityfs securityfs /sys/kernel/security"),
+        ("mount -o remount,bind,ro /sys/kernel/security", "where /sys can be written"),
+        ("mount -t tmpfs none /etc/apparmor.d/abi", "--force-confmiss apparmor"),
+        ("mount --bind /dev/null $(readlink -f /usr/sbin/apparmor_parser)", "apt-get install --reinstall apparmor"),
+        // A file that gives an error to whoever reads it.
+        ("mount --bind /proc/$$/mem /sys/module/apparmor/parameters/mode", "CAP_MAC_ADMIN"),
+    ] {
+        let (state, told) = one(&report(changed(env, away, "doctor --format json"))?, "apparmor")?;
+        check!(state == "missing" && told.contains(brings), "{away}: {told}");
+    }
+    // And none does start.
+    changed(env, "umount -l /sys/kernel/security", "run --rm --network none busybox true").go()?.exits(125)?;
+    Ok(())
+}
+
+/// hardrun, where the host was changed for it alone.
+fn changed(env: &Env, change: &str, words: &str) -> Run {
+    let line = format!("{change} && exec {} --root {} {words}", env.hardrun.display(), env.root.display());
+    Run::new("unshare").args(["--mount", "sh", "-c", &line]).limit(120)
+}
+
+/// Where a start would not find a program, `doctor` does not either.
+fn looks_for_programs_where_a_start_does(env: &Env) -> Outcome {
+    env.needs("unshare")?;
+    env.needs("nft")?;
+    let own = env.dir("programs")?;
+    std::fs::copy("/bin/true", own.join("nft"))?;
+    let hidden = "for dir in /usr/sbin /sbin; do [ -x $dir/nft ] && mount -t tmpfs none $dir; done";
+    let change = format!("PATH={}:$PATH && {{ {hidden}; ! command -v /usr/sbin/nft; }}", own.display());
+    let (state, told) = one(&report(changed(env, &change, "doctor --format json"))?, "nft")?;
+    check!(state == "missing" && told.contains("apt-get install nftables"), "{told}");
+    // And the caller's PATH hides nothing.
+    check_eq!(one(&report(changed(env, "PATH=/nonexistent", "doctor --format json"))?, "nft")?.0, "present");
     Ok(())
 }
 

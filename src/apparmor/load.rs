@@ -14,14 +14,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// Every profile in the kernel, one a line: `name (mode)`.
-const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
+pub(super) const LOADED: &str = "/sys/kernel/security/apparmor/profiles";
 
 /// Where compiled profiles are written to, each in one piece, and where the names of those are that are to go.
-const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
+pub(super) const REPLACE: &str = "/sys/kernel/security/apparmor/.replace";
 const REMOVE: &str = "/sys/kernel/security/apparmor/.remove";
 
 /// The file that a profile's `abi <abi/3.0>` stands for: what the parser reads of the host beside the text.
-const ABI: &str = "/etc/apparmor.d/abi/3.0";
+pub(super) const ABI: &str = "/etc/apparmor.d/abi/3.0";
 
 /// Longest profile that is kept, in bytes: those with every rule of the documentation's example have some 100 thousand.
 const LONGEST: usize = 1 << 20;
@@ -221,7 +221,7 @@ fn read(from: Option<impl Read>) -> std::io::Result<Vec<u8>> {
     Ok(all)
 }
 
-fn parser() -> Option<PathBuf> {
+pub(super) fn parser() -> Option<PathBuf> {
     ["/usr/sbin/apparmor_parser", "/sbin/apparmor_parser"]
         .iter()
         .map(Path::new)

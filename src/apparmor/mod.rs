@@ -6,9 +6,11 @@
 
 mod load;
 mod policy;
+mod trial;
 mod users;
 
 pub use load::{load, mode};
+pub use trial::{PRIVILEGED, trial};
 pub use users::{Use, has_one_user, release, restore, sweep};
 
 use crate::plan::{Draft, MountKind};

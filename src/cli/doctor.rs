@@ -21,7 +21,7 @@ pub struct Args {
     probe: Option<String>,
 }
 
-const PROGRAMS: &[&str] = &["nft", "pasta", "apparmor_parser"];
+const PROGRAMS: &[&str] = &["nft", "pasta"];
 const SYSCTLS: &[&str] =
     &["kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns", "user.max_user_namespaces"];
 
@@ -31,7 +31,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
         return probe.run_here(&ctx.paths).map(|()| 0);
     }
     let facts = Facts::of_host(&ctx.paths)?;
-    let checks = report(&facts, &look(ctx)?);
+    let checks = report(&facts, &look(ctx, &facts)?);
     let text = match args.format.as_str() {
         "json" => {
             let value = serde_json::json!({ "healthy": healthy(&checks), "checks": checks, "facts": facts });
@@ -45,15 +45,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
     Ok(if healthy(&checks) { 0 } else { 1 })
 }
 
-fn look(ctx: &Context) -> Result<Seen> {
+fn look(ctx: &Context, facts: &Facts) -> Result<Seen> {
     let failed = probe::all(&ctx.paths)?.into_iter().filter_map(|(p, why)| why.map(|w| (p, w))).collect();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // root's programs are not always in the caller's PATH.
-    let folders: Vec<_> = std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/sbin", "/usr/libexec/podman", "/usr/lib/podman"].map(Into::into))
-        .collect();
-    let programs =
-        PROGRAMS.iter().filter(|p| folders.iter().any(|f| f.join(p).is_file())).map(|p| (*p).to_owned()).collect();
+    let programs = PROGRAMS.iter().filter(|p| crate::net::find_program(p).is_some()).map(|p| (*p).to_owned()).collect();
     let sysctls = SYSCTLS
         .iter()
         .filter_map(|key| {
@@ -61,6 +55,9 @@ fn look(ctx: &Context) -> Result<Seen> {
             Some(((*key).to_owned(), value.trim().to_owned()))
         })
         .collect();
+    // An ordinary user has no profile, and may look at nothing of it.
+    let tried = facts.apparmor.then(crate::apparmor::trial).and_then(Result::err);
+    let apparmor_trouble = tried.map(|e| (e.chain().join(": ").replace('\n', "; "), e.hint.unwrap_or_default()));
     let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     Ok(Seen {
         modules: text("/sys/kernel/security/lsm")
@@ -69,15 +66,8 @@ fn look(ctx: &Context) -> Result<Seen> {
             .filter(|m| !m.is_empty())
             .map(str::to_owned)
             .collect(),
-        // There is none without AppArmor; an ordinary user may not read it, and has no profile.
-        apparmor_mode: match crate::facts::kernel::apparmor_mode() {
-            Ok(crate::facts::Enforcement::Watches(mode)) => Some(mode),
-            _ => None,
-        },
-        selinux_enforces: text("/sys/fs/selinux/enforce").trim() == "1",
+        apparmor_trouble,
         selinux_types: crate::selinux::has_types(),
-        systemd: Path::new("/run/systemd/system").is_dir(),
-        bus: Path::new("/run/dbus/system_bus_socket").exists(),
         failed,
         filesystem: kernel::filesystem(&ctx.paths.layers())?,
         storage: ctx.paths.root.display().to_string(),

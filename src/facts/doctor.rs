@@ -4,7 +4,8 @@ mod ordinary;
 
 use super::kernel::filesystem_name;
 use super::probe::Probe;
-use super::{CgroupVersion, Facts, Limit};
+use super::{CgroupVersion, Enforcement, Facts, Limit, Systemd};
+use crate::plan::Landlock;
 use serde::Serialize;
 
 /// One layer of isolation, or one thing that a layer needs.
@@ -41,22 +42,16 @@ pub struct Seen {
     pub filesystem: u64,
     /// The storage folder.
     pub storage: String,
-    /// Programs that were found: `nft`, `pasta`, `apparmor_parser`, …
+    /// Programs that were found where a launch looks for them: `nft`, `pasta`.
     pub programs: Vec<String>,
     /// Sysctls that were read, as `/proc/sys` has them with dots.
     pub sysctls: std::collections::BTreeMap<String, String>,
     /// The kernel's list of security modules, in its order; empty where it cannot be read.
     pub modules: Vec<String>,
-    /// AppArmor's mode for all profiles, where none refuses anything in it.
-    pub apparmor_mode: Option<String>,
-    /// SELinux refuses and does not only log.
-    pub selinux_enforces: bool,
+    /// What keeps AppArmor's profiles from being compiled and loaded, and what brings that.
+    pub apparmor_trouble: Option<(String, String)>,
     /// SELinux's policy has types for containers.
     pub selinux_types: bool,
-    /// systemd is pid 1.
-    pub systemd: bool,
-    /// There is a system bus to ask it over.
-    pub bus: bool,
 }
 
 impl Check {
@@ -119,7 +114,7 @@ pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
         apparmor(facts, seen),
         selinux(facts, seen),
         cgroups(facts, seen),
-        scopes(facts, seen),
+        scopes(facts),
         devices(facts, seen),
         limit(facts, Limit::Memory),
         limit(facts, Limit::Swap),
@@ -226,45 +221,64 @@ fn seccomp(facts: &Facts, seen: &Seen) -> Check {
     }
 }
 
+/// Whether containers get a ruleset here.
+fn has_ruleset(facts: &Facts) -> bool {
+    crate::landlock::decide(facts.landlock_abi) != Landlock::Unavailable
+}
+
 fn landlock(facts: &Facts, seen: &Seen) -> Check {
+    let instead = "mount namespace, read-only and hidden paths";
     match facts.landlock_abi {
         0 => Check::replaced(
             "landlock",
             "not in this kernel, or not in its list of security modules",
-            "mount namespace, read-only and hidden paths",
+            instead,
             format!(
-                "boot Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK=y and landlock among the modules: {}",
+                "boot Linux 5.19 or newer with CONFIG_SECURITY_LANDLOCK=y and landlock among the modules: {}",
                 seen.with_module("landlock", true)
             ),
         ),
-        abi => Check::present("landlock", format!("ABI {abi}")),
+        abi if has_ruleset(facts) => Check::present("landlock", format!("ABI {abi}")),
+        abi => Check::replaced(
+            "landlock",
+            format!("ABI {abi}, which is not used: with it nothing can be moved to another folder"),
+            instead,
+            "boot Linux 5.19 or newer",
+        ),
+    }
+}
+
+/// What holds in the place of a profile or a label where nothing but paths can be judged.
+fn by_paths(facts: &Facts) -> &'static str {
+    match has_ruleset(facts) {
+        true => "a Landlock ruleset, hidden and read-only paths, seccomp",
+        false => "hidden and read-only paths, seccomp",
     }
 }
 
 fn apparmor(facts: &Facts, seen: &Seen) -> Check {
-    let instead = match (facts.selinux, facts.landlock_abi) {
-        (true, _) => "SELinux labels",
-        (false, 0) => "hidden and read-only paths, seccomp",
-        (false, _) => "a Landlock ruleset, hidden and read-only paths, seccomp",
-    };
     if !facts.apparmor {
         return Check::replaced(
             "apparmor",
             "not on in this kernel",
-            instead,
+            if facts.selinux { "SELinux labels" } else { by_paths(facts) },
             format!(
                 "boot a kernel with CONFIG_SECURITY_APPARMOR=y (Debian's has it) with apparmor=1 {}, then apt-get install apparmor",
                 seen.with_module("apparmor", false)
             ),
         );
     }
-    if !seen.has("apparmor_parser") {
-        let found = "on, but there is no apparmor_parser to compile the profile";
-        return Check::missing("apparmor", found, "apt-get install apparmor");
+    if let Some((why, remedy)) = &seen.apparmor_trouble {
+        return Check::missing("apparmor", format!("on, and no container is started: {why}"), remedy);
     }
-    match &seen.apparmor_mode {
-        None => Check::present("apparmor", "on, and apparmor_parser compiles profiles"),
-        Some(mode) => Check::replaced(
+    match &facts.apparmor_mode {
+        Enforcement::Refuses => Check::present("apparmor", "on, and apparmor_parser compiles profiles"),
+        Enforcement::Unknown(why) => Check::missing(
+            "apparmor",
+            format!("on, and no container is started: {why}"),
+            crate::apparmor::PRIVILEGED,
+        ),
+        Enforcement::Watches(mode) => Check::replaced(
             "apparmor",
             format!("on, but in {mode} mode for all profiles: nothing is refused"),
             "the other layers",
@@ -278,22 +292,25 @@ fn selinux(facts: &Facts, seen: &Seen) -> Check {
         let found = "on, but its policy has no types for containers: none is started";
         return Check::missing("selinux", found, crate::selinux::REMEDY);
     }
-    if facts.selinux && !seen.selinux_enforces {
-        return Check::replaced(
-            "selinux",
-            "on, but permissive: labels are set, and nothing is refused",
-            "the other layers",
-            "setenforce 1 (and SELINUX=enforcing in /etc/selinux/config)",
-        );
-    }
     if facts.selinux {
-        return Check::present("selinux", "enforcing: container_t with categories of its own for every container");
+        return match &facts.selinux_mode {
+            Enforcement::Refuses => {
+                Check::present("selinux", "enforcing: container_t with categories of its own for every container")
+            }
+            Enforcement::Unknown(why) => Check::missing(
+                "selinux",
+                format!("on, and no container is started: {why}"),
+                "start hardrun where /sys/fs/selinux can be read",
+            ),
+            Enforcement::Watches(mode) => Check::replaced(
+                "selinux",
+                format!("on, but {mode}: labels are set, and nothing is refused"),
+                "the other layers",
+                "setenforce 1 (and SELINUX=enforcing in /etc/selinux/config)",
+            ),
+        };
     }
-    let instead = match (facts.apparmor, facts.landlock_abi) {
-        (true, _) => "AppArmor",
-        (false, 0) => "hidden and read-only paths, seccomp",
-        (false, _) => "a Landlock ruleset, hidden and read-only paths, seccomp",
-    };
+    let instead = if facts.apparmor { "AppArmor" } else { by_paths(facts) };
     Check::replaced(
         "selinux",
         "not on here",
@@ -304,20 +321,20 @@ fn selinux(facts: &Facts, seen: &Seen) -> Check {
 }
 
 /// Where systemd is pid 1, control groups are its to write.
-fn scopes(facts: &Facts, seen: &Seen) -> Check {
+fn scopes(facts: &Facts) -> Check {
     let layer = "systemd scopes";
     if facts.cgroup != CgroupVersion::V2 {
         return Check::present(layer, "not used with cgroup version 1");
     }
-    match (seen.systemd, seen.bus) {
-        (true, true) => Check::present(layer, "one with delegation for every container"),
-        (true, false) => Check::replaced(
+    match facts.systemd {
+        Systemd::Reachable => Check::present(layer, "one with delegation for every container"),
+        Systemd::WithoutBus => Check::replaced(
             layer,
             "systemd is pid 1, and there is no system bus to ask it over",
             "groups below /hardrun, which systemd does not know of",
             "apt-get install dbus; systemctl start dbus.socket",
         ),
-        (false, _) => Check::present(layer, "not needed: systemd is not pid 1, groups are made below /hardrun"),
+        Systemd::None => Check::present(layer, "not needed: systemd is not pid 1, groups are made below /hardrun"),
     }
 }
 
@@ -442,9 +459,8 @@ mod tests {
         Seen {
             filesystem: 0xef53,
             storage: "/var/lib/hardrun".into(),
-            programs: ["nft", "pasta", "apparmor_parser"].map(str::to_owned).into(),
+            programs: ["nft", "pasta"].map(str::to_owned).into(),
             modules: ["capability", "lockdown", "yama", "bpf"].map(str::to_owned).into(),
-            selinux_enforces: true,
             selinux_types: true,
             ..Seen::default()
         }
@@ -510,8 +526,8 @@ mod tests {
         let mut f = facts();
         f.selinux = true;
         assert_eq!(state(&report(&f, &seen()), "selinux"), State::Present);
-        let permissive = Seen { selinux_enforces: false, ..seen() };
-        assert!(remedy(&f, &permissive, "selinux").contains("setenforce 1"));
+        f.selinux_mode = Enforcement::Watches("permissive".into());
+        assert!(remedy(&f, &seen(), "selinux").contains("setenforce 1"));
         let bare = Seen { selinux_types: false, ..seen() };
         assert_eq!(state(&report(&f, &bare), "selinux"), State::Missing);
         assert!(remedy(&f, &bare, "selinux").contains("hardrun.cil"));
@@ -522,8 +538,8 @@ mod tests {
         let mut f = facts();
         f.cgroup = CgroupVersion::V2;
         assert_eq!(state(&report(&f, &seen()), "systemd scopes"), State::Present, "without systemd none is needed");
-        let deaf = Seen { systemd: true, ..seen() };
-        assert!(remedy(&f, &deaf, "systemd scopes").contains("dbus"));
+        f.systemd = Systemd::WithoutBus;
+        assert!(remedy(&f, &seen(), "systemd scopes").contains("dbus"));
         let failed = vec![(Probe::Devices, "bpf: EPERM".to_owned())];
         let old = Seen { failed, ..seen() };
         assert_eq!(state(&report(&f, &old), "device rules"), State::Missing);
@@ -531,12 +547,32 @@ mod tests {
     }
 
     #[test]
-    fn apparmor_without_its_parser_would_stop_every_launch() {
+    fn apparmor_that_would_stop_every_launch_is_missing() {
         let mut f = facts();
         f.apparmor = true;
         assert_eq!(state(&report(&f, &seen()), "apparmor"), State::Present);
-        assert_eq!(state(&report(&f, &Seen { programs: vec![], ..seen() }), "apparmor"), State::Missing);
-        let complains = Seen { apparmor_mode: Some("complain".into()), ..seen() };
-        assert!(remedy(&f, &complains, "apparmor").contains("echo enforce"));
+        let trouble = Some(("there is no apparmor_parser".to_owned(), "apt-get install apparmor".to_owned()));
+        let checks = report(&f, &Seen { apparmor_trouble: trouble, ..seen() });
+        assert_eq!(state(&checks, "apparmor"), State::Missing);
+        assert!(!healthy(&checks));
+        f.apparmor_mode = Enforcement::Watches("complain".into());
+        assert!(remedy(&f, &seen(), "apparmor").contains("echo enforce"));
+        f.apparmor_mode = Enforcement::Unknown("read the mode: EIO".into());
+        let checks = report(&f, &seen());
+        assert_eq!(state(&checks, "apparmor"), State::Missing, "no container is started then");
+        assert!(remedy(&f, &seen(), "apparmor").contains("CAP_MAC_ADMIN"));
+    }
+
+    #[test]
+    fn an_abi_of_landlock_that_no_container_gets_is_not_present() {
+        let mut f = facts();
+        for (abi, there) in [(0, false), (1, false), (2, true), (7, true)] {
+            f.landlock_abi = abi;
+            let checks = report(&f, &seen());
+            assert_eq!(state(&checks, "landlock") == State::Present, there, "ABI {abi}");
+            assert!(there || remedy(&f, &seen(), "landlock").starts_with("boot Linux 5.19 or newer"), "ABI {abi}");
+            let apparmor = checks.iter().find(|c| c.layer == "apparmor").unwrap();
+            assert_eq!(apparmor.instead.as_ref().unwrap().contains("Landlock"), there, "ABI {abi}");
+        }
     }
 }

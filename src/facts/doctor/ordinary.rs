@@ -1,6 +1,6 @@
 //! What an ordinary user's containers have here, layer by layer.
 
-use super::{Check, Seen, engines, files, landlock, seccomp};
+use super::{Check, Seen, by_paths, engines, files, landlock, seccomp};
 use crate::facts::probe::Probe;
 use crate::facts::{CgroupVersion, Facts, Limit};
 use crate::rootless::{Rootless, ids, trouble};
@@ -61,11 +61,7 @@ fn owners() -> Check {
 }
 
 fn labels(layer: &str, facts: &Facts) -> Check {
-    let instead = match facts.landlock_abi {
-        0 => "hidden and read-only paths, seccomp",
-        _ => "a Landlock ruleset, hidden and read-only paths, seccomp",
-    };
-    Check::replaced(layer, "profiles and labels are root's to load", instead, "run hardrun as root")
+    Check::replaced(layer, "profiles and labels are root's to load", by_paths(facts), "run hardrun as root")
 }
 
 fn cgroups(facts: &Facts, rootless: &Rootless) -> Check {
