@@ -89,10 +89,16 @@ fn sees_that_there_is_no_bus(env: &Env) -> Outcome {
     check!(told.contains("systemctl start dbus.socket"), "{told}");
     // And a container starts all the same, with a line that says what it is without, each time.
     let said = ["no system bus to ask it over; the container's control group is made without systemd"];
+    without("run -d --rm --network none busybox true").go()?.ok()?.complains(&said)?;
     let name = format!("doctor-without-bus-{}", std::process::id());
     without(&format!("run --name {name} --network none busybox true")).go()?.ok()?.complains(&said)?;
     without(&format!("start -a {name}")).go()?.ok()?.complains(&said)?;
     env.verb(&["rm", &name]).go()?.ok()?;
+    // What is added to a container is in its group, wherever that is.
+    env.verb(&["run", "-d", "--name", &name, "--network", "none", "busybox", "sleep", "100"]).go()?.ok()?;
+    let out = without(&format!("exec {name} true")).go()?.ok()?;
+    check!(!out.err().contains("systemd"), "{}", out.told());
+    env.verb(&["rm", "-f", &name]).go()?.ok()?;
     let explained = without("explain --network none busybox true").go()?.ok()?.out();
     check!(explained.contains("missing: systemd scope"), "{explained}");
     // With the bus nothing is said.

@@ -226,7 +226,7 @@ pub fn renew(record: &mut Record, facts: &Facts) -> Result<()> {
 /// What a launch needs besides the record: the filter, the profile, the layers' locks. The launch goes to the audit log.
 pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff, Vec<OwnedFd>)> {
     let plan = &record.plan;
-    plan.draft.watched(facts)?.iter().for_each(|line| ui::note(line));
+    plan.draft.watched(facts)?.iter().chain(&plan.draft.without_scope(facts)).for_each(|line| ui::note(line));
     let host = seccomp::Host::new(&facts.kernel, &plan.draft.capabilities.value);
     let filter = seccomp::cached(&ctx.paths, &plan.draft.seccomp, &host)?;
     let mut used = None;

@@ -273,11 +273,9 @@ fn apparmor(facts: &Facts, seen: &Seen) -> Check {
     }
     match &facts.apparmor_mode {
         Enforcement::Refuses => Check::present("apparmor", "on, and apparmor_parser compiles profiles"),
-        Enforcement::Unknown(why) => Check::missing(
-            "apparmor",
-            format!("on, and no container is started: {why}"),
-            crate::apparmor::PRIVILEGED,
-        ),
+        Enforcement::Unknown(why) => {
+            Check::missing("apparmor", format!("on, and no container is started: {why}"), crate::apparmor::PRIVILEGED)
+        }
         Enforcement::Watches(mode) => Check::replaced(
             "apparmor",
             format!("on, but in {mode} mode for all profiles: nothing is refused"),

@@ -30,17 +30,18 @@ pub fn path_in_scope(draft: &Draft) -> Option<String> {
 /// systemd, below a folder of hardrun's. Its path below the mount.
 pub fn make(mount: &Path, draft: &Draft) -> Result<String> {
     let below = |path: &str| mount.join(path.trim_start_matches('/'));
-    let without = |why: &str| {
-        crate::ui::note(&format!("{why}; the container's control group is made without systemd"));
-        None
-    };
-    let scope = match (draft.slice(), Systemd::look()) {
-        (None, _) | (_, Systemd::None) => None,
-        (Some(_), Systemd::WithoutBus) => without("systemd is pid 1, and there is no system bus to ask it over"),
-        (Some(slice), Systemd::Reachable) => match own_scope(mount, &draft.id, slice) {
+    let scope = match draft.slice().filter(|_| Systemd::look() == Systemd::Reachable) {
+        Some(slice) => match own_scope(mount, &draft.id, slice) {
             Ok(scope) => Some(scope),
-            Err(e) => without(&e.chain().join(": ")),
+            Err(e) => {
+                crate::ui::note(&format!(
+                    "{}; the container's control group is made without systemd",
+                    e.chain().join(": ")
+                ));
+                None
+            }
         },
+        None => None,
     };
     match scope {
         Some(scope) => in_scope(mount, &scope, draft),

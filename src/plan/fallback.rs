@@ -1,7 +1,7 @@
 //! Layers that this host cannot give, and what takes their place.
 
 use super::{Draft, Fallback, Override, Plan};
-use crate::facts::{CgroupVersion, Enforcement, Facts, Limit, Systemd};
+use crate::facts::{CgroupVersion, Enforcement, Facts, Limit};
 use crate::plan::{MountKind, MountPlan, Source, UserNamespace};
 use crate::rootless::Rootless;
 
@@ -92,9 +92,8 @@ pub(super) fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         add("cgroups", "no cgroup hierarchy is mounted".into(), "process limits (rlimits) only");
         return list;
     }
-    if facts.systemd == Systemd::WithoutBus && scoped(draft, facts) {
-        let missing = "systemd is pid 1, and there is no system bus to ask it over";
-        add("systemd scope", missing.into(), "a group below /hardrun, which systemd does not know of");
+    if draft.misses_scope(facts) {
+        add("systemd scope", super::today::NO_BUS.into(), "a group below /hardrun, which systemd does not know of");
     }
     for (limit, instead) in [
         (Limit::Memory, "nothing: a memory bomb is ended by the host's OOM killer, this container first"),
@@ -122,11 +121,6 @@ fn of_others(draft: &Draft) -> Option<&str> {
     let us = draft.process.user.value.uid;
     let of_others = |m: &&MountPlan| matches!(m.kind, MountKind::Bind { uid, .. } if uid != us) && !m.readonly.value;
     draft.mounts.iter().find(of_others).map(|m| m.asked.as_str())
-}
-
-/// Whether systemd is to make the container's group. An ordinary user's own is asked, and has its words above.
-fn scoped(draft: &Draft, facts: &Facts) -> bool {
-    facts.cgroup == CgroupVersion::V2 && facts.rootless.is_none() && draft.slice().is_some()
 }
 
 /// What an ordinary user's container has in the place of what only root can give.
@@ -165,6 +159,7 @@ pub fn not_delegated(facts: &Facts, rootless: &Rootless) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::Systemd;
     use crate::policy::testkit;
 
     #[test]
@@ -173,7 +168,9 @@ mod tests {
             let mut draft = testkit::draft();
             draft.asked.cgroup_parent = parent.map(str::to_owned);
             let facts = Facts { systemd, cgroup, ..testkit::facts() };
-            fallbacks(&draft, &facts).iter().any(|f| f.layer == "systemd scope")
+            let planned = fallbacks(&draft, &facts).iter().any(|f| f.layer == "systemd scope");
+            assert_eq!(planned, draft.without_scope(&facts).is_some());
+            planned
         };
         assert!(told(Systemd::WithoutBus, CgroupVersion::V2, None));
         assert!(told(Systemd::WithoutBus, CgroupVersion::V2, Some("web.slice")));

@@ -3,7 +3,7 @@
 use super::fallback::fallbacks;
 use super::{AppArmor, Draft, Landlock, Plan, SeLinux, Source, Sourced, UserNamespace};
 use crate::error::{Error, Result};
-use crate::facts::{Enforcement, Facts};
+use crate::facts::{CgroupVersion, Enforcement, Facts, Systemd};
 
 impl Plan {
     /// Give a container the layers that this host has got since it was created, as far as one that exists can have them. Returns what
@@ -94,4 +94,17 @@ impl Draft {
         }
         Ok(said)
     }
+
+    /// The same of a systemd that cannot be asked for a scope. (A launcher in the background is heard by nobody.)
+    pub fn without_scope(&self, facts: &Facts) -> Option<String> {
+        self.misses_scope(facts).then(|| format!("{NO_BUS}; the container's control group is made without systemd"))
+    }
+
+    /// Whether systemd would make the container's group if there were a bus. (An ordinary user's own systemd is asked for that user's.)
+    pub(super) fn misses_scope(&self, facts: &Facts) -> bool {
+        let unified = facts.cgroup == CgroupVersion::V2 && facts.rootless.is_none();
+        unified && facts.systemd == Systemd::WithoutBus && self.slice().is_some()
+    }
 }
+
+pub(super) const NO_BUS: &str = "systemd is pid 1, and there is no system bus to ask it over";
