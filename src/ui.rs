@@ -3,6 +3,7 @@
 
 use crate::error::{Context as _, Error, Result};
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
 
 /// Replace control characters (C0, DEL, C1), what changes the direction of text, and separators of lines and paragraphs by a visible
 /// escape.
@@ -54,7 +55,26 @@ fn line(prefix: &str, code: &str, text: &str) {
 
 /// Something hardrun did differently from docker, in one line.
 pub fn note(text: &str) {
-    line("", "36", text);
+    match KEPT.lock().unwrap_or_else(|e| e.into_inner()).as_mut() {
+        Some(kept) if kept.len() < KEEP => kept.push(clean(text).chars().take(LONGEST).collect()),
+        _ => line("", "36", text),
+    }
+}
+
+/// Notes of a process whose own stderr nobody reads, for whoever started it.
+static KEPT: Mutex<Option<Vec<String>>> = Mutex::new(None);
+/// How many are kept, and of each how many characters: they fit into one message of `control`.
+const KEEP: usize = 16;
+const LONGEST: usize = 1000;
+
+/// From now on, keep notes instead of printing them.
+pub fn keep_notes() {
+    *KEPT.lock().unwrap_or_else(|e| e.into_inner()) = Some(Vec::new());
+}
+
+/// What was kept; from now on they are printed.
+pub fn kept_notes() -> Vec<String> {
+    KEPT.lock().unwrap_or_else(|e| e.into_inner()).take().unwrap_or_default()
 }
 
 /// Something the operator should look at.

@@ -1,5 +1,6 @@
 //! Host folders inside: whose files are whose, and what can be left behind.
 
+use super::lifecycle::Kept;
 use crate::harness::env::{label, needs_user_namespaces, s};
 use crate::harness::{Env, Outcome, host, skip};
 use crate::{cases, check, check_eq};
@@ -12,6 +13,7 @@ cases!("binds":
     no_setid_file_is_left_behind, file_capabilities_are_not_the_hosts, submounts_are_read_only_too,
     a_sensitive_path_is_read_only_by_itself, sockets_and_devices_in_binds, a_users_private_folder,
     other_owners_files_stay_theirs, a_builds_output, without_user_namespaces_owners_are_the_hosts,
+    what_cannot_be_mapped_is_told,
 );
 
 fn owned_by(env: &Env, uid: u32, mode: u32) -> Outcome<PathBuf> {
@@ -205,5 +207,27 @@ fn a_builds_output(env: &Env) -> Outcome {
     let mounts = host::mounts(held.init)?;
     held.end()?.ok()?;
     check!(mounts.iter().any(|m| m.target == "/m" && m.options.contains("rw")), "{}", s(&dir));
+    Ok(())
+}
+
+/// In the background as well, where the launcher's own stderr is nobody's.
+fn what_cannot_be_mapped_is_told(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
+    let dir = env.dir("unmapped")?;
+    nix::mount::mount(Some("ramfs"), &dir, Some("ramfs"), nix::mount::MsFlags::empty(), None::<&str>)?;
+    label(&dir)?;
+    let bind = bound(&dir);
+    let tried = || {
+        let front = env.sh(&["-v", &bind], "true")?;
+        let back = env.verb(&["run", "-d", "--rm", "--network", "none", "-v", &bind, "busybox", "true"]).go()?;
+        let kept = Kept::create(env, &["-v", &bind], &["true"])?;
+        Outcome::Ok([front, back, kept.verb(&["start"]).go()?])
+    };
+    let tried = tried();
+    nix::mount::umount2(&dir, nix::mount::MntFlags::MNT_DETACH)?;
+    for out in tried? {
+        let out = out.ok()?.complains(&["cannot be idmapped"])?;
+        check_eq!(out.err().matches("cannot be idmapped").count(), 1, "{}", out.told());
+    }
     Ok(())
 }

@@ -73,8 +73,10 @@ pub enum Ask {
 #[serde(rename_all = "kebab-case", tag = "answer")]
 pub enum Answer {
     Done,
-    /// The container's first process runs its command.
-    Started,
+    /// The container's first process runs its command. What there was to say on the way, a line each.
+    Started {
+        notes: Vec<String>,
+    },
     Ended {
         code: i32,
         error: String,

@@ -69,7 +69,10 @@ pub fn start(mut handoff: Handoff, held: Vec<OwnedFd>, streams: Streams) -> Resu
     let client = Client::from_socket(ours);
     loop {
         match client.answer()? {
-            Some((Answer::Started, _)) => return Ok(client),
+            Some((Answer::Started { notes }, _)) => {
+                notes.iter().for_each(|line| crate::ui::note(line));
+                return Ok(client);
+            }
             Some((Answer::Failed(error), _)) => return Err(error.into_error()),
             Some(_) => {}
             None => return Err(Error::runner("the supervisor ended before the container was started")),

@@ -119,6 +119,7 @@ impl Launcher {
             Starter::Foreground => Caller::Foreground,
             Starter::Nobody => Caller::Nobody,
             Starter::Background { channel, streams } => {
+                crate::ui::keep_notes();
                 let mut ends = [None, None, None];
                 for (end, number) in ends.iter_mut().zip(streams) {
                     *end = number.map(inherit).transpose()?;
@@ -418,7 +419,7 @@ impl Launcher {
         events::note(paths, Event::container(record, "start"));
         if let Caller::Background { channel, .. } = &self.caller {
             // A caller that is gone hears nothing.
-            let _ = control::send(channel, &Answer::Started, &[]);
+            let _ = control::send(channel, &Answer::Started { notes: crate::ui::kept_notes() }, &[]);
         }
         let mut record = self.handoff.record.clone();
         let supervisor = Supervisor {
