@@ -210,17 +210,18 @@ pub fn sweep(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The record of a container that exists, with the layers that this host has by now.
+/// The record of a container that exists, with the layers that this host has by now: whether they are others than before.
 ///
 /// # Errors
 /// As those of [`crate::plan::Plan::renew`].
-pub fn renew(record: &mut Record, facts: &Facts) -> Result<()> {
-    record.plan.renew(facts)?.iter().for_each(|line| ui::note(line));
+pub fn renew(record: &mut Record, facts: &Facts) -> Result<bool> {
+    let said = record.plan.renew(facts)?;
+    said.iter().for_each(|line| ui::note(line));
     if let AppArmor::Named(name) = &record.plan.draft.apparmor.value {
         record.plan.draft.asked.apparmor_mode = crate::apparmor::mode(name)?;
     }
     record.digest = record.plan.digest();
-    Ok(())
+    Ok(!said.is_empty())
 }
 
 /// What a launch needs besides the record: the filter, the profile, the layers' locks. The launch goes to the audit log.

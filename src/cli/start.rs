@@ -86,9 +86,9 @@ pub fn start(
         return Ok(None);
     }
     let mut record = container.record.clone();
-    prepare::renew(&mut record, facts).map_err(|e| e.of_kind(Kind::Verb))?;
+    let others = prepare::renew(&mut record, facts).map_err(|e| e.of_kind(Kind::Verb))?;
     judge(ctx, &record, facts)?;
-    let renewed = (record.digest != container.record.digest).then(|| container.record.digest.clone());
+    let renewed = others.then(|| container.record.digest.clone());
     let (mut handoff, held) = prepare::handoff(record, facts, ctx)?;
     (handoff.existing, handoff.renewed) = (true, renewed);
     match crate::launch::start(handoff, held, streams) {

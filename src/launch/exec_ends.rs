@@ -1,7 +1,7 @@
 //! The standard streams of a process that `exec` starts.
 
 use super::exec::ExecRequest;
-use super::handshake::channel;
+use super::handshake::sockets;
 use super::pipes::pipe_for;
 use super::streams::{End, Peer, Streams};
 use super::terminal;
@@ -31,7 +31,7 @@ impl Ends {
         let base = base.unwrap_or(0);
         let owner = (base + user, base + request.user.gid);
         if request.tty {
-            ends.master = Some(channel(None)?);
+            ends.master = Some(sockets()?);
             return Ok(ends);
         }
         for n in 0..3 {

@@ -120,7 +120,8 @@ impl Entry {
             apparmor: self.handoff.apparmor.clone(),
             init: false,
             drop_after_filter: drop_after_filter(&draft)?,
-            channel: theirs.as_raw_fd(),
+            hear: theirs.hear.as_raw_fd(),
+            tell: theirs.tell.as_raw_fd(),
             launcher: me.as_raw_fd(),
             proc: proc.as_raw_fd(),
         };
@@ -164,7 +165,7 @@ impl Entry {
         let expected = Expected { plan: &plan, base, group: &group, apparmor, own: &own };
         readback::exec(pid, init, &expected)?;
         let denials = Denials::watch(apparmor, &draft.selinux.value, init, base);
-        rustix::io::write(&ours, &[GO]).context(|| "let the process go".into())?;
+        rustix::io::write(&ours.tell, &[GO]).context(|| "let the process go".into())?;
         await_exec(&ours, &draft).map_err(|e| match &denials {
             Some(denials) => denials.explain(e),
             None => e,

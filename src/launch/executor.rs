@@ -34,8 +34,9 @@ pub struct Confine {
     pub init: bool,
     /// no_new_privs was overridden: give up what only the loading of the filter needed.
     pub drop_after_filter: Vec<caps::Capability>,
-    /// The container's end of the hand-shake, a socket.
-    pub channel: RawFd,
+    /// The container's end of the hand-shake.
+    pub hear: RawFd,
+    pub tell: RawFd,
     /// A pidfd of the launcher.
     pub launcher: RawFd,
     /// The host's /proc, [`host_proc`]: what is written there is not led elsewhere by what stands at /proc inside (CVE-2025-52881).
@@ -92,7 +93,7 @@ impl Confine {
             Ok(()) => {
                 let error = command.run(self.init);
                 let errno = error.raw_os_error().unwrap_or(libc::EIO).to_le_bytes();
-                tell(sys::process::borrow(self.channel), EXEC_FAILED, &errno);
+                tell(sys::process::borrow(self.tell), EXEC_FAILED, &errno);
                 error.to_string()
             }
             Err(message) => self.fail(message),
@@ -101,7 +102,7 @@ impl Confine {
 
     /// Tell the launcher what went wrong.
     pub fn fail(&self, message: String) -> String {
-        tell(sys::process::borrow(self.channel), FAILED, message.as_bytes());
+        tell(sys::process::borrow(self.tell), FAILED, message.as_bytes());
         message
     }
 
@@ -133,7 +134,7 @@ impl Confine {
     }
 
     fn confine_and_wait(&self) -> Result<(), String> {
-        let channel = sys::process::borrow(self.channel);
+        let (hear, tell) = (sys::process::borrow(self.hear), sys::process::borrow(self.tell));
         sys::process::reset_signals().map_err(|e| format!("reset the signals: {e}"))?;
         sys::process::fresh_keyring().map_err(|e| format!("leave the session keyring: {e}"))?;
         let labels = self.labels()?;
@@ -156,9 +157,9 @@ impl Confine {
         for (mut file, text) in labels {
             file.write_all(text.as_bytes()).map_err(|e| format!("enter {text:?}: {e}"))?;
         }
-        rustix::io::write(channel, &[READY]).map_err(|e| format!("tell the launcher: {e}"))?;
+        rustix::io::write(tell, &[READY]).map_err(|e| format!("tell the launcher: {e}"))?;
         let mut answer = [0u8; 1];
-        match rustix::io::read(channel, &mut answer) {
+        match rustix::io::read(hear, &mut answer) {
             Ok(1) if answer[0] == GO => Ok(()),
             Ok(_) => Err("the launcher did not let the container go".into()),
             Err(e) => Err(format!("wait for the launcher: {e}")),

@@ -11,32 +11,48 @@ use std::time::Duration;
 /// How long the container's process may take to confine itself.
 const CONFINE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A pair of connected sockets that keep message boundaries: ours and the container's. `label`: SELinux's, of who is to use the other end.
-pub(super) fn channel(label: Option<&str>) -> Result<(OwnedFd, OwnedFd)> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    let make = || {
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .context(|| "make the hand-shake channel".into())
-    };
-    match label {
-        Some(label) => crate::selinux::with_socket_label(label, make),
-        None => make(),
-    }
+/// One end of the hand-shake.
+pub(super) struct End {
+    pub hear: OwnedFd,
+    pub tell: OwnedFd,
 }
 
-fn receive(channel: &OwnedFd, buffer: &mut [u8]) -> Result<usize> {
+const ATTEMPT: &str = "make the hand-shake channel";
+
+/// A pair of connected sockets that keep message boundaries.
+pub(super) fn sockets() -> Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    pair.context(|| ATTEMPT.to_owned())
+}
+
+/// Ours and the container's. Two pipes: a preset that denies unix sockets has AppArmor refuse what goes over one that was there before the
+/// profile, too. Under SELinux (`label`) a pair of sockets with the label of who is to use it, which no pipe can be given.
+pub(super) fn channel(label: Option<&str>) -> Result<(End, End)> {
+    let attempt = || ATTEMPT.to_owned();
+    if let Some(label) = label {
+        let (ours, theirs) = crate::selinux::with_socket_label(label, sockets)?;
+        let end = |tell: OwnedFd| Result::Ok(End { hear: tell.try_clone().context(attempt)?, tell });
+        return Ok((end(ours)?, end(theirs)?));
+    }
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context(attempt);
+    let ((from_them, to_us), (from_us, to_them)) = (pipe()?, pipe()?);
+    Ok((End { hear: from_them, tell: to_them }, End { hear: from_us, tell: to_us }))
+}
+
+fn receive(end: &End, buffer: &mut [u8]) -> Result<usize> {
     let attempt = || "wait for the container to confine itself".to_string();
-    let mut fds = [PollFd::new(channel, PollFlags::IN)];
+    let mut fds = [PollFd::new(&end.hear, PollFlags::IN)];
     let limit = Timespec { tv_sec: CONFINE_TIMEOUT.as_secs() as i64, tv_nsec: 0 };
     if poll(&mut fds, Some(&limit)).context(attempt)? == 0 {
         return Err(Error::runner(attempt()).hint(format!("it did not answer within {} s", CONFINE_TIMEOUT.as_secs())));
     }
-    rustix::io::read(channel, buffer).context(attempt)
+    rustix::io::read(&end.hear, buffer).context(attempt)
 }
 
-pub(super) fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
+pub(super) fn await_ready(end: &End, init: &Init) -> Result<()> {
     let mut buffer = [0u8; 4096];
-    match receive(channel, &mut buffer)? {
+    match receive(end, &mut buffer)? {
         n if n >= 1 && buffer[0] == READY => Ok(()),
         n if n >= 1 && buffer[0] == FAILED => {
             Err(Error::runner(format!("confine the container: {}", String::from_utf8_lossy(&buffer[1..n]))))
@@ -49,9 +65,9 @@ pub(super) fn await_ready(channel: &OwnedFd, init: &Init) -> Result<()> {
 }
 
 /// The channel closes when execve succeeds.
-pub(super) fn await_exec(channel: &OwnedFd, draft: &Draft) -> Result<()> {
+pub(super) fn await_exec(end: &End, draft: &Draft) -> Result<()> {
     let mut buffer = [0u8; 64];
-    match receive(channel, &mut buffer)? {
+    match receive(end, &mut buffer)? {
         0 => Ok(()),
         5 if buffer[0] == EXEC_FAILED => {
             let errno = i32::from_le_bytes([buffer[1], buffer[2], buffer[3], buffer[4]]);

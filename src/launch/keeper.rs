@@ -32,7 +32,7 @@ const GO: u8 = b'g';
 /// Part in two. The caller has one thread, and its signals blocked.
 pub fn part() -> Result<Part> {
     let attempt = || "start the process that keeps the streams".to_string();
-    let (ours, theirs) = super::handshake::channel(None)?;
+    let (ours, theirs) = super::handshake::sockets()?;
     match sys::process::fork().context(attempt)? {
         0 => Ok(Part::Keeper(Watched { line: theirs })),
         keeper => {

@@ -354,7 +354,8 @@ impl Launcher {
             apparmor: handoff.apparmor.clone(),
             init: draft.process.init.value,
             drop_after_filter: drop_after_filter(draft)?,
-            channel: theirs.as_raw_fd(),
+            hear: theirs.hear.as_raw_fd(),
+            tell: theirs.tell.as_raw_fd(),
             launcher: me.as_raw_fd(),
             proc: proc.as_raw_fd(),
         };
@@ -406,7 +407,7 @@ impl Launcher {
         let foreground = connect(&mut self.caller, &draft.stdio, connections, &mut streams)?;
 
         self.denials = Denials::watch(handoff.apparmor.as_deref(), &draft.selinux.value, init.pid, base);
-        rustix::io::write(&ours, &[GO]).context(|| "let the container go".into())?;
+        rustix::io::write(&ours.tell, &[GO]).context(|| "let the container go".into())?;
         await_exec(&ours, draft).map_err(|e| match &self.denials {
             Some(denials) => denials.explain(e),
             None => e,
