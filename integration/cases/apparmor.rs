@@ -14,7 +14,7 @@ cases!("apparmor":
     a_reload_changes_nothing, another_text_under_its_name_does_not_stay, denials_of_others_are_not_told, a_profile_that_leads_to_another, comes_back_after_it_was_removed, goes_with_its_last_user, denials_are_explained,
     a_profile_of_the_sites_own, @alone what_was_compiled_is_taken_up, @alone confines_where_the_kernel_stacks,
     @alone who_runs_hardrun_may_have_a_profile, one_that_hears_no_signal_ends, a_profile_that_complains_by_now, @alone a_host_that_complains,
-    comes_to_containers_of_before, with_every_preset,
+    comes_to_containers_of_before, every_preset_starts,
 );
 
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
@@ -453,7 +453,7 @@ fn a_profile_of_the_sites_own(env: &Env) -> Outcome {
 }
 
 /// What a preset denies does not keep the container from being started: the profile holds before the command runs.
-fn with_every_preset(env: &Env) -> Outcome {
+fn every_preset_starts(env: &Env) -> Outcome {
     needs_apparmor()?;
     let listed = env.verb(&["preset", "list"]).go()?.ok()?.out();
     let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();

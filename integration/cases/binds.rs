@@ -65,12 +65,12 @@ fn without_user_namespaces_owners_are_the_hosts(env: &Env) -> Outcome {
     }
     let dir = owned_by(env, 1000, 0o755)?;
     let out = env.sh(&["-v", &bound(&dir)], "echo x > /m/file")?.exits(1)?;
-    let out = out.complains(&["Permission denied", "owners of bound files", "-u UID:GID"])?;
+    let out = out.complains(&["Permission denied", "the owners in -v", "-u UID:GID"])?;
     check!(!dir.join("file").exists(), "{}", out.told());
     env.sh(&["-u", "1000:1000", "-v", &bound(&dir)], "echo x > /m/file; chown 0 /m/file; true")?.ok()?;
     check_eq!(owner(&dir.join("file"))?, (1000, 1000));
     let out = env.sh(&["-v", &format!("{}:ro", bound(&dir))], "cat /m/file")?.ok()?.says("x")?;
-    check!(!out.err().contains("owners of bound files"), "{}", out.told());
+    check!(!out.err().contains("the owners in -v"), "{}", out.told());
     Ok(())
 }
 
