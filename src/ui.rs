@@ -56,16 +56,13 @@ fn line(prefix: &str, code: &str, text: &str) {
 /// Something hardrun did differently from docker, in one line.
 pub fn note(text: &str) {
     match KEPT.lock().unwrap_or_else(|e| e.into_inner()).as_mut() {
-        Some(kept) if kept.len() < KEEP => kept.push(clean(text).chars().take(LONGEST).collect()),
-        _ => line("", "36", text),
+        Some(kept) => kept.push(text.to_owned()),
+        None => line("", "36", text),
     }
 }
 
 /// Notes of a process whose own stderr nobody reads, for whoever started it.
 static KEPT: Mutex<Option<Vec<String>>> = Mutex::new(None);
-/// How many are kept, and of each how many characters: they fit into one message of `control`.
-const KEEP: usize = 16;
-const LONGEST: usize = 1000;
 
 /// From now on, keep notes instead of printing them.
 pub fn keep_notes() {

@@ -105,6 +105,14 @@ const MESSAGE: usize = 24 * 1024;
 const CAUSES: usize = 24 * 1024;
 const HINT: usize = 8 * 1024;
 
+impl Answer {
+    /// The container runs. What there is to say is shortened to what fits into one message, as an error's parts are.
+    pub fn started(notes: Vec<String>) -> Answer {
+        let room = (MESSAGE + CAUSES) / notes.len().max(1);
+        Answer::Started { notes: notes.into_iter().map(|note| shorten(note, room)).collect() }
+    }
+}
+
 impl From<&Error> for WireError {
     fn from(e: &Error) -> Self {
         let mut chain = e.chain();

@@ -46,6 +46,18 @@ fn an_error_keeps_its_causes_hint_and_exit_code() {
 }
 
 #[test]
+fn notes_of_any_length_arrive() {
+    for (count, text) in [(1, "a".repeat(200_000)), (40, "\u{1}é\"\\".repeat(60_000)), (200, "漢".repeat(1000))] {
+        let (ours, theirs) = pair().unwrap();
+        send(&ours, &Answer::started(vec![text; count]), &[]).unwrap();
+        let received = receive::<Answer>(&theirs).unwrap();
+        let wire::Received::Message(Answer::Started { notes }, _) = received else { panic!() };
+        assert!(notes.len() == count && notes.iter().all(|note| note.ends_with(" more bytes]")));
+    }
+    assert_eq!(Answer::started(vec!["short".into()]), Answer::Started { notes: vec!["short".into()] });
+}
+
+#[test]
 fn an_error_of_any_length_arrives() {
     for text in ["x".repeat(200_000), "\u{1}é\"\\".repeat(60_000), "漢".repeat(100_000)] {
         let mut error = Error::new(Kind::NotFound, text.clone()).hint(text.clone());

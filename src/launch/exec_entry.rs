@@ -181,7 +181,7 @@ impl Entry {
         self.note(&format!("exec_create: {words}"), None);
         self.note(&format!("exec_start: {words}"), None);
         if let Some(report) = &self.report {
-            let _ = crate::control::send(report, &Answer::Started { notes: Vec::new() }, &[]);
+            let _ = crate::control::send(report, &Answer::started(Vec::new()), &[]);
         }
         let code = self.supervise(&process, signals, ends, master, watched)?;
         if code != 0 && !self.request.id.is_empty() && !self.request.detached {

@@ -420,7 +420,7 @@ impl Launcher {
         events::note(paths, Event::container(record, "start"));
         if let Caller::Background { channel, .. } = &self.caller {
             // A caller that is gone hears nothing.
-            let _ = control::send(channel, &Answer::Started { notes: crate::ui::kept_notes() }, &[]);
+            let _ = control::send(channel, &Answer::started(crate::ui::kept_notes()), &[]);
         }
         let mut record = self.handoff.record.clone();
         let supervisor = Supervisor {
