@@ -327,10 +327,7 @@ fn a_profile_that_complains_by_now(env: &Env) -> Outcome {
 fn comes_to_containers_of_before(env: &Env) -> Outcome {
     needs_apparmor()?;
     let kept = Kept::create(env, &[], &["sleep", "100"])?;
-    let file = kept.folder().join("record.json");
-    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&file)?)?;
-    record["plan"]["draft"]["apparmor"] = serde_json::json!({ "value": "unavailable", "source": "host" });
-    std::fs::write(&file, record.to_string())?;
+    kept.from_before("apparmor")?;
     kept.verb(&["start"]).go()?.ok()?.complains(&["AppArmor has come to this host"])?;
     let first = label(kept.number("pid")?)?;
     check!(first.starts_with("hardrun-"), "{first}");

@@ -261,10 +261,7 @@ fn a_host_that_only_watches(env: &Env) -> Outcome {
 fn containers_of_before_are_made_anew(env: &Env) -> Outcome {
     needs_selinux()?;
     let kept = Kept::create(env, &[], &["true"])?;
-    let file = kept.folder().join("record.json");
-    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&file)?)?;
-    record["plan"]["draft"]["selinux"] = serde_json::json!({ "value": "unavailable", "source": "host" });
-    std::fs::write(&file, record.to_string())?;
+    kept.from_before("selinux")?;
     kept.verb(&["start"]).go()?.exits(1)?.complains(&["SELinux has come to this host", "create it anew"])?;
     Ok(())
 }

@@ -120,8 +120,10 @@ fn settled(ctx: &Context, id: &str) -> Result<bool> {
 /// # Errors
 /// As those of [`start`].
 pub fn may(ctx: &Context, facts: &Facts, container: &Container) -> Result<()> {
-    container.record.plan.clone().renew(facts).map_err(|e| e.of_kind(Kind::Verb))?;
-    judge(ctx, &container.record, facts)
+    let mut record = container.record.clone();
+    // What is renewed is told by the start itself.
+    record.plan.renew(facts).map_err(|e| e.of_kind(Kind::Verb))?;
+    judge(ctx, &record, facts)
 }
 
 /// What was let pass when the container was created is judged again: rules, or this host, may have changed since.

@@ -28,6 +28,9 @@ const V1: &[(Limit, &str, &str)] = &[
     (Limit::Devices, "devices", "devices.deny"),
 ];
 
+/// Where a host has its hierarchies.
+pub const ROOT: &str = "/sys/fs/cgroup";
+
 #[derive(Debug, PartialEq, Eq)]
 pub struct Cgroup {
     pub version: CgroupVersion,
@@ -35,9 +38,9 @@ pub struct Cgroup {
     pub limits: BTreeSet<Limit>,
 }
 
-/// Whether the unified hierarchy is mounted on `root` (`/sys/fs/cgroup`): then it is the only one that containers are put into.
-pub fn is_v2(root: &Path) -> bool {
-    statfs(root).is_ok_and(|s: StatFs| s.f_type as u64 == CGROUP2)
+/// Whether the unified hierarchy is mounted on [`ROOT`]: then it is the only one that containers are put into.
+pub fn is_v2() -> bool {
+    statfs(ROOT).is_ok_and(|s: StatFs| s.f_type as u64 == CGROUP2)
 }
 
 /// Look at what is mounted on `root` (`/sys/fs/cgroup`). One statfs a hierarchy is far cheaper than mountinfo, which

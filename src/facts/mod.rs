@@ -194,7 +194,7 @@ impl Facts {
         let uname = rustix::system::uname();
         let kernel = uname.release().to_string_lossy().into_owned();
         let release: Release = kernel.parse()?;
-        let cgroup = cgroup::look(Path::new("/sys/fs/cgroup"))?;
+        let cgroup = cgroup::look(Path::new(cgroup::ROOT))?;
         let user_namespaces = kernel::user_namespaces()?;
         let hard_limits = limits::hard_limits();
         // Verbs that tell what the host is do not enter the user's own.
@@ -245,7 +245,7 @@ impl Facts {
         for none in [caps::Capability::CAP_SYS_RESOURCE, caps::Capability::CAP_SYS_NICE] {
             self.bounding &= !none.bitmask();
         }
-        let delegated = cgroup::delegated(Path::new("/sys/fs/cgroup"), self.cgroup, &rootless);
+        let delegated = cgroup::delegated(Path::new(cgroup::ROOT), self.cgroup, &rootless);
         (self.cgroup_controllers, self.limits) = (delegated.controllers, delegated.limits);
         self.rootless = Some(rootless);
         self

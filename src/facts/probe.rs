@@ -58,8 +58,8 @@ impl Probe {
             Probe::UserNamespace => user_namespace().map(drop),
             Probe::Overlay => overlay(paths),
             Probe::Seccomp => filter(),
-            Probe::Cgroup => cgroup(Path::new("/sys/fs/cgroup")),
-            Probe::Devices => devices(Path::new("/sys/fs/cgroup")),
+            Probe::Cgroup => cgroup(Path::new(super::cgroup::ROOT)),
+            Probe::Devices => devices(Path::new(super::cgroup::ROOT)),
         }
     }
 }

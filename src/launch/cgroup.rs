@@ -2,14 +2,12 @@
 
 use super::cgroup_v2;
 use crate::error::{Context, Error, Result};
+use crate::facts::cgroup::ROOT;
 use crate::plan::Draft;
 use crate::spec;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// Where a host has its hierarchies.
-const ROOT: &str = "/sys/fs/cgroup";
 
 /// One mounted hierarchy: the controllers' names (`unified` for cgroup v2) and where it is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +58,7 @@ pub fn hierarchies(mountinfo: &str) -> Vec<Hierarchy> {
 /// Hierarchies of this host that containers are put into: those that its facts are about.
 pub fn of_host() -> Result<Vec<Hierarchy>> {
     let text = std::fs::read_to_string("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo".into())?;
-    Ok(used(hierarchies(&text), crate::facts::cgroup::is_v2(Path::new(ROOT))))
+    Ok(used(hierarchies(&text), crate::facts::cgroup::is_v2()))
 }
 
 /// On a host of cgroup v2 the hierarchy at [`ROOT`] alone, whatever else is mounted: a VPN's client mounts net_cls of v1, others
@@ -216,8 +214,13 @@ fn remove_tree(folder: &Path) -> Result<()> {
 
 /// Kill all of a group at once; no security module is asked (cgroup v2, Linux 5.14).
 pub fn kill_all(folder: &Path) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).open(folder.join("cgroup.kill"))?;
-    std::io::Write::write_all(&mut file, b"1")
+    write(&folder.join("cgroup.kill"), "1")
+}
+
+/// Not `fs::write`: nothing may be created here, a missing file is a missing controller or an older kernel.
+pub fn write(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).truncate(true).open(file)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())
 }
 
 fn kill_members(folder: &Path) {

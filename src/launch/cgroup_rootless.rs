@@ -3,6 +3,7 @@
 use super::cgroup::{Hierarchy, Placement};
 use super::{cgroup_v2, systemd};
 use crate::error::{Context, Result};
+use crate::facts::cgroup::ROOT;
 use crate::plan::{Draft, SLICE};
 use crate::rootless::Rootless;
 use crate::spec;
@@ -10,8 +11,6 @@ use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, mount};
 use std::path::Path;
-
-const ROOT: &str = "/sys/fs/cgroup";
 
 /// Where the container goes. Without delegation it stays in the group of whoever started it, and has no limits: the plan says so.
 pub fn place(draft: &Draft, all: &[Hierarchy], rootless: &Rootless) -> Result<Placement> {

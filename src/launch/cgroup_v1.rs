@@ -6,9 +6,10 @@
 //! build the container there, sets the limits while the container waits, and goes back. libcontainer sees no hierarchy
 //! that it could write to.
 
-use super::cgroup::{Hierarchy, Placement};
+use super::cgroup::{self, Hierarchy, Placement};
 use super::limits::Setting;
 use crate::error::{Context, Error, Result};
+use crate::facts::cgroup::ROOT;
 use crate::plan::ResourcesPlan;
 use crate::storage::Stage;
 use crate::sys::mounts::{Attributes, attach, clone_tree, set_attributes};
@@ -18,7 +19,6 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-const ROOT: &str = "/sys/fs/cgroup";
 /// Name of [`decoy`]'s folder on the stage.
 const DECOY: &str = "cgroup";
 
@@ -211,12 +211,7 @@ fn read(path: &Path) -> Result<String> {
 }
 
 fn write(path: &Path, value: &str) -> Result<()> {
-    // Not `fs::write`: nothing may be created here, a missing file is a missing controller.
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, value.as_bytes()))
-        .context(|| format!("write {value:?} to the cgroup file {}", name(path)))
+    cgroup::write(path, value).context(|| format!("write {value:?} to the cgroup file {}", name(path)))
 }
 
 /// The file's own name: the folder is one of the launcher's descriptors and says nothing to a reader.

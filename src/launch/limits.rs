@@ -92,9 +92,7 @@ pub fn write(group: &Placement, settings: &[Setting], asked: &ResourcesPlan) -> 
 fn write_one(folder: &Path, file: &str, value: &str) -> std::io::Result<()> {
     // An empty write does not reach the kernel; a line's end alone says the same.
     let text = if value.is_empty() { "\n" } else { value };
-    // Not `fs::write`: nothing may be created here, a missing file is a missing controller.
-    let mut file = std::fs::OpenOptions::new().write(true).truncate(true).open(folder.join(file))?;
-    std::io::Write::write_all(&mut file, text.as_bytes())
+    cgroup::write(&folder.join(file), text)
 }
 
 /// Compare each file with what was written to it, and the sets of processors and memory nodes with those that are in force.

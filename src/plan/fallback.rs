@@ -68,18 +68,10 @@ pub(super) fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
         };
         add("apparmor", missing.into(), instead);
     }
-    let confined = [
-        (draft.apparmor.value == super::AppArmor::Builtin, "apparmor", &facts.apparmor_mode, "profiles refuse nothing"),
-        (
-            matches!(draft.selinux.value, super::SeLinux::Labels { .. }),
-            "selinux",
-            &facts.selinux_mode,
-            "labels refuse nothing",
-        ),
-    ];
-    for (confined, layer, mode, refuses) in confined {
-        if let (true, Enforcement::Watches(mode)) = (confined, mode) {
-            add(layer, format!("in {mode} mode on this host: {refuses}"), "the other layers");
+    for (module, policy, mode) in draft.modules(facts) {
+        if let Enforcement::Watches(mode) = mode {
+            let missing = format!("in {mode} mode on this host: {policy}s refuse nothing");
+            add(&module.to_lowercase(), missing, "the other layers");
         }
     }
     for gap in crate::paths::gaps(draft) {

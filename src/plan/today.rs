@@ -74,28 +74,36 @@ impl Draft {
     /// Whether one refuses anything cannot be known.
     pub fn watched(&self, facts: &Facts) -> Result<Vec<String>> {
         let mut said = Vec::new();
-        let modules = [
-            (self.apparmor.value == AppArmor::Builtin, &facts.apparmor_mode, "AppArmor", "its profile refuses"),
-            (matches!(self.selinux.value, SeLinux::Labels { .. }), &facts.selinux_mode, "SELinux", "labels refuse"),
-        ];
-        for (confined, mode, module, refuses) in modules {
+        for (module, policy, mode) in self.modules(facts) {
             match mode {
-                Enforcement::Watches(mode) if confined => {
+                Enforcement::Watches(mode) => {
+                    let refuses = if policy == "profile" { "its profile refuses" } else { "labels refuse" };
                     said.push(format!(
                         "{module} is in {mode} mode on this host: {refuses} nothing, the other layers hold"
                     ));
                 }
-                Enforcement::Unknown(why) if confined => {
+                Enforcement::Unknown(why) => {
                     return Err(Error::runner(format!("whether {module} refuses anything on this host is not known"))
                         .because(why.clone()));
                 }
-                _ => {}
+                Enforcement::Refuses => {}
             }
         }
         Ok(said)
     }
 
-    /// The same of a systemd that cannot be asked for a scope. (A launcher in the background is heard by nobody.)
+    /// The security modules whose policy of hardrun's confines the container: the name, what it has of each, and what that does here.
+    pub(super) fn modules<'f>(
+        &self,
+        facts: &'f Facts,
+    ) -> impl Iterator<Item = (&'static str, &'static str, &'f Enforcement)> + use<'f> {
+        let profile =
+            (self.apparmor.value == AppArmor::Builtin).then_some(("AppArmor", "profile", &facts.apparmor_mode));
+        let labels = matches!(self.selinux.value, SeLinux::Labels { .. });
+        profile.into_iter().chain(labels.then_some(("SELinux", "label", &facts.selinux_mode)))
+    }
+
+    /// The same of a systemd that cannot be asked for a scope.
     pub fn without_scope(&self, facts: &Facts) -> Option<String> {
         self.misses_scope(facts).then(|| format!("{NO_BUS}; the container's control group is made without systemd"))
     }
