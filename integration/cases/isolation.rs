@@ -12,7 +12,7 @@ cases!("isolation":
     seccomp_and_no_new_privs, groups_are_cleared, no_descriptor_comes_along, environment_and_umask_are_clean,
     a_session_of_its_own, root_is_nosuid_nodev, every_mount_is_private, binds_are_nosuid_nodev, kernel_paths_are_masked,
     dev_is_minimal, loopback_only_and_up, setuid_programs_gain_nothing, a_user_keeps_no_capability,
-    with_new_privileges_all_else_holds,
+    with_new_privileges_all_else_holds, in_a_mount_namespace_of_the_callers,
 );
 
 const NAMESPACES: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
@@ -342,5 +342,26 @@ fn with_new_privileges_all_else_holds(env: &Env) -> Outcome {
     env.sh(&[&flags[..], &["--init"]].concat(), script)?.ok()?.says(want)?;
     let kept = super::lifecycle::Kept::run(env, &flags, &["sleep", "100"])?;
     kept.exec(&[], &["sh", "-c", script]).go()?.ok()?.says(want)?;
+    Ok(())
+}
+
+/// With hardrun alone in its mount namespace, the container's could get the number of the one that a start leaves, and be taken for it.
+fn in_a_mount_namespace_of_the_callers(env: &Env) -> Outcome {
+    env.needs("unshare")?;
+    let (exe, root) = (env.hardrun.display(), env.root.display());
+    let inside = "echo up; exec cat";
+    let line = format!(
+        "readlink /proc/self/ns/mnt >&2; exec {exe} --root {root} run --rm -i --network none busybox sh -c '{inside}'"
+    );
+    let mut front = Run::new("unshare").args(["-m", "sh", "-c", &line]).open_stdin().start()?;
+    let up = wait_for(Duration::from_secs(20), || host::container_init(front.pid()));
+    let own = host::namespace(front.pid(), "mnt")?;
+    let held = host::descriptors(front.pid())?;
+    front.close_stdin();
+    let out = front.finish()?.ok()?;
+    let callers = out.err().lines().next().unwrap_or_default().to_owned();
+    check!(up.is_some() && callers.starts_with("mnt:["), "{}", out.told());
+    check!(callers != own, "the supervisor is in its caller's mount namespace");
+    check!(held.values().any(|h| *h == callers), "{callers} is not held: {held:?}");
     Ok(())
 }

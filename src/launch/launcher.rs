@@ -256,7 +256,7 @@ impl Launcher {
 
     /// One start of the container, to its end.
     fn once(&mut self, paths: &Paths, folder: &Folder, status: &mut Status) -> Result<Outcome> {
-        let own = readback::namespaces("self")?;
+        let own = readback::Own::read()?;
         // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
         let run = Paths::host_run();
         let joined = Joined::find(paths, &self.handoff.record.plan.draft)?;
@@ -311,7 +311,7 @@ impl Launcher {
         folder: &Folder,
         status: &mut Status,
         identity: Identity<'_>,
-        own: &readback::Namespaces,
+        own: &readback::Own,
         group: &Placement,
         connections: &mut Connections,
     ) -> Result<Ended> {

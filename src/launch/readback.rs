@@ -11,6 +11,7 @@ use crate::plan::{Draft, Namespace, NetworkMode, Plan, SeLinux, UserNamespace};
 use crate::spec;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, open, openat2, statx};
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,7 @@ pub struct Expected<'a> {
     /// The cgroup that the container was put into.
     pub group: &'a Placement,
     pub apparmor: Option<&'a str>,
-    /// Our own namespaces, read before anything was joined.
-    pub own: &'a Namespaces,
+    pub own: &'a Own,
 }
 
 impl Expected<'_> {
@@ -34,12 +34,12 @@ impl Expected<'_> {
 }
 
 /// Namespace links of a process: kind → `kind:[inode]`.
-pub type Namespaces = HashMap<&'static str, PathBuf>;
+type Namespaces = HashMap<&'static str, PathBuf>;
 
 const KINDS: [&str; 7] = ["user", "pid", "mnt", "ipc", "uts", "net", "cgroup"];
 
 /// Read the namespace links of `pid` (`self` for our own).
-pub fn namespaces(pid: &str) -> Result<Namespaces> {
+fn namespaces(pid: &str) -> Result<Namespaces> {
     KINDS
         .into_iter()
         .map(|kind| {
@@ -47,6 +47,26 @@ pub fn namespaces(pid: &str) -> Result<Namespaces> {
             std::fs::read_link(&link).map(|target| (kind, target)).context(|| format!("read {link}"))
         })
         .collect()
+}
+
+/// Our own namespaces, read before anything was joined or left.
+#[derive(Debug)]
+pub struct Own {
+    links: Namespaces,
+    /// The two that a start leaves. The kernel gives a namespace's number to another one, the container's for one, as soon as nobody is
+    /// in it, and nobody else may be: an ordinary user's start makes its own, root's caller may be `unshare -m`. What is mounted there is
+    /// in the start's namespace as well, so this keeps nothing busy that is not.
+    _held: [File; 2],
+}
+
+impl Own {
+    pub fn read() -> Result<Self> {
+        let open = |kind: &str| {
+            let link = format!("/proc/self/ns/{kind}");
+            File::open(&link).context(|| format!("open {link}"))
+        };
+        Ok(Own { _held: [open("mnt")?, open("net")?], links: namespaces("self")? })
+    }
 }
 
 /// Everything that is final when the container is built: the process itself may be confining itself meanwhile.
@@ -120,9 +140,9 @@ pub fn base_of(init: i32, own: bool) -> Result<Option<u32>> {
 }
 
 /// Namespaces that process `init` has in common with us.
-pub fn shared_with(init: i32, own: &Namespaces) -> Result<BTreeSet<&'static str>> {
+pub fn shared_with(init: i32, own: &Own) -> Result<BTreeSet<&'static str>> {
     let theirs = namespaces(&init.to_string())?;
-    Ok(KINDS.into_iter().filter(|kind| theirs.get(kind) == own.get(kind)).collect())
+    Ok(KINDS.into_iter().filter(|kind| theirs.get(kind) == own.links.get(kind)).collect())
 }
 
 #[derive(Debug, Default)]
@@ -147,7 +167,7 @@ impl Differences {
 fn read(path: String) -> Result<String> {
     // Files of /proc have no size: room is made at once, for every small read makes the kernel start again.
     let mut text = String::with_capacity(16 * 1024);
-    std::fs::File::open(&path)
+    File::open(&path)
         .and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut text))
         .context(|| format!("read the container's state from {path}"))?;
     Ok(text)
@@ -166,7 +186,11 @@ fn check_namespaces(pid: i32, expected: &Expected<'_>, differences: &mut Differe
         ("net", wanted.network.value != NetworkMode::Host),
         ("cgroup", own(&wanted.cgroup.value)),
     ] {
-        differences.compare(&format!("own {kind} namespace"), separate, found.get(kind) != expected.own.get(kind));
+        differences.compare(
+            &format!("own {kind} namespace"),
+            separate,
+            found.get(kind) != expected.own.links.get(kind),
+        );
     }
     Ok(())
 }
