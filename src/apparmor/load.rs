@@ -138,6 +138,21 @@ pub fn mode(name: &str) -> Result<Option<String>> {
     }
 }
 
+/// The mode of a profile that a container names, as [`mode`] has it.
+///
+/// # Errors
+/// The kernel has no profile of the name: nothing could enter it.
+pub fn mode_of_named(name: &str) -> Result<Option<String>> {
+    // Judged by a rule: it is no profile.
+    if name.contains("unconfined") {
+        return Ok(None);
+    }
+    mode(name)?.map(Some).ok_or_else(|| {
+        Error::runner(format!("the kernel has no AppArmor profile named {name:?} now"))
+            .hint("load it again: apparmor_parser -r FILE")
+    })
+}
+
 /// Modes stand in parentheses at the end, behind a name that may have blanks.
 fn mode_in(loaded: &str, name: &str) -> Option<String> {
     let child = format!("{name}//");

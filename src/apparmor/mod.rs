@@ -9,7 +9,7 @@ mod policy;
 mod trial;
 mod users;
 
-pub use load::{load, mode};
+pub use load::{load, mode, mode_of_named};
 pub use trial::{PRIVILEGED, trial};
 pub use users::{Use, has_one_user, release, restore, sweep};
 

@@ -180,7 +180,7 @@ pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft>
     let image = &draft.image;
     draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
     if let AppArmor::Named(name) = &draft.apparmor.value {
-        draft.asked.apparmor_mode = crate::apparmor::mode(name)?;
+        draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
     }
     for mount in &mut draft.mounts {
         if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
@@ -218,7 +218,7 @@ pub fn renew(record: &mut Record, facts: &Facts) -> Result<bool> {
     let said = record.plan.renew(facts)?;
     said.iter().for_each(|line| ui::note(line));
     if let AppArmor::Named(name) = &record.plan.draft.apparmor.value {
-        record.plan.draft.asked.apparmor_mode = crate::apparmor::mode(name)?;
+        record.plan.draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
     }
     record.digest = record.plan.digest();
     Ok(!said.is_empty())
@@ -237,7 +237,7 @@ pub fn handoff(record: Record, facts: &Facts, ctx: &Context) -> Result<(Handoff,
         crate::apparmor::load(&Paths::host_run(), &profile)?;
     }
     crate::selinux::check(&plan.draft.selinux.value)?;
-    let apparmor = crate::spec::apparmor_profile(&plan.draft, facts.apparmor);
+    let apparmor = crate::spec::profile_to_enter(&plan.draft, facts.apparmor)?;
     let mut held = if plan.draft.asked.rootfs.is_some() {
         Vec::new()
     } else {

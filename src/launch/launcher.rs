@@ -244,12 +244,14 @@ impl Launcher {
         let folder = Folder::open(paths, &record.id)?
             .ok_or_else(|| Error::verb(format!("Container {} is running already, or was just removed", record.name)))?;
         if let Some(of) = self.handoff.renewed.take() {
-            // Unless somebody has changed it since it was read.
             let known = folder.record()?;
-            if known.digest == of {
-                let (plan, digest) = (record.plan.clone(), record.digest.clone());
-                folder.write_record(&Record { plan, digest, ..known })?;
+            if known.digest != of {
+                // Its next restart would begin with that, without the layers that this start gives it.
+                return Err(Error::verb(format!("container {} was changed while it was being started", record.name))
+                    .hint("start it again"));
             }
+            let (plan, digest) = (record.plan.clone(), record.digest.clone());
+            folder.write_record(&Record { plan, digest, ..known })?;
         }
         Ok(folder)
     }

@@ -21,7 +21,7 @@ impl Plan {
                     "AppArmor has come to this host since the container was created: it has a profile now".to_owned(),
                 );
             }
-            (AppArmor::Builtin, false) => {
+            (AppArmor::Builtin | AppArmor::Named(_), false) => {
                 return Err(Error::runner(
                     "the container was created with an AppArmor profile, and this host has no AppArmor now",
                 )
@@ -45,11 +45,33 @@ impl Plan {
             _ => {}
         }
         let landlock = crate::landlock::decide(facts.landlock_abi);
-        if draft.landlock.value == Landlock::Unavailable && landlock != Landlock::Unavailable {
-            draft.landlock = Sourced::default(landlock);
-            said.push(
+        match (&draft.landlock.value, &landlock) {
+            (Landlock::Unavailable, Landlock::Ruleset { .. }) => said.push(
                 "Landlock has come to this host since the container was created: it has a ruleset now".to_owned(),
-            );
+            ),
+            (Landlock::Ruleset { abi: before }, Landlock::Ruleset { abi: now }) if now > before => said.push(format!(
+                "Landlock can do more on this host than when the container was created (version {now}, {before} before): its ruleset is made anew"
+            )),
+            (Landlock::Ruleset { abi }, _) if facts.landlock_abi < *abi => {
+                return Err(Error::runner(format!(
+                    "the container was created with a ruleset of Landlock's version {abi}, and this host has {}",
+                    match facts.landlock_abi {
+                        0 => "no Landlock now".to_owned(),
+                        less => format!("version {less} now"),
+                    }
+                ))
+                .hint("boot the kernel, and with the lsm= list, that it was created under, or create it anew; `hardrun doctor` names what Landlock lacks"));
+            }
+            _ => {}
+        }
+        if draft.landlock.value != landlock {
+            draft.landlock = Sourced::default(landlock);
+        }
+        if matches!(draft.namespaces.user.value, UserNamespace::Private { .. }) && !facts.user_namespaces {
+            return Err(Error::runner(
+                "the container was created with a user namespace, and this host has them switched off now",
+            )
+            .hint("sysctl -w user.max_user_namespaces=65536, or create it anew: its files belong to ids of its own"));
         }
         let user = &draft.namespaces.user;
         if user.value == UserNamespace::Host

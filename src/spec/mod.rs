@@ -11,7 +11,7 @@ mod process;
 pub use capabilities::{FOR_THE_FILTER, Sets, sets, sets_at_launch};
 pub use linux::{CGROUP_PARENT, cgroups_path, empty_in_sysfs, leave_out_empty, limits, resources};
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::plan::{AppArmor, Draft, Plan};
 use oci_spec::runtime::{RootBuilder, Spec, SpecBuilder};
 use std::collections::BTreeMap;
@@ -58,20 +58,34 @@ impl Staged {
             userns: None,
             network: None,
             cgroup2: false,
-            apparmor: apparmor_profile(&plan.draft, plan.draft.apparmor.value != AppArmor::Unavailable),
+            apparmor: apparmor_profile(&plan.draft),
             labelled: false,
         }
     }
 }
 
-/// Name of the AppArmor profile that a draft asks for, where the kernel has AppArmor.
-pub fn apparmor_profile(draft: &Draft, available: bool) -> Option<String> {
+/// Name of the AppArmor profile that a draft asks for.
+pub fn apparmor_profile(draft: &Draft) -> Option<String> {
     match &draft.apparmor.value {
-        _ if !available => None,
         AppArmor::Builtin => Some(crate::apparmor::profile(draft).name),
         AppArmor::Named(name) => Some(name.clone()),
         AppArmor::Unconfined => Some("unconfined".to_owned()),
         AppArmor::Unavailable => None,
+    }
+}
+
+/// The profile that a start enters, on a kernel with AppArmor or without.
+///
+/// # Errors
+/// A profile is planned, and the kernel has no AppArmor.
+pub fn profile_to_enter(draft: &Draft, available: bool) -> Result<Option<String>> {
+    match &draft.apparmor.value {
+        _ if available => Ok(apparmor_profile(draft)),
+        AppArmor::Builtin | AppArmor::Named(_) => {
+            Err(Error::runner("the plan has an AppArmor profile, and this host has no AppArmor")
+                .hint("boot with apparmor=1 security=apparmor, or create the container anew"))
+        }
+        AppArmor::Unconfined | AppArmor::Unavailable => Ok(None),
     }
 }
 

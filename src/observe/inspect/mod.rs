@@ -140,7 +140,7 @@ fn labels(container: &Container, pid: i32) -> (String, String) {
 
 fn apparmor(container: &Container, pid: i32) -> String {
     let draft = &container.record.plan.draft;
-    let Some(planned) = crate::spec::apparmor_profile(draft, true) else { return String::new() };
+    let Some(planned) = crate::spec::apparmor_profile(draft) else { return String::new() };
     // `profile (enforce)`; one of a stack of modules has a folder of its own (Linux 5.1).
     let read = attribute(pid, "apparmor/current").or_else(|| attribute(pid, "current"));
     let name = |text: String| text.split(" (").next().unwrap_or_default().to_owned();

@@ -365,6 +365,34 @@ fn a_plan_of_before_gets_what_the_host_has_by_now() {
 }
 
 #[test]
+fn a_plan_of_before_is_not_started_with_less() {
+    let case = Case::new(&["x"]);
+    let mut plan = crate::plan::Plan::new(case.draft().unwrap(), vec![], &case.facts);
+    plan.draft.landlock = Sourced::default(Landlock::Ruleset { abi: 2 });
+    let said = plan.renew(&facts()).unwrap();
+    assert!(said.len() == 1 && said[0].contains("version 7, 2 before"), "{said:?}");
+    assert_eq!(plan.draft.landlock.value, Landlock::Ruleset { abi: 7 });
+    let refused = |change: fn(&mut Facts)| {
+        let mut less = facts();
+        change(&mut less);
+        let e = plan.clone().renew(&less).unwrap_err();
+        assert!(e.hint.is_some(), "{e:?}");
+        e.message
+    };
+    assert!(refused(|f| f.landlock_abi = 6).contains("version 7, and this host has version 6"));
+    for abi in [0, 1] {
+        let mut less = facts();
+        less.landlock_abi = abi;
+        assert!(plan.clone().renew(&less).is_err(), "{abi}");
+    }
+    assert!(refused(|f| f.user_namespaces = false).contains("switched off"));
+    let mut named = plan.clone();
+    named.draft.apparmor = Sourced::default(AppArmor::Named("ours".into()));
+    assert!(named.renew(&facts()).unwrap_err().message.contains("no AppArmor now"));
+    assert!(crate::spec::profile_to_enter(&named.draft, false).is_err());
+}
+
+#[test]
 fn a_module_that_watches_is_told_at_every_start() {
     let mut case = Case::new(&["x"]);
     (case.facts.apparmor, case.facts.selinux) = (true, true);
