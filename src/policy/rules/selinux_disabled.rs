@@ -3,11 +3,13 @@ use super::prelude::*;
 pub const RULE: Rule = Rule {
     id: "selinux-disabled",
     severity: Severity::High,
-    summary: "no SELinux confinement",
+    summary: "no SELinux confinement, or a level that reaches other containers",
     risk: "a process that gets out of the container may read and write what its user may",
-    instead: "leave label=disable out; another type: --security-opt label=type:TYPE",
+    instead: "leave label=disable out; another type: --security-opt label=type:TYPE; a level of two categories: label=level:s0:c1,c2",
     example: "--security-opt label=disable IMAGE",
-    overriding: Override::Loosens("the process runs without a container type; the other layers stay on"),
+    overriding: Override::Loosens(
+        "the process runs without a container type, or with that level; the other layers stay on",
+    ),
     references: &["CIS 5.3", "PSS baseline SELinux"],
     check,
 };
@@ -19,13 +21,45 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     let selinux = &draft.selinux;
     match &selinux.value {
         SeLinux::Disabled => vec![Finding::new(RULE.id, asked(selinux, "--security-opt", "label=disable"))],
-        SeLinux::Labels { process, .. } => match process.split(':').nth(2).filter(|t| OPEN.contains(t)) {
-            Some(kind) => {
+        SeLinux::Labels { process, .. } => {
+            let mut parts = process.splitn(4, ':').skip(2);
+            let (kind, level) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let open = OPEN.contains(&kind).then(|| {
                 let what = asked(selinux, "--security-opt", format!("label=type:{kind}"));
-                vec![Finding::new(RULE.id, what).detail("a type that confines nothing")]
-            }
-            None => vec![],
-        },
+                Finding::new(RULE.id, what).detail("a type that confines nothing")
+            });
+            let wide = (categories(level) > 2).then(|| {
+                let what = asked(selinux, "--security-opt", format!("label=level:{level}"));
+                Finding::new(RULE.id, what)
+                    .detail("a level of more than two categories holds the pairs of other containers: their files are open to it")
+            });
+            open.into_iter().chain(wide).collect()
+        }
         SeLinux::Unavailable => vec![],
+    }
+}
+
+/// How many categories a level reaches, by its upper end: 1024 in `s0-s0:c0.c1023`.
+fn categories(level: &str) -> u32 {
+    let upper = level.rsplit('-').next().unwrap_or_default();
+    let number = |c: &str| c.trim_start_matches('c').parse::<u32>().unwrap_or_default();
+    let Some((_, list)) = upper.split_once(':') else { return 0 };
+    let each = list.split(',').map(|one| match one.split_once('.') {
+        Some((from, to)) => (number(to) + 1).saturating_sub(number(from)),
+        None => 1,
+    });
+    each.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::categories;
+
+    #[test]
+    fn categories_are_counted_at_the_upper_end() {
+        let counts = [("s0", 0), ("s0:c1,c2", 2), ("s0:c5", 1), ("s0:c0.c1023", 1024), ("s0-s0:c0.c3,c9", 5)];
+        for (level, count) in counts {
+            assert_eq!(categories(level), count, "{level}");
+        }
     }
 }
