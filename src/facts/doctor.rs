@@ -87,7 +87,8 @@ impl Seen {
         // Always on, and not to be listed.
         let mut list: Vec<&str> = self.modules.iter().map(String::as_str).filter(|m| *m != "capability").collect();
         if list.is_empty() {
-            list = vec!["lockdown", "yama", "integrity", "apparmor", "bpf"];
+            // Debian's, with what a list must not switch off.
+            list = vec!["landlock", "lockdown", "yama", "integrity", "apparmor", "bpf"];
             list.retain(|m| *m != name);
         }
         let at = if first { 0 } else { list.iter().position(|m| *m == "bpf").unwrap_or(list.len()) };
@@ -516,7 +517,7 @@ mod tests {
         assert!(remedy(&f, &seen(), "landlock").ends_with(": lsm=landlock,lockdown,yama,bpf"));
         assert!(remedy(&f, &seen(), "apparmor").contains("apparmor=1 lsm=lockdown,yama,apparmor,bpf,"));
         let unknown = Seen { modules: vec![], ..seen() };
-        assert!(remedy(&f, &unknown, "apparmor").contains("lsm=lockdown,yama,integrity,apparmor,bpf,"));
+        assert!(remedy(&f, &unknown, "apparmor").contains("lsm=landlock,lockdown,yama,integrity,apparmor,bpf,"));
     }
 
     #[test]

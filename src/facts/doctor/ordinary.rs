@@ -8,8 +8,12 @@ use crate::rootless::{Rootless, ids, trouble};
 pub(super) fn report(facts: &Facts, rootless: &Rootless, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![caller(rootless), user_namespace(seen), overlay(seen, facts), owners()];
     checks.extend([seccomp(facts, seen), landlock(facts, seen), labels("apparmor", facts), labels("selinux", facts)]);
-    checks.extend([cgroups(facts, rootless), limit(facts, Limit::Memory), limit(facts, Limit::Swap)]);
-    checks.extend([limit(facts, Limit::Pids), limit(facts, Limit::CpuQuota), files(facts)]);
+    checks.extend([
+        cgroups(facts, rootless),
+        limit(facts, rootless, Limit::Memory),
+        limit(facts, rootless, Limit::Swap),
+    ]);
+    checks.extend([limit(facts, rootless, Limit::Pids), limit(facts, rootless, Limit::CpuQuota), files(facts)]);
     checks.extend(network(seen));
     checks.push(engines(facts));
     checks
@@ -72,16 +76,18 @@ fn cgroups(facts: &Facts, rootless: &Rootless) -> Check {
         "cgroups",
         crate::plan::not_delegated(facts, rootless),
         "no group of the container's own: no limits (a line says so where one was asked for), no pause",
-        match facts.cgroup {
-            CgroupVersion::V2 => {
-                format!("log in by a session of systemd's, or: loginctl enable-linger {}", rootless.uid)
-            }
-            _ => "boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
-        },
+        way_to_a_group(facts, rootless),
     )
 }
 
-fn limit(facts: &Facts, limit: Limit) -> Check {
+fn way_to_a_group(facts: &Facts, rootless: &Rootless) -> String {
+    match facts.cgroup {
+        CgroupVersion::V2 => format!("log in by a session of systemd's, or: loginctl enable-linger {}", rootless.uid),
+        _ => "boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
+    }
+}
+
+fn limit(facts: &Facts, rootless: &Rootless, limit: Limit) -> Check {
     let layer = format!("{} limit", limit.name());
     if facts.limits.contains(&limit) {
         return Check::present(&layer, "can be set");
@@ -92,7 +98,12 @@ fn limit(facts: &Facts, limit: Limit) -> Check {
         Limit::Pids => "ulimit -u of the user, for all that it runs",
         _ => "a fair share of the scheduler",
     };
-    let remedy = "in a file of /etc/systemd/system/user@.service.d: [Service] Delegate=cpu cpuset io memory pids";
+    let remedy = match facts.limits.is_empty() {
+        true => way_to_a_group(facts, rootless),
+        false => {
+            "in a file of /etc/systemd/system/user@.service.d: [Service] Delegate=cpu cpuset io memory pids".to_owned()
+        }
+    };
     Check::replaced(&layer, "cannot be set", instead, remedy)
 }
 
