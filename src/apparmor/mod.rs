@@ -13,8 +13,10 @@ pub use load::{load, mode, mode_of_named};
 pub use trial::{PRIVILEGED, trial};
 pub use users::{Use, has_one_user, release, restore, sweep};
 
+use crate::paths::SocketRule;
 use crate::plan::{Draft, MountKind};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// A profile before it is in the kernel.
@@ -49,7 +51,7 @@ pub fn profile(draft: &Draft) -> Profile {
 /// without CAP_MAC_OVERRIDE on the host was in beside what it changes to, and asks both: nothing is allowed by the one alone. What the
 /// container executes then may find a profile of the host's for its path in the place of `unconfined`; it refuses besides.
 pub fn is_label_of(label: &str, profile: &str) -> bool {
-    let parts = |label: &str| -> std::collections::BTreeSet<String> {
+    let parts = |label: &str| -> BTreeSet<String> {
         label.split("//&").filter(|part| *part != "unconfined").map(str::to_owned).collect()
     };
     label == profile || (!parts(profile).is_empty() && parts(label) == parts(profile))
@@ -83,14 +85,27 @@ fn body(draft: &Draft) -> String {
             line(&mut out, &format!("network {family},"));
         }
     }
-    for rule in &draft.paths.sockets.deny {
-        line(&mut out, &format!("deny network {},", rule.value.to_string().replace("inet6 icmp", "inet6 dgram")));
-    }
+    let denied: BTreeSet<String> = draft.paths.sockets.deny.iter().flat_map(|rule| denied(&rule.value)).collect();
+    denied.iter().for_each(|rule| line(&mut out, &format!("deny network {rule},")));
     mounts(draft, &mut out);
     // From hardrun and the host's tools, whatever they are in: a supervisor whose signals were refused could not end its container, nor
     // would its own death. Who else is confined is bound by what that profile lets it send.
     line(&mut out, "signal (receive),");
     out
+}
+
+/// A type alone is one of every family in AppArmor's language: `deny network raw` would take netlink along, by which a C library asks for
+/// addresses, and which the filter leaves. So the families are named that it leaves or can be opened to.
+fn denied(rule: &SocketRule) -> Vec<String> {
+    let families: &[&str] = match rule.parts() {
+        (Some(_), _) => return vec![rule.to_string().replace("inet6 icmp", "inet6 dgram")],
+        (None, Some("raw")) => &["inet", "inet6", "packet"],
+        (None, Some("stream" | "dgram" | "seqpacket")) => &["inet", "inet6", "vsock"],
+        // Of IPv6 it would be every datagram; the filter refuses it.
+        (None, Some("icmp")) => &["inet"],
+        (None, _) => &["inet", "inet6"],
+    };
+    families.iter().map(|family| format!("{family} {rule}")).collect()
 }
 
 fn internet(draft: &Draft, out: &mut String) {

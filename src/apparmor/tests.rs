@@ -162,11 +162,13 @@ deny = [
 ]
 "#;
 
-/// Its lines, in its order.
+/// Its lines, in its order; `deny network raw`, which takes netlink along, is the families that a program could have.
 const NGINX_LINES: &str = "network inet tcp,
 network inet udp,
 network inet icmp,
-deny network raw,
+deny network inet raw,
+deny network inet6 raw,
+deny network packet raw,
 deny network packet,
 file,
 umount,
