@@ -3,7 +3,7 @@
 //! One static program with seven faces, so that the same file runs here and in a virtual machine:
 //!
 //! ```text
-//! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words
+//! integration [--list] [--jobs N] [NAME…]   run the cases whose name contains one of the words; --skips: only these may be skipped
 //! integration bench startup|paths|surface|order|presets …  measure beside other engines, prove the presets
 //! integration compare …                     the same scripts with docker and with hardrun, see `compare/`
 //! integration table                         the probes of past escapes and the layers of this host, a line each

@@ -20,8 +20,7 @@ cases!("apparmor":
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
 
 pub fn needs_apparmor() -> Outcome {
-    let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
-    if on.trim() == "Y" { Ok(()) } else { skip("no AppArmor here") }
+    if host::has_apparmor() { Ok(()) } else { skip("no AppArmor here") }
 }
 
 fn label(pid: i64) -> Outcome<String> {

@@ -123,7 +123,7 @@ fn no_descriptor_comes_along(env: &Env) -> Outcome {
         "run",
         "--rm",
         "-i",
-        "probe",
+        env.probe_image()?,
         "/probe",
         "probe",
         "fds",

@@ -27,7 +27,7 @@ impl Answers {
         let files = ["open-for-writing", "/proc/1/exe", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"];
         let writes = env.probe(&["--network", "none", "--init"], &files)?.ok()?.fields();
         let fds = env.probe(&["--network", "none"], &["fds"])?.ok()?.out().lines().map(str::to_owned).collect();
-        let run = env.verb(&["run", "-d", "--network", "none", "probe", "sleep", "100"]);
+        let run = env.verb(&["run", "-d", "--network", "none", env.probe_image()?, "sleep", "100"]);
         let kept = Kept::take(env, &env.root, run.go()?.ok()?)?;
         let second = kept.exec(&[], &["/probe", "probe", "state"]).go()?.ok()?.fields();
         let pid = kept.number("pid")?;

@@ -17,6 +17,7 @@ pub struct Env {
     /// A store with `busybox` and `probe` in it that cases share; cases that spoil a store use [`Env::own_root`].
     pub root: PathBuf,
     pub peers: Peers,
+    probe: OnceLock<Result<(), String>>,
     debian: OnceLock<Result<(), String>>,
     build: OnceLock<Result<(), String>>,
     count: AtomicU32,
@@ -47,17 +48,16 @@ impl Env {
             scratch,
             root,
             peers,
+            probe: OnceLock::new(),
             debian: OnceLock::new(),
             build: OnceLock::new(),
             count: AtomicU32::new(0),
         })
     }
 
-    /// Fill the shared store.
+    /// Fill the shared store with what most cases run.
     pub fn prepare(&self) -> Outcome {
-        self.fixtures.busybox()?;
         self.verb(&["import", s(&self.fixtures.busybox()?), "busybox:latest"]).limit(120).go()?.ok()?;
-        self.verb(&["import", s(&self.fixtures.probe()?), "probe:latest"]).limit(120).go()?.ok()?;
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Env {
 
     /// The probe inside a container.
     pub fn probe(&self, flags: &[&str], what: &[&str]) -> Outcome<Output> {
-        self.verb(&["run", "--rm"]).args(flags).args(["probe", "/probe", "probe"]).args(what).go()
+        self.verb(&["run", "--rm"]).args(flags).args([self.probe_image()?, "/probe", "probe"]).args(what).go()
     }
 
     /// A container that stays until [`Held::end`]: started, and its first process found from the host.
@@ -122,17 +122,22 @@ impl Env {
         super::fail(format!("no process of the container was found\n{}", front.finish()?.told()))
     }
 
+    /// Busybox with this very program as `/probe` in the shared store, imported when first asked for.
+    pub fn probe_image(&self) -> Outcome<&'static str> {
+        self.imported("probe", &self.probe, || self.fixtures.probe())
+    }
+
     /// The Debian image in the shared store, imported when first asked for.
     pub fn debian(&self) -> Outcome<&'static str> {
-        self.debian_like("debian", &self.debian, || self.fixtures.debian())
+        self.imported("debian", &self.debian, || self.fixtures.debian())
     }
 
     /// Debian with a compiler, git and Python in the shared store, imported when first asked for.
     pub fn build_image(&self) -> Outcome<&'static str> {
-        self.debian_like("build", &self.build, || self.fixtures.build())
+        self.imported("build", &self.build, || self.fixtures.build())
     }
 
-    fn debian_like(
+    fn imported(
         &self,
         name: &'static str,
         once: &OnceLock<Result<(), String>>,

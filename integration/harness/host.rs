@@ -167,3 +167,15 @@ pub fn descriptors(pid: i32) -> Outcome<BTreeMap<u32, String>> {
     }
     Ok(found)
 }
+
+/// The kernel's version: (6, 1).
+pub fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+/// Whether the kernel has AppArmor, and it is on.
+pub fn has_apparmor() -> bool {
+    std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y")
+}
