@@ -135,6 +135,11 @@ fn judge(ctx: &Context, record: &Record, facts: &Facts) -> Result<()> {
     }
     policy::render::print(&verdict);
     crate::audit::record_refusal(&ctx.paths, &draft, &verdict)?;
-    Err(Error::verb(format!("container {} is not started: rules refuse it", record.name))
-        .hint("create it anew, with the overrides that are named above"))
+    // One that was created where nothing could be limited has none of these.
+    let limits = |rule: &&str| ["no-memory-limit", "no-pids-limit"].contains(rule);
+    let hint = match verdict.refused_rules().iter().all(limits) {
+        true => format!("set them: hardrun update --memory 512m --pids-limit 2048 {}", record.name),
+        false => "create it anew, with the overrides that are named above".to_owned(),
+    };
+    Err(Error::verb(format!("container {} is not started: rules refuse it", record.name)).hint(hint))
 }
