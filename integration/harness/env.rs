@@ -209,7 +209,7 @@ pub fn s(path: &Path) -> &str {
 
 /// Where SELinux is in force: what is made in this folder is for containers.
 pub fn label(folder: &Path) -> std::io::Result<()> {
-    if std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|on| on.trim() == "1") {
+    if super::host::has_selinux() {
         let label = b"system_u:object_r:container_file_t:s0";
         rustix::fs::lsetxattr(folder, "security.selinux", label, rustix::fs::XattrFlags::empty())?;
     }

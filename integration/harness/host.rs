@@ -179,3 +179,8 @@ pub fn kernel() -> (u32, u32) {
 pub fn has_apparmor() -> bool {
     std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|on| on.trim() == "Y")
 }
+
+/// Whether SELinux is in force.
+pub fn has_selinux() -> bool {
+    std::fs::read_to_string("/sys/fs/selinux/enforce").is_ok_and(|on| on.trim() == "1")
+}
