@@ -44,29 +44,7 @@ impl Plan {
             }
             _ => {}
         }
-        let landlock = crate::landlock::decide(facts.landlock_abi);
-        match (&draft.landlock.value, &landlock) {
-            (Landlock::Unavailable, Landlock::Ruleset { .. }) => said.push(
-                "Landlock has come to this host since the container was created: it has a ruleset now".to_owned(),
-            ),
-            (Landlock::Ruleset { abi: before }, Landlock::Ruleset { abi: now }) if now > before => said.push(format!(
-                "Landlock can do more on this host than when the container was created (version {now}, {before} before): its ruleset is made anew"
-            )),
-            (Landlock::Ruleset { abi }, _) if facts.landlock_abi < *abi => {
-                return Err(Error::runner(format!(
-                    "the container was created with a ruleset of Landlock's version {abi}, and this host has {}",
-                    match facts.landlock_abi {
-                        0 => "no Landlock now".to_owned(),
-                        less => format!("version {less} now"),
-                    }
-                ))
-                .hint("boot the kernel, and with the lsm= list, that it was created under, or create it anew; `hardrun doctor` names what Landlock lacks"));
-            }
-            _ => {}
-        }
-        if draft.landlock.value != landlock {
-            draft.landlock = Sourced::default(landlock);
-        }
+        said.extend(renew_landlock(draft, facts.landlock_abi)?);
         if matches!(draft.namespaces.user.value, UserNamespace::Private { .. }) && !facts.user_namespaces {
             return Err(Error::runner(
                 "the container was created with a user namespace, and this host has them switched off now",
@@ -87,6 +65,33 @@ impl Plan {
         }
         Ok(said)
     }
+}
+
+/// The ruleset that a kernel with this ABI can have; what is to be said of it, where it is another one than before.
+fn renew_landlock(draft: &mut Draft, abi: u32) -> Result<Option<String>> {
+    let now = crate::landlock::decide(abi);
+    let said = match (&draft.landlock.value, &now) {
+        (Landlock::Unavailable, Landlock::Ruleset { .. }) => {
+            "Landlock has come to this host since the container was created: it has a ruleset now".to_owned()
+        }
+        (Landlock::Ruleset { abi: before }, Landlock::Ruleset { abi }) if abi > before => format!(
+            "Landlock can do more on this host than when the container was created (version {abi}, {before} before): \
+             its ruleset is made anew"
+        ),
+        (Landlock::Ruleset { abi: before }, _) if abi < *before => {
+            let less = if abi == 0 { "no Landlock".to_owned() } else { format!("version {abi}") };
+            return Err(Error::runner(format!(
+                "the container was created with a ruleset of Landlock's version {before}, and this host has {less} now"
+            ))
+            .hint(
+                "boot the kernel, and with the lsm= list, that it was created under, or create it anew; \
+                 `hardrun doctor` names what Landlock lacks",
+            ));
+        }
+        _ => return Ok(None),
+    };
+    draft.landlock = Sourced::default(now);
+    Ok(Some(said))
 }
 
 impl Draft {
