@@ -104,7 +104,7 @@ impl Entry {
         let request = &self.request;
         let draft = request.draft(&plan.draft);
         let init = self.init_pid()?;
-        let own = readback::Own::read()?;
+        let own = readback::Own::staying()?;
         let base = self.base(init)?;
         let command = Command::new(&request.args, &request.env).map_err(Error::runner)?;
         let container = self.handoff.paths().containers().join(&draft.id);

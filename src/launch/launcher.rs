@@ -258,7 +258,7 @@ impl Launcher {
 
     /// One start of the container, to its end.
     fn once(&mut self, paths: &Paths, folder: &Folder, status: &mut Status) -> Result<Outcome> {
-        let own = readback::Own::read()?;
+        let own = readback::Own::leaving()?;
         // Host-wide, whatever --root says, and traversable: the container's root resolves its files through it.
         let run = Paths::host_run();
         let joined = Joined::find(paths, &self.handoff.record.plan.draft)?;

@@ -53,19 +53,24 @@ fn namespaces(pid: &str) -> Result<Namespaces> {
 #[derive(Debug)]
 pub struct Own {
     links: Namespaces,
-    /// The two that a start leaves. The kernel gives a namespace's number to another one, the container's for one, as soon as nobody is
-    /// in it, and nobody else may be: an ordinary user's start makes its own, root's caller may be `unshare -m`. What is mounted there is
-    /// in the start's namespace as well, so this keeps nothing busy that is not.
-    _held: [File; 2],
+    _held: Vec<File>,
 }
 
 impl Own {
-    pub fn read() -> Result<Self> {
-        let open = |kind: &str| {
+    /// Of a process that stays in them.
+    pub fn staying() -> Result<Self> {
+        Ok(Own { links: namespaces("self")?, _held: Vec::new() })
+    }
+
+    /// Of a start, which leaves two of them. The kernel gives a namespace's number to another one, the container's for one, as soon as
+    /// nobody is in it, and nobody else may be: an ordinary user's start makes its own, root's caller may be `unshare -m`. So they are
+    /// held. What is mounted there is in the start's namespace as well: this keeps nothing busy that is not.
+    pub fn leaving() -> Result<Self> {
+        let open = |kind| {
             let link = format!("/proc/self/ns/{kind}");
             File::open(&link).context(|| format!("open {link}"))
         };
-        Ok(Own { _held: [open("mnt")?, open("net")?], links: namespaces("self")? })
+        Ok(Own { _held: vec![open("mnt")?, open("net")?], ..Self::staying()? })
     }
 }
 
