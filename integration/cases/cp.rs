@@ -1,6 +1,6 @@
 //! Files in and out of containers: `cp` beside docker's, hostile paths, `diff`, `commit`, `export`.
 
-use crate::harness::env::s;
+use crate::harness::env::{needs_user_namespaces, s};
 use crate::harness::peers::Docker;
 use crate::harness::{Env, Outcome, Output, Run};
 use crate::{cases, check, check_eq};
@@ -199,6 +199,8 @@ fn a_container_that_was_never_started(env: &Env) -> Outcome {
 }
 
 fn owners_and_rights(env: &Env) -> Outcome {
+    // Without them nobody inside can give a file away.
+    needs_user_namespaces()?;
     let root = env.own_root()?;
     let host = env.dir("host")?;
     up(env, &root, "cc", &[], "echo x >/s; chown 33:44 /s; chmod 4755 /s; cp /bin/busybox /owned; chown 7:8 /owned")?;
@@ -309,6 +311,8 @@ fn what_a_container_changed(env: &Env) -> Outcome {
 }
 
 fn an_image_of_the_changes(env: &Env) -> Outcome {
+    // Without them nobody inside can give a file away.
+    needs_user_namespaces()?;
     let root = env.own_root()?;
     let script = "rm -r /etc/group /home; mkdir /home; echo new >/home/f; echo 1 >/owned; chown 33:44 /owned; chmod 2755 /owned || true";
     up(env, &root, "cc", &["-e", "FROM_RUN=1", "-l", "k=v", "-w", "/srv"], script)?;
@@ -347,6 +351,8 @@ fn an_image_of_the_changes(env: &Env) -> Outcome {
 }
 
 fn a_whole_root_as_an_archive(env: &Env) -> Outcome {
+    // Without them nobody inside can give a file away.
+    needs_user_namespaces()?;
     let root = env.own_root()?;
     up(env, &root, "cc", &["-v", "vol:/v"], "echo kept >/kept; chown 5:6 /kept; echo not >/v/f")?;
     let out = env.dir("exported")?.join("out.tar");

@@ -1,7 +1,7 @@
 //! Whatever happens, nothing is left behind that the next command does not notice and clean.
 
 use crate::harness::command::Run;
-use crate::harness::env::{s, wait_for};
+use crate::harness::env::{needs_user_namespaces, s, wait_for};
 use crate::harness::leaks::Picture;
 use crate::harness::{Env, Outcome, host};
 use crate::{cases, check, check_eq};
@@ -301,6 +301,7 @@ fn a_copied_store_ends_nobody(env: &Env) -> Outcome {
 
 /// Who may be inside a container is told that it is not heard, by every verb that asks the supervisor, and at once.
 fn from_another_user_namespace_nobody_is_heard(env: &Env) -> Outcome {
+    needs_user_namespaces()?;
     let root = env.own_root()?;
     let verb = |words: &[&str]| env.at(&root, words).go();
     verb(&["run", "-d", "--name", "one", "--network", "none", "busybox", "sleep", "1000"])?.ok()?;
