@@ -4,6 +4,7 @@ use super::lifecycle::Kept;
 use crate::harness::env::s;
 use crate::harness::{Env, Outcome, host};
 use crate::{cases, check, check_eq};
+use hardrun::facts::kernel::Release;
 use std::path::PathBuf;
 
 cases!("paths":
@@ -214,7 +215,7 @@ fn another_name_of_a_denied_file(env: &Env) -> Outcome {
 
 fn ports_by_list(env: &Env) -> Outcome {
     let file = preset(env, "[ports]\nlisten = [8080]\nconnect = [8080]\n")?;
-    if host::kernel() < (6, 7) {
+    if host::kernel()? < Release(6, 7) {
         // Nothing can refuse them; the plan says so.
         let plan = env.verb(&["explain", "--preset", s(&file), "busybox", "true"]).go()?.ok()?;
         check!(plan.out().contains("Landlock knows ports from Linux 6.7 on"), "{}", plan.told());

@@ -14,7 +14,7 @@ pub struct Env {
     pub fixtures: Fixtures,
     /// Everything of this run lies under here; removed at the end.
     pub scratch: PathBuf,
-    /// A store with `busybox` and `probe` in it that cases share; cases that spoil a store use [`Env::own_root`].
+    /// A store with `busybox` in it that cases share; cases that spoil a store use [`Env::own_root`].
     pub root: PathBuf,
     pub peers: Peers,
     probe: OnceLock<Result<(), String>>,

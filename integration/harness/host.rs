@@ -168,11 +168,10 @@ pub fn descriptors(pid: i32) -> Outcome<BTreeMap<u32, String>> {
     Ok(found)
 }
 
-/// The kernel's version: (6, 1).
-pub fn kernel() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or_default());
-    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+/// The kernel's release.
+pub fn kernel() -> Outcome<hardrun::facts::kernel::Release> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    text.parse().or_else(|e: hardrun::error::Error| super::fail(e.to_string()))
 }
 
 /// Whether the kernel has AppArmor, and it is on.

@@ -124,6 +124,18 @@ fn is_level(text: &str) -> bool {
     text.split_once('-').map_or_else(|| one(text), |(low, high)| one(low) && one(high))
 }
 
+/// How many categories a level that is one reaches, by its upper end: 1024 in `s0-s0:c0.c1023`.
+pub fn reach(level: &str) -> u32 {
+    let upper = level.rsplit('-').next().unwrap_or_default();
+    let number = |c: &str| c.trim_start_matches('c').parse::<u32>().unwrap_or_default();
+    let Some((_, list)) = upper.split_once(':') else { return 0 };
+    let each = list.split(',').map(|one| match one.split_once('.') {
+        Some((from, to)) => (number(to) + 1).saturating_sub(number(from)),
+        None => 1,
+    });
+    each.sum()
+}
+
 /// Two different ones of the 1024 categories, by the container's id.
 fn categories(id: &str) -> String {
     let hash = Sha256::digest(id);
@@ -161,6 +173,14 @@ mod tests {
             mount: "user_u:object_r:svirt_apache_file_t:s0:c100,c200".into(),
         };
         assert_eq!(labels("ab", &wanted).unwrap(), expected);
+    }
+
+    #[test]
+    fn categories_are_counted_at_the_upper_end() {
+        let counts = [("s0", 0), ("s0:c1,c2", 2), ("s0:c5", 1), ("s0:c0.c1023", 1024), ("s0-s0:c0.c3,c9", 5)];
+        for (level, count) in counts {
+            assert_eq!(reach(level), count, "{level}");
+        }
     }
 
     #[test]

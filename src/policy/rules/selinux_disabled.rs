@@ -28,7 +28,7 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
                 let what = asked(selinux, "--security-opt", format!("label=type:{kind}"));
                 Finding::new(RULE.id, what).detail("a type that confines nothing")
             });
-            let wide = (categories(level) > 2).then(|| {
+            let wide = (crate::selinux::reach(level) > 2).then(|| {
                 let what = asked(selinux, "--security-opt", format!("label=level:{level}"));
                 Finding::new(RULE.id, what)
                     .detail("a level of more than two categories holds the pairs of other containers: their files are open to it")
@@ -36,30 +36,5 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
             open.into_iter().chain(wide).collect()
         }
         SeLinux::Unavailable => vec![],
-    }
-}
-
-/// How many categories a level reaches, by its upper end: 1024 in `s0-s0:c0.c1023`.
-fn categories(level: &str) -> u32 {
-    let upper = level.rsplit('-').next().unwrap_or_default();
-    let number = |c: &str| c.trim_start_matches('c').parse::<u32>().unwrap_or_default();
-    let Some((_, list)) = upper.split_once(':') else { return 0 };
-    let each = list.split(',').map(|one| match one.split_once('.') {
-        Some((from, to)) => (number(to) + 1).saturating_sub(number(from)),
-        None => 1,
-    });
-    each.sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::categories;
-
-    #[test]
-    fn categories_are_counted_at_the_upper_end() {
-        let counts = [("s0", 0), ("s0:c1,c2", 2), ("s0:c5", 1), ("s0:c0.c1023", 1024), ("s0-s0:c0.c3,c9", 5)];
-        for (level, count) in counts {
-            assert_eq!(categories(level), count, "{level}");
-        }
     }
 }
