@@ -319,6 +319,15 @@ fn a_profile_that_complains_by_now(env: &Env) -> Outcome {
     load("")?;
     kept.verb(&["start"]).go()?.ok()?;
     Run::new("sh").args(["-c", &format!("printf {name} > /sys/kernel/security/apparmor/.remove")]).go()?.ok()?;
+    // A name that holds `unconfined` is one like others: what of it is in complain mode counts.
+    let name = format!("not-unconfined-{}", std::process::id());
+    let flags = "flags=(attach_disconnected,complain)";
+    let text =
+        format!("profile {name} flags=(attach_disconnected) {{\n  file,\n  profile part {flags} {{ file, }}\n}}\n");
+    Run::new("apparmor_parser").arg("--replace").stdin(text).go()?.ok()?;
+    let out = env.sh(&["--security-opt", &format!("apparmor={name}")], "true")?;
+    Run::new("sh").args(["-c", &format!("printf {name} > /sys/kernel/security/apparmor/.remove")]).go()?.ok()?;
+    out.exits(125)?.complains(&["apparmor-weaker", "complain"])?;
     Ok(())
 }
 
@@ -326,7 +335,7 @@ fn a_profile_that_complains_by_now(env: &Env) -> Outcome {
 fn comes_to_containers_of_before(env: &Env) -> Outcome {
     needs_apparmor()?;
     let kept = Kept::create(env, &[], &["sleep", "100"])?;
-    kept.from_before("apparmor")?;
+    kept.made_before("apparmor")?;
     kept.verb(&["start"]).go()?.ok()?.complains(&["AppArmor has come to this host"])?;
     let first = label(kept.number("pid")?)?;
     check!(first.starts_with("hardrun-"), "{first}");
@@ -342,6 +351,11 @@ fn a_host_that_complains(env: &Env) -> Outcome {
     needs_apparmor()?;
     let mode = Path::new("/sys/module/apparmor/parameters/mode");
     let before = std::fs::read_to_string(mode)?;
+    let file = env.dir("complains")?.join("denying.toml");
+    let text = "[paths]\nall = true\ndeny = [{ path = \"/proc/*/environ\", access = \"r\" }]\n";
+    std::fs::write(&file, format!("description = \"denying\"\n{text}"))?;
+    let denying = ["--preset", s(&file)];
+    let before_it = Kept::create(env, &denying, &["true"])?;
     std::fs::write(mode, "complain")?;
     let watched = || {
         let kept = Kept::create(env, &[], &["sleep", "100"])?;
@@ -351,12 +365,18 @@ fn a_host_that_complains(env: &Env) -> Outcome {
             kept.exec(&[], &["true"]).go()?,
             kept.verb(&["restart", "-t", "0"]).go()?,
         ];
-        Outcome::Ok((ran, env.verb(&["explain", "busybox", "true"]).go()?))
+        // What the profile alone would deny is denied by nothing, before and after.
+        let denied = [env.sh(&denying, "true")?, before_it.verb(&["start"]).go()?];
+        Outcome::Ok((ran, env.verb(&["explain", "busybox", "true"]).go()?, denied))
     };
     let watched = watched();
     let doctor = env.verb(&["doctor"]).go();
     std::fs::write(mode, before.trim())?;
-    let (ran, explained) = watched?;
+    let (ran, explained, denied) = watched?;
+    for (denied, status) in denied.into_iter().zip([125, 1]) {
+        denied.exits(status)?.complains(&["/proc/*/environ", "cannot be enforced here"])?;
+    }
+    before_it.verb(&["start", "-a"]).go()?.ok()?;
     for ran in ran {
         ran.ok()?.complains(&["AppArmor is in complain mode"])?;
     }

@@ -2,7 +2,7 @@
 
 use super::rootless::user::User;
 use crate::harness::command::Run;
-use crate::harness::{Env, Outcome};
+use crate::harness::{Env, Outcome, Stop};
 use serde_json::Value;
 
 /// Lines with tabs: the layer, whose, and what is there of it.
@@ -10,7 +10,10 @@ pub fn table(env: &Env) -> Outcome {
     show("root", env.verb(&["doctor", "--format", "json"]))?;
     let mut user = User::bare(env)?;
     // With a session, where the host has such.
-    let _ = user.linger(env);
+    match user.linger(env) {
+        Ok(()) | Err(Stop::Skip(_)) => {}
+        Err(failed) => return Err(failed),
+    }
     show("user", user.hardrun(&["doctor", "--format", "json"]))
 }
 

@@ -3,7 +3,7 @@
 
 use super::guards;
 use super::lifecycle::Kept;
-use crate::harness::{Env, Outcome, Stop, runner};
+use crate::harness::{Env, Outcome, Stop, host, runner};
 use crate::{cases, check};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -138,11 +138,16 @@ fn rows(env: &Env) -> Outcome<Vec<Row>> {
             escape: "CVE-2025-52881",
             tried: "the label in force, read from the host",
             came: match label.split_once(':') {
-                Some(_) => label.splitn(4, ':').nth(2).unwrap_or_default().to_owned(),
+                Some(_) => label.split(':').nth(2).unwrap_or_default().to_owned(),
                 None if label.starts_with("hardrun-") => "hardrun-… (enforce)".to_owned(),
                 None => "no module".to_owned(),
             },
-            shut: !label.contains("unconfined") && !label.contains("complain"),
+            // Of the module that is in force; where there is none, nobody has a label.
+            shut: match (host::has_apparmor(), host::has_selinux()) {
+                (true, _) => label.starts_with("hardrun-") && label.ends_with(" (enforce)"),
+                (_, true) => label.starts_with("system_u:system_r:container_t:s0:c"),
+                _ => label.is_empty(),
+            },
         },
         Row {
             escape: "CVE-2025-27612",

@@ -11,7 +11,7 @@ cases!("selinux":
     is_enforced_with_categories_of_its_own, exec_and_init_carry_the_label, files_have_the_containers_label,
     a_file_of_another_type_is_out_of_reach, containers_do_not_reach_each_others_files, relabelled_for_all_or_for_one,
     volumes_are_shared, a_type_of_the_callers, without_is_refused, denials_are_explained,
-    @alone a_device_wants_the_administrators_word, @alone a_host_that_only_watches, containers_of_before_are_made_anew,
+    @alone a_device_wants_the_administrators_word, @alone a_host_that_only_watches, @alone a_type_that_the_policy_only_watches, a_caller_that_does_not_see_it, containers_of_before_are_made_anew,
 );
 
 fn needs_selinux() -> Outcome {
@@ -257,11 +257,62 @@ fn a_host_that_only_watches(env: &Env) -> Outcome {
     Ok(())
 }
 
+/// `semanage permissive -a TYPE`: the same of one type. That of all containers is told, one that was asked for is refused.
+fn a_type_that_the_policy_only_watches(env: &Env) -> Outcome {
+    needs_selinux()?;
+    let dir = tempfile::tempdir()?;
+    let module = dir.path().join("hardrun_watched.cil");
+    std::fs::write(
+        &module,
+        "(typepermissive container_t)\n(type watched_t)\n(roletype system_r watched_t)\n(typepermissive watched_t)\n",
+    )?;
+    let shadow = dir.path().join("file");
+    std::fs::write(&shadow, "of the host")?;
+    let bind = format!("{}:/file:ro", shadow.display());
+    let read = || env.sh(&["-v", &bind], "cat /file");
+    let refused = read()?;
+    check!(refused.code == 1 && refused.err().contains("Permission denied"), "{}", refused.told());
+    let kept = Kept::create(env, &[], &["sleep", "100"])?;
+    Run::new("semodule").arg("-i").arg(&module).limit(120).go()?.ok()?;
+    let watched = || {
+        let ran = [read()?, kept.verb(&["start"]).go()?, kept.exec(&[], &["true"]).go()?];
+        let doctor = env.verb(&["doctor"]).go()?;
+        let explained = env.verb(&["explain", "busybox", "true"]).go()?;
+        Outcome::Ok((ran, doctor, explained, env.sh(&["--security-opt", "label=type:watched_t"], "true")?))
+    };
+    let watched = watched();
+    Run::new("semodule").args(["-r", "hardrun_watched"]).limit(120).go()?.ok()?;
+    let (ran, doctor, explained, other) = watched?;
+    check!(ran[0].out() == "of the host", "nothing is refused: {}", ran[0].told());
+    for ran in ran {
+        ran.ok()?.complains(&["SELinux's policy makes container_t permissive: labels refuse nothing"])?;
+    }
+    check!(doctor.out().contains("semanage permissive -d container_t"), "{}", doctor.told());
+    check!(explained.out().contains("makes container_t permissive"), "{}", explained.told());
+    other.exits(125)?.complains(&["selinux-disabled", "label=type:watched_t", "permissive"])?;
+    let again = read()?;
+    check!(again.code == 1 && !again.err().contains("permissive"), "{}", again.told());
+    Ok(())
+}
+
+/// In a mount namespace of the caller's that has no view of SELinux: it is on all the same.
+fn a_caller_that_does_not_see_it(env: &Env) -> Outcome {
+    needs_selinux()?;
+    let line = format!(
+        "umount -l /sys/fs/selinux && exec {} --root {} run --rm --network none busybox cat /proc/self/attr/current",
+        env.hardrun.display(),
+        env.root.display()
+    );
+    let out = Run::new("unshare").args(["--mount", "sh", "-c", &line]).go()?.exits(125)?;
+    out.complains(&["SELinux is on", "mount -t selinuxfs selinuxfs /sys/fs/selinux"])?;
+    Ok(())
+}
+
 /// As after a reboot with `security=selinux`: files without labels are not what the type lets a container use.
 fn containers_of_before_are_made_anew(env: &Env) -> Outcome {
     needs_selinux()?;
     let kept = Kept::create(env, &[], &["true"])?;
-    kept.from_before("selinux")?;
+    kept.made_before("selinux")?;
     kept.verb(&["start"]).go()?.exits(1)?.complains(&["SELinux has come to this host", "create it anew"])?;
     Ok(())
 }

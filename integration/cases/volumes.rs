@@ -8,7 +8,7 @@ use std::path::Path;
 
 cases!("volumes":
     made_listed_and_removed, the_same_words_as_docker, shared_between_containers, options_become_binds_and_memory,
-    one_from_before_still_works, a_quota_holds_or_is_refused, a_folder_of_the_host_is_judged_when_it_is_made,
+    one_made_before_still_works, a_quota_holds_or_is_refused, a_folder_of_the_host_is_judged_when_it_is_made,
     there_from_create_on,
 );
 
@@ -164,7 +164,7 @@ fn options_become_binds_and_memory(env: &Env) -> Outcome {
     Ok(())
 }
 
-fn one_from_before_still_works(env: &Env) -> Outcome {
+fn one_made_before_still_works(env: &Env) -> Outcome {
     let root = env.own_root()?;
     let data = root.join("volumes/old/_data");
     std::fs::create_dir_all(&data)?;

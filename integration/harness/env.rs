@@ -155,11 +155,11 @@ impl Env {
         }
     }
 
-    /// Skip the case unless a program is installed.
+    /// Skip the case unless a program is installed; see [`super::absent`].
     pub fn needs(&self, program: &str) -> Outcome {
         let found =
             std::env::var_os("PATH").is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(program).is_file()));
-        if found { Ok(()) } else { skip(format!("{program} is not installed")) }
+        if found { Ok(()) } else { super::absent(format!("{program} is not installed")) }
     }
 }
 

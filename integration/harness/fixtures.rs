@@ -1,6 +1,6 @@
 //! Images and packages that the cases use, made by the script `integration/fixtures` from Debian packages.
 
-use super::{Outcome, Stop, fail, skip};
+use super::{Outcome, Stop, absent, fail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -32,13 +32,13 @@ impl Fixtures {
         let _one = self.making.lock();
         let path = self.dir.join(name);
         if !self.script.is_file() {
-            return if path.exists() { Ok(path) } else { skip(format!("no fixture {name} here")) };
+            return if path.exists() { Ok(path) } else { absent(format!("no fixture {name} here")) };
         }
         let out = Command::new(&self.script).arg(name).env("HARDRUN_FIXTURES", &self.dir).output()?;
         match out.status.code() {
             Some(0) => Ok(path),
             // What is missing is said in one line, with the status that scripts skip with.
-            Some(77) => skip(String::from_utf8_lossy(&out.stderr).trim().to_owned()),
+            Some(77) => absent(String::from_utf8_lossy(&out.stderr).trim().to_owned()),
             _ => fail(format!("integration/fixtures {name}: {}", String::from_utf8_lossy(&out.stderr))),
         }
     }
@@ -85,7 +85,7 @@ impl Fixtures {
             let mut header = entry.header().clone();
             let name = entry.path()?.into_owned();
             match entry.link_name()? {
-                Some(link) => to.append_link(&mut header, name, link.into_owned())?,
+                Some(link) => to.append_link(&mut header, name, &link)?,
                 None => to.append_data(&mut header, name, &mut entry)?,
             }
         }

@@ -57,6 +57,11 @@ pub fn fail<T>(why: impl Into<String>) -> Outcome<T> {
     Err(Stop::Fail(why.into()))
 }
 
+/// Something that a case needs is not on this machine: a skip, and a failure where $HARDRUN_INSTALLED says that all of it was installed.
+pub fn absent<T>(what: impl Into<String>) -> Outcome<T> {
+    if std::env::var_os("HARDRUN_INSTALLED").is_some() { fail(what) } else { skip(what) }
+}
+
 pub fn skip<T>(why: impl Into<String>) -> Outcome<T> {
     Err(Stop::Skip(why.into()))
 }

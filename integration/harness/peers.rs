@@ -3,7 +3,7 @@
 
 use super::command::Run;
 use super::env::{Env, s, wait_for};
-use super::{Outcome, Stop, skip};
+use super::{Outcome, Stop, absent};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -83,14 +83,14 @@ impl Peers {
         env.needs("docker")?;
         env.needs("dockerd")?;
         let started = self.docker.get_or_init(|| self.start_docker(env).map_err(text));
-        started.as_ref().or_else(|e| skip(format!("dockerd does not work here: {e}")))
+        started.as_ref().or_else(|e| absent(format!("dockerd does not work here: {e}")))
     }
 
     /// podman, tried when first asked for; skips the case where it does not start a container.
     pub fn podman(&self, env: &Env) -> Outcome<&Podman> {
         env.needs("podman")?;
         let tried = self.podman.get_or_init(|| self.try_podman(env).map_err(text));
-        tried.as_ref().or_else(|e| skip(format!("podman does not work here: {e}")))
+        tried.as_ref().or_else(|e| absent(format!("podman does not work here: {e}")))
     }
 
     fn start_docker(&self, env: &Env) -> Outcome<Docker> {

@@ -144,7 +144,7 @@ pub fn mode(name: &str) -> Result<Option<String>> {
 /// The kernel has no profile of the name: nothing could enter it.
 pub fn mode_of_named(name: &str) -> Result<Option<String>> {
     // Judged by a rule: it is no profile.
-    if name.contains("unconfined") {
+    if super::is_unconfined(name) {
         return Ok(None);
     }
     mode(name)?.map(Some).ok_or_else(|| {

@@ -21,7 +21,7 @@ pub struct Args {
     probe: Option<String>,
 }
 
-const PROGRAMS: &[&str] = &["nft", "pasta"];
+const PROGRAMS: &[&str] = &["nft", "pasta", "fuse-overlayfs"];
 const SYSCTLS: &[&str] =
     &["kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns", "user.max_user_namespaces"];
 
@@ -46,7 +46,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<u8> {
 }
 
 fn look(ctx: &Context, facts: &Facts) -> Result<Seen> {
-    let failed = probe::all(&ctx.paths)?.into_iter().filter_map(|(p, why)| why.map(|w| (p, w))).collect();
+    let tried = probe::all(&ctx.paths)?;
+    let fuse_overlay = tried.iter().any(|(p, came)| *p == Probe::Overlay && came.said.contains("fuse-overlayfs"));
+    let failed = tried.into_iter().filter_map(|(p, came)| came.failed.map(|why| (p, why))).collect();
     let programs = PROGRAMS.iter().filter(|p| crate::net::find_program(p).is_some()).map(|p| (*p).to_owned()).collect();
     let sysctls = SYSCTLS
         .iter()
@@ -68,7 +70,9 @@ fn look(ctx: &Context, facts: &Facts) -> Result<Seen> {
             .collect(),
         apparmor_trouble,
         selinux_types: crate::selinux::has_types(),
+        selinux_permissive: facts.selinux && crate::selinux::default_is_permissive()?,
         failed,
+        fuse_overlay,
         filesystem: kernel::filesystem(&ctx.paths.layers())?,
         storage: ctx.paths.root.display().to_string(),
         programs,
@@ -84,6 +88,7 @@ fn text(checks: &[Check]) -> String {
             State::Present => "present ",
             State::Replaced => "replaced",
             State::Missing => "MISSING ",
+            State::NotUsed => "not used",
         };
         out.push_str(&format!("{state}  {:width$}  {}\n", c.layer, clean(&c.found)));
         let indent = " ".repeat(width + 12);

@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::image::users;
 use crate::image::view::View;
 use crate::launch::exec::{self, ExecRequest, Way};
+use crate::plan::draft::{Host, ThisHost, host_groups};
 use crate::plan::{AskedExec, Draft, Source, Sourced, UserNamespace, UserPlan};
 use crate::policy::{self, Allow};
 use crate::request::{Env, EnvSetting};
@@ -146,6 +147,8 @@ fn request(args: &Args, container: &Container, pid: i32, draft: &mut Draft) -> R
         draft.process.cwd = Sourced::flag(folder.clone(), "--workdir");
     }
     let env = environment(args, draft, &user)?;
+    let groups = || ThisHost.read("/etc/group".as_ref());
+    draft.asked.host_groups = host_groups(&draft.namespaces, &user, groups)?;
     draft.process.user = Sourced::flag(user.clone(), "--user");
     Ok(ExecRequest {
         id: crate::plan::draft::new_id()?,

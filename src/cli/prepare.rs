@@ -182,6 +182,8 @@ pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft>
     if let AppArmor::Named(name) = &draft.apparmor.value {
         draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
     }
+    draft.asked.selinux_permissive = crate::selinux::is_permissive(&draft.selinux.value)?;
+    draft.asked.apparmor_watches = facts.apparmor_mode.watches();
     for mount in &mut draft.mounts {
         if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
             *seen = crate::facts::bind::look(source, facts);
@@ -220,6 +222,8 @@ pub fn renew(record: &mut Record, facts: &Facts) -> Result<bool> {
     if let AppArmor::Named(name) = &record.plan.draft.apparmor.value {
         record.plan.draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
     }
+    let permissive = crate::selinux::is_permissive(&record.plan.draft.selinux.value)?;
+    record.plan.draft.asked.selinux_permissive = permissive;
     record.digest = record.plan.digest();
     Ok(!said.is_empty())
 }

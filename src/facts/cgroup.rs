@@ -23,7 +23,8 @@ const V1: &[(Limit, &str, &str)] = &[
     (Limit::CpuShares, "cpu", "cpu.shares"),
     (Limit::CpuRealtime, "cpu", "cpu.rt_runtime_us"),
     (Limit::Cpuset, "cpuset", "cpuset.cpus"),
-    (Limit::BlkioWeight, "blkio", "blkio.bfq.weight"),
+    // The weight of the CFQ scheduler, gone since Linux 5.0. BFQ's blkio.bfq.weight is a file that no runtime writes here.
+    (Limit::BlkioWeight, "blkio", "blkio.weight"),
     (Limit::BlkioThrottle, "blkio", "blkio.throttle.read_bps_device"),
     (Limit::Devices, "devices", "devices.deny"),
 ];
@@ -70,10 +71,6 @@ pub fn look(root: &Path) -> Result<Cgroup> {
             // pids.max exists only below the root of its hierarchy.
             if controllers.iter().any(|c| c == "pids") {
                 limits.insert(Limit::Pids);
-            }
-            // The throttling weight of the old CFQ scheduler, gone since Linux 5.0, where BFQ is not built in.
-            if there("blkio", "blkio.weight") {
-                limits.insert(Limit::BlkioWeight);
             }
             Ok(Cgroup { version, controllers, limits })
         }

@@ -31,6 +31,8 @@ pub enum State {
     Replaced,
     /// Missing, and containers are weaker or cannot start.
     Missing,
+    /// No question on this host: nothing is weaker without it.
+    NotUsed,
 }
 
 /// What the cheap facts do not hold.
@@ -38,6 +40,8 @@ pub enum State {
 pub struct Seen {
     /// Probes that failed, with the reason.
     pub failed: Vec<(Probe, String)>,
+    /// The overlay that was tried is fuse-overlayfs's.
+    pub fuse_overlay: bool,
     /// statfs magic of the storage folder.
     pub filesystem: u64,
     /// The storage folder.
@@ -52,11 +56,16 @@ pub struct Seen {
     pub apparmor_trouble: Option<(String, String)>,
     /// SELinux's policy has types for containers.
     pub selinux_types: bool,
+    /// It makes that of processes permissive.
+    pub selinux_permissive: bool,
 }
 
 impl Check {
     fn present(layer: &str, found: impl Into<String>) -> Check {
         Check { layer: layer.into(), state: State::Present, found: found.into(), instead: None, remedy: None }
+    }
+    fn not_used(layer: &str, found: &str) -> Check {
+        Check { state: State::NotUsed, ..Check::present(layer, found) }
     }
     fn replaced(layer: &str, found: impl Into<String>, instead: &str, remedy: impl Into<String>) -> Check {
         Check {
@@ -86,6 +95,9 @@ impl Seen {
     fn with_module(&self, name: &str, first: bool) -> String {
         // Always on, and not to be listed.
         let mut list: Vec<&str> = self.modules.iter().map(String::as_str).filter(|m| *m != "capability").collect();
+        if EXCLUSIVE.contains(&name) {
+            list.retain(|m| !EXCLUSIVE.contains(m));
+        }
         if list.is_empty() {
             // Debian's, with what a list must not switch off.
             list = vec!["landlock", "lockdown", "yama", "integrity", "apparmor", "bpf"];
@@ -99,6 +111,9 @@ impl Seen {
         self.programs.iter().any(|p| p == program)
     }
 }
+
+/// Of these a kernel starts the first one in its list alone (`LSM_FLAG_EXCLUSIVE`).
+const EXCLUSIVE: [&str; 3] = ["apparmor", "selinux", "smack"];
 
 /// Every check, in the order in which they are printed.
 pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
@@ -121,6 +136,10 @@ pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
         limit(facts, Limit::Swap),
         limit(facts, Limit::Pids),
         limit(facts, Limit::CpuQuota),
+        limit(facts, Limit::CpuShares),
+        limit(facts, Limit::Cpuset),
+        limit(facts, Limit::BlkioThrottle),
+        limit(facts, Limit::BlkioWeight),
         files(facts),
         network(seen),
         rootless(seen),
@@ -264,8 +283,9 @@ fn apparmor(facts: &Facts, seen: &Seen) -> Check {
             "not on in this kernel",
             if facts.selinux { "SELinux labels" } else { by_paths(facts) },
             format!(
-                "boot a kernel with CONFIG_SECURITY_APPARMOR=y (Debian's has it) with apparmor=1 {}, then apt-get install apparmor",
-                seen.with_module("apparmor", false)
+                "boot a kernel with CONFIG_SECURITY_APPARMOR=y (Debian's has it) with apparmor=1 {}{}, then apt-get install apparmor",
+                seen.with_module("apparmor", false),
+                if facts.selinux { " (in the place of SELinux: a kernel has one of the two)" } else { "" }
             ),
         );
     }
@@ -293,6 +313,12 @@ fn selinux(facts: &Facts, seen: &Seen) -> Check {
     }
     if facts.selinux {
         return match &facts.selinux_mode {
+            Enforcement::Refuses if seen.selinux_permissive => Check::replaced(
+                "selinux",
+                "enforcing, but its policy makes container_t permissive: labels are set, and nothing is refused",
+                "the other layers",
+                "semanage permissive -d container_t (or remove the module that has (typepermissive container_t): semodule -l)",
+            ),
             Enforcement::Refuses => {
                 Check::present("selinux", "enforcing: container_t with categories of its own for every container")
             }
@@ -323,7 +349,7 @@ fn selinux(facts: &Facts, seen: &Seen) -> Check {
 fn scopes(facts: &Facts) -> Check {
     let layer = "systemd scopes";
     if facts.cgroup != CgroupVersion::V2 {
-        return Check::present(layer, "not used with cgroup version 1");
+        return Check::not_used(layer, "not used with cgroup version 1");
     }
     match facts.systemd {
         Systemd::Reachable => Check::present(layer, "one with delegation for every container"),
@@ -333,7 +359,7 @@ fn scopes(facts: &Facts) -> Check {
             "groups below /hardrun, which systemd does not know of",
             "apt-get install dbus; systemctl start dbus.socket",
         ),
-        Systemd::None => Check::present(layer, "not needed: systemd is not pid 1, groups are made below /hardrun"),
+        Systemd::None => Check::not_used(layer, "not needed: systemd is not pid 1, groups are made below /hardrun"),
     }
 }
 
@@ -380,20 +406,47 @@ fn limit(facts: &Facts, limit: Limit) -> Check {
     if facts.limits.contains(&limit) {
         return Check::present(&layer, "can be set");
     }
-    let (v1, controller) = match limit {
-        Limit::Swap => ("swapaccount=1", "memory"),
-        Limit::Memory => ("cgroup_enable=memory", "memory"),
-        Limit::Pids => ("a kernel with CONFIG_CGROUP_PIDS=y", "pids"),
-        _ => ("a kernel with CONFIG_CFS_BANDWIDTH=y", "cpu"),
+    let unified = facts.cgroup == CgroupVersion::V2;
+    // The controller, and what a kernel has it by.
+    let (controller, config) = match limit {
+        Limit::Memory => ("memory", "MEMCG"),
+        Limit::Swap if unified => ("memory", "MEMCG=y and CONFIG_SWAP"),
+        Limit::Swap => ("memory", "MEMCG_SWAP"),
+        Limit::Pids => ("pids", "CGROUP_PIDS"),
+        Limit::CpuShares => ("cpu", "FAIR_GROUP_SCHED"),
+        Limit::Cpuset => ("cpuset", "CPUSETS"),
+        Limit::BlkioThrottle if unified => ("io", "BLK_DEV_THROTTLING"),
+        Limit::BlkioThrottle => ("blkio", "BLK_DEV_THROTTLING"),
+        Limit::BlkioWeight => ("io", "BLK_CGROUP_IOCOST"),
+        _ => ("cpu", "CFS_BANDWIDTH"),
     };
-    let remedy = match facts.cgroup {
-        CgroupVersion::V2 => format!("echo +{controller} > /sys/fs/cgroup/cgroup.subtree_control; boot with {v1}"),
-        _ => format!("boot with {v1}"),
+    let remedy = match limit {
+        Limit::Swap if !unified => "boot with swapaccount=1".to_owned(),
+        Limit::Memory if !unified => "boot with cgroup_enable=memory".to_owned(),
+        // Version 1 had it with a scheduler that is gone since Linux 5.0.
+        Limit::BlkioWeight if !unified => {
+            format!("boot a kernel with CONFIG_{config}=y with systemd.unified_cgroup_hierarchy=1")
+        }
+        _ => format!(
+            "boot a kernel with CONFIG_{config}=y without cgroup_disable={controller}; in a container or a unit, \
+             give that the controller {controller}"
+        ),
     };
+    match without(limit) {
+        Some(instead) => Check::replaced(&layer, "cannot be set", instead, remedy),
+        None => Check::missing(&layer, "cannot be set", remedy),
+    }
+}
+
+/// What there is of a limit where the kernel cannot set it, but for memory and processes.
+fn without(limit: Limit) -> Option<&'static str> {
     match limit {
-        Limit::Swap => Check::replaced(&layer, "cannot be set", "the memory limit alone", remedy),
-        Limit::CpuQuota => Check::replaced(&layer, "cannot be set", "a fair share of the scheduler", remedy),
-        _ => Check::missing(&layer, "cannot be set", remedy),
+        Limit::Memory | Limit::Pids => None,
+        Limit::Swap => Some("the memory limit alone"),
+        Limit::Cpuset => Some("all processors, and memory of all nodes"),
+        Limit::BlkioThrottle => Some("nothing: the disk is as fast as it is"),
+        Limit::BlkioWeight => Some("an equal share of the disk"),
+        _ => Some("a fair share of the scheduler"),
     }
 }
 
@@ -461,6 +514,7 @@ mod tests {
             programs: ["nft", "pasta"].map(str::to_owned).into(),
             modules: ["capability", "lockdown", "yama", "bpf"].map(str::to_owned).into(),
             selinux_types: true,
+            selinux_permissive: false,
             ..Seen::default()
         }
     }
@@ -488,7 +542,7 @@ mod tests {
         f.nofile_hard = 10;
         let checks = report(&f, &Seen { failed: vec![(Probe::Overlay, "no".into())], ..Seen::default() });
         assert!(!healthy(&checks));
-        for c in checks.iter().filter(|c| c.state != State::Present) {
+        for c in checks.iter().filter(|c| !matches!(c.state, State::Present | State::NotUsed)) {
             assert!(c.remedy.as_ref().is_some_and(|r| !r.is_empty()), "{}", c.layer);
         }
         assert_eq!(state(&checks, "seccomp"), State::Missing);
@@ -516,6 +570,11 @@ mod tests {
         (f.landlock_abi, f.apparmor) = (0, false);
         assert!(remedy(&f, &seen(), "landlock").ends_with(": lsm=landlock,lockdown,yama,bpf"));
         assert!(remedy(&f, &seen(), "apparmor").contains("apparmor=1 lsm=lockdown,yama,apparmor,bpf,"));
+        let other = Seen { modules: ["capability", "yama", "selinux", "bpf"].map(str::to_owned).into(), ..seen() };
+        assert!(remedy(&f, &other, "apparmor").contains("apparmor=1 lsm=yama,apparmor,bpf,"));
+        f.selinux = true;
+        assert!(remedy(&f, &other, "apparmor").contains("lsm=yama,apparmor,bpf (in the place of SELinux"));
+        f.selinux = false;
         let unknown = Seen { modules: vec![], ..seen() };
         assert!(remedy(&f, &unknown, "apparmor").contains("lsm=landlock,lockdown,yama,integrity,apparmor,bpf,"));
     }
@@ -525,6 +584,9 @@ mod tests {
         let mut f = facts();
         f.selinux = true;
         assert_eq!(state(&report(&f, &seen()), "selinux"), State::Present);
+        let watched = Seen { selinux_permissive: true, ..seen() };
+        assert_eq!(state(&report(&f, &watched), "selinux"), State::Replaced);
+        assert!(remedy(&f, &watched, "selinux").contains("semanage permissive -d container_t"));
         f.selinux_mode = Enforcement::Watches("permissive".into());
         assert!(remedy(&f, &seen(), "selinux").contains("setenforce 1"));
         let bare = Seen { selinux_types: false, ..seen() };
@@ -536,7 +598,7 @@ mod tests {
     fn groups_want_a_bus_to_systemd_and_a_program_for_devices() {
         let mut f = facts();
         f.cgroup = CgroupVersion::V2;
-        assert_eq!(state(&report(&f, &seen()), "systemd scopes"), State::Present, "without systemd none is needed");
+        assert_eq!(state(&report(&f, &seen()), "systemd scopes"), State::NotUsed, "without systemd none is needed");
         f.systemd = Systemd::WithoutBus;
         assert!(remedy(&f, &seen(), "systemd scopes").contains("dbus"));
         let failed = vec![(Probe::Devices, "bpf: EPERM".to_owned())];

@@ -94,8 +94,20 @@ pub fn selinux_mode() -> Result<Enforcement> {
 }
 
 pub fn selinux() -> Result<bool> {
-    // Mounted only where SELinux is on; `enforce` is 0 in permissive mode, in which labels are still wanted.
-    Ok(read_if_there("/sys/fs/selinux/enforce")?.is_some())
+    // `enforce` is 0 in permissive mode, in which labels are still wanted.
+    if read_if_there("/sys/fs/selinux/enforce")?.is_some() {
+        return Ok(true);
+    }
+    // A kernel without it has no such file system; one that started it and was given no policy calls every process `kernel`.
+    let label = std::fs::read_to_string("/proc/self/attr/current").unwrap_or_default();
+    if label.matches(':').count() >= 2 && read("/proc/filesystems")?.lines().any(|l| l.ends_with("\tselinuxfs")) {
+        return Err(Error::runner(format!(
+            "SELinux is on (this process is {}), and its file system is not mounted on /sys/fs/selinux",
+            label.trim_end_matches(['\0', '\n'])
+        ))
+        .hint("mount -t selinuxfs selinuxfs /sys/fs/selinux"));
+    }
+    Ok(false)
 }
 
 pub fn seccomp() -> Result<bool> {

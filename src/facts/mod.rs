@@ -135,6 +135,10 @@ pub enum Enforcement {
 }
 
 impl Enforcement {
+    pub fn watches(&self) -> bool {
+        matches!(self, Enforcement::Watches(_))
+    }
+
     /// Of a module that is on.
     fn of(on: bool, look: impl FnOnce() -> Result<Enforcement>) -> Enforcement {
         match on.then(look) {

@@ -185,8 +185,17 @@ impl Drop for Scratch {
     }
 }
 
-/// Try every probe in a child of its own; `None` where it worked, else what went wrong.
-pub fn all(paths: &Paths) -> Result<Vec<(Probe, Option<String>)>> {
+/// What came of a probe.
+#[derive(Debug, Default)]
+pub struct Came {
+    /// What went wrong.
+    pub failed: Option<String>,
+    /// What it said though it worked.
+    pub said: String,
+}
+
+/// Try every probe in a child of its own.
+pub fn all(paths: &Paths) -> Result<Vec<(Probe, Came)>> {
     let fresh = !paths.root.exists();
     let found = Probe::ALL.into_iter().map(|probe| Ok((probe, in_child(probe, paths)?))).collect();
     if fresh {
@@ -196,7 +205,7 @@ pub fn all(paths: &Paths) -> Result<Vec<(Probe, Option<String>)>> {
     found
 }
 
-fn in_child(probe: Probe, paths: &Paths) -> Result<Option<String>> {
+fn in_child(probe: Probe, paths: &Paths) -> Result<Came> {
     let child = std::process::Command::new("/proc/self/exe")
         .arg("--root")
         .arg(&paths.root)
@@ -211,11 +220,12 @@ fn in_child(probe: Probe, paths: &Paths) -> Result<Option<String>> {
     if left.exists() {
         std::fs::remove_dir_all(&left).verb_context(|| format!("cannot remove {}", left.display()))?;
     }
-    if output.status.success() {
-        return Ok(None);
-    }
     let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(Came { failed: None, said: text.into_owned() });
+    }
     let lines: Vec<&str> = text.lines().map(|l| l.trim().trim_start_matches("hardrun: ")).collect();
     let why = lines.join("; ").replace("caused by: ", "");
-    Ok(Some(if why.is_empty() { format!("the probe ended with {}", output.status) } else { why }))
+    let why = if why.is_empty() { format!("the probe ended with {}", output.status) } else { why };
+    Ok(Came { failed: Some(why), said: String::new() })
 }

@@ -23,7 +23,7 @@ mod walk;
 
 pub use walk::Files;
 
-use crate::plan::{AppArmor, Draft, Landlock, MountKind, NetworkMode, Sourced};
+use crate::plan::{Draft, Landlock, MountKind, NetworkMode, Sourced};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -120,7 +120,7 @@ pub fn rules(draft: &Draft) -> std::result::Result<Rules, &'static str> {
     let files = draft.paths.policy.as_ref().map(|policy| Files {
         allow: policy.allowed(),
         deny: policy.denied().map(|r| (r.value.pattern.clone(), r.value.access)).collect(),
-        lenient: draft.apparmor.value == AppArmor::Builtin,
+        lenient: draft.apparmor_refuses(),
         linked: None,
         same: Vec::new(),
     });

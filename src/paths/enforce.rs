@@ -1,7 +1,7 @@
 //! Who carries out which part of a policy on this host, and what is left over.
 
 use super::{Access, Cursor, PathsPlan, Pattern, Rule, Verb};
-use crate::plan::{AppArmor, Draft, Landlock, UserNamespace};
+use crate::plan::{Draft, Landlock, UserNamespace};
 
 /// A part of the policy that no layer of this host carries out as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn of_a_process(path: &str) -> bool {
 pub fn gaps(draft: &Draft) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let paths = &draft.paths;
-    let apparmor = draft.apparmor.value == AppArmor::Builtin;
+    let apparmor = draft.apparmor_refuses();
     let landlock = crate::landlock::rules(draft).is_ok();
     if let Some(policy) = &paths.policy {
         if !apparmor && !landlock {

@@ -74,6 +74,9 @@ pub(super) fn fallbacks(draft: &Draft, facts: &Facts) -> Vec<Fallback> {
             add(&module.to_lowercase(), missing, "the other layers");
         }
     }
+    if let Some(kind) = draft.permissive_type(facts) {
+        add("selinux", format!("the host's policy makes {kind} permissive: labels refuse nothing"), "the other layers");
+    }
     for gap in crate::paths::gaps(draft) {
         add(&format!("paths: {}", gap.rule), gap.missing, &gap.instead);
     }

@@ -119,6 +119,15 @@ pub struct Asked {
     /// In which mode the kernel has the AppArmor profile that was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apparmor_mode: Option<String>,
+    /// Of the process's groups those that on the host are an engine's or give its disks, logs or root; where there is no user namespace.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_groups: BTreeMap<u32, String>,
+    /// AppArmor refuses nothing on this host, whatever a profile says (`apparmor.mode=complain`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub apparmor_watches: bool,
+    /// The host's policy makes the SELinux type permissive.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub selinux_permissive: bool,
     pub tls_verify_off: bool,
     pub cpu_rt: bool,
     /// Value of DOCKER_HOST in the caller's environment if it is a plain tcp:// address.

@@ -2,7 +2,7 @@
 //! here; docker's default is computed from the same table, so the two can be compared and neither is a grade.
 
 use super::{AppArmor, Draft, MountKind, Namespace, NetworkMode, SeLinux, UserNamespace, draft::MASKED_PATHS};
-use crate::facts::{Enforcement, Facts};
+use crate::facts::Facts;
 use crate::policy::sensitive;
 use crate::seccomp;
 use serde::Serialize;
@@ -134,10 +134,10 @@ pub const WEIGHTS: &[Weight] = &[
         what: "neither AppArmor nor SELinux confines it (docker: on Debian, AppArmor does)",
         points: 4.0,
         exposed: |d, f| {
-            let watches = |mode: &Enforcement| matches!(mode, Enforcement::Watches(_));
-            let labels = matches!(d.selinux.value, SeLinux::Labels { .. }) && !watches(&f.selinux_mode);
+            let permissive = f.selinux_mode.watches() || d.permissive_type(f).is_some();
+            let labels = matches!(d.selinux.value, SeLinux::Labels { .. }) && !permissive;
             let profile =
-                matches!(d.apparmor.value, AppArmor::Builtin | AppArmor::Named(_)) && !watches(&f.apparmor_mode);
+                matches!(d.apparmor.value, AppArmor::Builtin | AppArmor::Named(_)) && !f.apparmor_mode.watches();
             share(!labels && !profile)
         },
         docker: 0.0,

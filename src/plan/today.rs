@@ -3,7 +3,7 @@
 use super::fallback::fallbacks;
 use super::{AppArmor, Draft, Landlock, Plan, SeLinux, Source, Sourced, UserNamespace};
 use crate::error::{Error, Result};
-use crate::facts::{CgroupVersion, Enforcement, Facts, Systemd};
+use crate::facts::{CgroupVersion, Enforcement, Facts, Limit, Systemd};
 
 impl Plan {
     /// Give a container the layers that this host has got since it was created, as far as one that exists can have them. Returns what
@@ -44,7 +44,10 @@ impl Plan {
             }
             _ => {}
         }
+        draft.asked.apparmor_watches = facts.apparmor_mode.watches();
         said.extend(renew_landlock(draft, facts.landlock_abi)?);
+        super::draft::declared::check(draft)?;
+        said.extend(renew_swap(draft, facts));
         if matches!(draft.namespaces.user.value, UserNamespace::Private { .. }) && !facts.user_namespaces {
             return Err(Error::runner(
                 "the container was created with a user namespace, and this host has them switched off now",
@@ -65,6 +68,17 @@ impl Plan {
         }
         Ok(said)
     }
+}
+
+/// That nothing of it is swapped out, where the limit on memory came before a kernel that can say so.
+fn renew_swap(draft: &mut Draft, facts: &Facts) -> Option<String> {
+    let resources = &mut draft.resources;
+    let memory = resources.memory.as_ref().filter(|m| m.value > 0)?;
+    if resources.memory_swap.is_some() || !facts.limits.contains(&Limit::Swap) {
+        return None;
+    }
+    resources.memory_swap = Some(Sourced::default(memory.value));
+    Some("swap can be limited on this host, unlike when the container was created: it has none now".to_owned())
 }
 
 /// The ruleset that a kernel with this ABI can have; what is to be said of it, where it is another one than before.
@@ -95,6 +109,11 @@ fn renew_landlock(draft: &mut Draft, abi: u32) -> Result<Option<String>> {
 }
 
 impl Draft {
+    /// Whether a profile of hardrun's is in force: one that says what the path policy says.
+    pub fn apparmor_refuses(&self) -> bool {
+        self.apparmor.value == AppArmor::Builtin && !self.asked.apparmor_watches
+    }
+
     /// Modules that are on and refuse nothing: what every start is to say.
     ///
     /// # Errors
@@ -116,7 +135,24 @@ impl Draft {
                 Enforcement::Refuses => {}
             }
         }
+        if let Some(kind) = self.permissive_type(facts) {
+            said.push(format!(
+                "SELinux's policy makes {kind} permissive: labels refuse nothing, the other layers hold"
+            ));
+        }
         Ok(said)
+    }
+
+    /// The processes' SELinux type, where the policy makes that one permissive on a host that enforces the others.
+    pub(super) fn permissive_type(&self, facts: &Facts) -> Option<&str> {
+        match &self.selinux.value {
+            SeLinux::Labels { process, .. }
+                if self.asked.selinux_permissive && facts.selinux_mode == Enforcement::Refuses =>
+            {
+                Some(crate::selinux::kind(process))
+            }
+            _ => None,
+        }
     }
 
     /// The security modules whose policy of hardrun's confines the container: the name, what it has of each, and what that does here.

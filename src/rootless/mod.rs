@@ -92,8 +92,8 @@ pub fn enter() -> Result<()> {
     let joined = keeper::join(&wanted)?;
     nix::sched::setns(&joined.user, nix::sched::CloneFlags::CLONE_NEWUSER).map_err(|e| trouble::explain(e.into()))?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).map_err(|e| trouble::explain(e.into()))?;
-    // Of two sessions of the user one may have a bus.
-    let _ = CURRENT.set(Rootless { bus: wanted.bus, ..joined.rootless.clone() });
+    // Of two sessions of the user one may have a bus; and where the store is, the environment of each command says.
+    let _ = CURRENT.set(Rootless { bus: wanted.bus, root: wanted.root, ..joined.rootless.clone() });
     set_held(Some(Held::of(joined)));
     Ok(())
 }

@@ -9,6 +9,11 @@ pub use relabel::{ATTRIBUTE, relabel, relabel_if_other};
 use crate::error::{Context, Error, Result};
 use crate::plan::SeLinux;
 use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Write};
+
+/// The type of processes for which no other is asked.
+pub const TYPE: &str = "container_t";
 
 /// `--security-opt label=KEY:VALUE`: what was asked, the last of each key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +50,7 @@ pub fn labels(id: &str, wanted: &Wanted) -> Result<SeLinux> {
     };
     let user = part("user", &wanted.user, "system_u")?;
     let role = part("role", &wanted.role, "system_r")?;
-    let kind = part("type", &wanted.kind, "container_t")?;
+    let kind = part("type", &wanted.kind, TYPE)?;
     let filetype = part("filetype", &wanted.filetype, "container_file_t")?;
     Ok(SeLinux::Labels {
         process: format!("{user}:{role}:{kind}:{level}"),
@@ -79,9 +84,53 @@ pub fn check(labels: &SeLinux) -> Result<()> {
     Ok(())
 }
 
+/// Whether the policy makes the type of these processes permissive (`semanage permissive -a TYPE`): what it does not allow them is done all
+/// the same, and logged, whatever mode the host is in. False for labels that the policy does not know: [`check`] refuses those.
+///
+/// # Errors
+/// The kernel cannot be asked, or answers otherwise than since Linux 2.6.27.
+pub fn is_permissive(labels: &SeLinux) -> Result<bool> {
+    let SeLinux::Labels { process, .. } = labels else { return Ok(false) };
+    let attempt = || format!("ask the kernel whether its SELinux policy makes {process} permissive");
+    let class = std::fs::read_to_string("/sys/fs/selinux/class/process/index").context(attempt)?;
+    let mut access = File::options().read(true).write(true).open("/sys/fs/selinux/access").context(attempt)?;
+    match access.write_all(format!("{process} {process} {}", class.trim()).as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::InvalidInput => return Ok(false),
+        written => written.context(attempt)?,
+    }
+    let mut answer = String::new();
+    access.read_to_string(&mut answer).context(attempt)?;
+    flags(&answer).map(|flags| flags & PERMISSIVE != 0).ok_or_else(|| {
+        Error::runner(attempt()).because(format!("its answer is {answer:?}, of which hardrun knows six numbers"))
+    })
+}
+
+/// The last of what is allowed, decided, logged and not logged, of which policy, and the flags; all but the fifth hexadecimal.
+fn flags(answer: &str) -> Option<u32> {
+    let numbers: Vec<&str> = answer.trim_end_matches(['\0', '\n']).split(' ').collect();
+    let [_, _, _, _, _, flags] = numbers[..] else { return None };
+    u32::from_str_radix(flags, 16).ok()
+}
+
+/// `AVD_FLAGS_PERMISSIVE`
+const PERMISSIVE: u32 = 1;
+
+/// The type in a label.
+pub fn kind(label: &str) -> &str {
+    label.split(':').nth(2).unwrap_or_default()
+}
+
 /// Whether the policy has the types of containers.
 pub fn has_types() -> bool {
     labels("", &Wanted::default()).and_then(|labels| check(&labels)).is_ok()
+}
+
+/// Whether it makes that of processes permissive.
+///
+/// # Errors
+/// As those of [`is_permissive`].
+pub fn default_is_permissive() -> Result<bool> {
+    labels("", &Wanted::default()).and_then(|labels| is_permissive(&labels))
 }
 
 /// The kernel takes a label here if its policy knows it.
@@ -180,6 +229,15 @@ mod tests {
         let counts = [("s0", 0), ("s0:c1,c2", 2), ("s0:c5", 1), ("s0:c0.c1023", 1024), ("s0-s0:c0.c3,c9", 5)];
         for (level, count) in counts {
             assert_eq!(reach(level), count, "{level}");
+        }
+    }
+
+    #[test]
+    fn flags_are_the_sixth_number() {
+        assert_eq!(flags("0 ffffffff 0 ffffffff 17 1"), Some(1));
+        assert_eq!(flags("3f ffffffff 0 ffffffff 17 0\0"), Some(0));
+        for bad in ["", "0 ffffffff 0 ffffffff 17", "0 ffffffff 0 ffffffff 17 1 1", "0 0 0 0 0 x"] {
+            assert_eq!(flags(bad), None, "{bad:?}");
         }
     }
 

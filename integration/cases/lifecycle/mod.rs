@@ -55,7 +55,7 @@ impl<'e> Kept<'e> {
     }
 
     /// As if it had been created before the host had a security module (`apparmor`, `selinux`).
-    pub fn from_before(&self, module: &str) -> Outcome {
+    pub fn made_before(&self, module: &str) -> Outcome {
         let file = self.folder().join("record.json");
         let mut record: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
         record["plan"]["draft"][module] = serde_json::json!({ "value": "unavailable", "source": "host" });

@@ -42,8 +42,8 @@ fn logs_follow_to_the_end(env: &Env) -> Outcome {
     kept.logs(&["-f"])?.says("one\ntwo\none\ntwo")?;
     check_eq!(kept.number("restart_count")?, 1);
     // Removed by --rm while somebody reads.
-    let run =
-        env.verb(&["run", "-d", "--rm", "--network", "none", "busybox", "sh", "-c", "echo hello; sleep 0.7; echo bye"]);
+    let script = format!("echo hello; sleep {}; echo bye", crate::harness::env::slowness());
+    let run = env.verb(&["run", "-d", "--rm", "--network", "none", "busybox", "sh", "-c", &script]);
     let id = run.go()?.ok()?.out().trim().to_owned();
     env.verb(&["logs", "-f", &id]).limit(20).go()?.ok()?.says("hello\nbye")?;
     let gone = wait_for(Duration::from_secs(5), || env.verb(&["logs", &id]).go().ok().filter(|o| o.code == 1));

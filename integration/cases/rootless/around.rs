@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 cases!("rootless":
-    @alone without_subordinate_ids_there_is_one, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds, @alone from_another_user_namespace_nobody_is_heard,
+    @alone without_subordinate_ids_there_is_one, @alone another_session_gets_into_what_has_no_group, @alone a_store_is_that_of_each_commands_environment, @alone a_store_that_overlay_cannot_use_is_fuses, @alone limits_are_systemds, @alone from_another_user_namespace_nobody_is_heard,
     @alone another_run_folder_is_named_with_the_way_back, @alone a_planted_run_folder_is_named_with_the_next_step,
     @alone limits_that_nobody_sets_are_said, @alone the_sites_policy_holds, @alone where_users_have_no_namespaces_one_error_says_why,
     @alone a_keeper_hears_nobody_from_inside, @alone links_of_users_keep_nobody_from_what_is_not_theirs,
@@ -47,6 +47,47 @@ fn without_subordinate_ids_there_is_one(env: &Env) -> Outcome {
     user.nothing_runs()
 }
 
+/// Which store a command works on, its own environment says, whatever runs already.
+fn a_store_is_that_of_each_commands_environment(env: &Env) -> Outcome {
+    let user = User::new(env)?;
+    let at = |store: &str, words: &[&str]| {
+        let data = format!("XDG_DATA_HOME={}", user.home.join(store).display());
+        user.run(&[&["env", &data, s(&user.hardrun)], words].concat())
+    };
+    let watched = at("a", &["events"]).start()?;
+    at("a", &["volume", "create", "ina"]).go()?.ok()?;
+    at("b", &["volume", "create", "inb"]).go()?.ok()?;
+    let volumes = |store: &str| at(store, &["volume", "ls", "-q"]).go()?.ok().map(|o| o.out());
+    check_eq!(volumes("a")?.trim(), "ina");
+    check_eq!(volumes("b")?.trim(), "inb");
+    user.hardrun(&["volume", "prune", "-af"]).go()?.ok()?;
+    check_eq!(volumes("a")?.trim(), "ina", "pruned from the user's own store");
+    watched.signal(nix::sys::signal::Signal::SIGTERM)?;
+    watched.finish()?;
+    user.nothing_runs()
+}
+
+/// Without systemd's delegation a container has the group of the session that started it: whoever comes from another one gets in.
+fn another_session_gets_into_what_has_no_group(env: &Env) -> Outcome {
+    let mut user = User::new(env)?;
+    user.start(&["--name", "one"], &["sleep", "100"])?;
+    let root = Path::new("/sys/fs/cgroup");
+    let root = if root.join("cgroup.procs").exists() { root.to_owned() } else { root.join("pids") };
+    let group = root.join(&user.name);
+    std::fs::create_dir(&group)?;
+    user.group = Some(group.clone());
+    let came = user.hardrun(&["exec", "one", "cat", "/proc/self/cgroup"]).go();
+    let pid = user.pid("one")?;
+    user.group = None;
+    user.hardrun(&["rm", "-f", "one"]).go()?.ok()?;
+    // Its keeper, where the container was the last thing, ends with it.
+    user.nothing_runs()?;
+    let gone = wait_for(Duration::from_secs(5), || std::fs::remove_dir(&group).ok());
+    check!(gone.is_some(), "{} is in use", group.display());
+    check!(pid > 0 && came?.ok()?.out().contains(':'), "nothing was said");
+    Ok(())
+}
+
 /// On an overlay (a user in another container, say) the kernel's own makes no writable folder.
 fn a_store_that_overlay_cannot_use_is_fuses(env: &Env) -> Outcome {
     env.needs("fuse-overlayfs")?;
@@ -69,6 +110,8 @@ fn a_store_that_overlay_cannot_use_is_fuses(env: &Env) -> Outcome {
         let out = hardrun(&["run", "--rm", "busybox", "sh", "-c", script]).go()?.ok()?;
         check!(out.err().contains("fuse-overlayfs takes its place"), "{}", out.told());
         out.says("7\n1")?;
+        let doctor = hardrun(&["doctor"]).go()?;
+        check!(doctor.out().contains("instead: fuse-overlayfs, slower"), "{}", doctor.told());
         user.nothing_runs()
     };
     let result = tried();

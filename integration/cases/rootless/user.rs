@@ -18,6 +18,8 @@ pub struct User {
     pub hardrun: PathBuf,
     /// What comes with a session: a systemd of the user's own, and its bus.
     pub lingers: bool,
+    /// A control group (its folder) that what is run goes into first, as what comes from another session is in another.
+    pub group: Option<PathBuf>,
 }
 
 impl User {
@@ -51,7 +53,7 @@ impl User {
         let id =
             |which: &str| -> Outcome<u32> { Ok(Run::new("id").args([which, &name]).go()?.ok()?.out().trim().parse()?) };
         let (uid, gid) = (id("-u")?, id("-g")?);
-        let user = User { name, uid, gid, hardrun: home.join("hardrun"), home, lingers: false };
+        let user = User { name, uid, gid, hardrun: home.join("hardrun"), home, lingers: false, group: None };
         // Where useradd gives none, as root would with usermod.
         for file in ["/etc/subuid", "/etc/subgid"] {
             let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -123,7 +125,14 @@ impl User {
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
         ];
         let bus = self.lingers.then(|| format!("XDG_RUNTIME_DIR=/run/user/{id}"));
-        Run::new("setpriv").args(enter).args(bus).args(words).dir(&self.home)
+        let run = match &self.group {
+            None => Run::new("setpriv"),
+            Some(group) => {
+                let script = "echo $$ > $0/cgroup.procs && exec setpriv \"$@\"";
+                Run::new("sh").args(["-c", script, s(group)])
+            }
+        };
+        run.args(enter).args(bus).args(words).dir(&self.home)
     }
 
     pub fn hardrun(&self, words: &[&str]) -> Run {

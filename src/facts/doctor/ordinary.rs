@@ -8,16 +8,24 @@ use crate::rootless::{Rootless, ids, trouble};
 pub(super) fn report(facts: &Facts, rootless: &Rootless, seen: &Seen) -> Vec<Check> {
     let mut checks = vec![caller(rootless), user_namespace(seen), overlay(seen, facts), owners()];
     checks.extend([seccomp(facts, seen), landlock(facts, seen), labels("apparmor", facts), labels("selinux", facts)]);
-    checks.extend([
-        cgroups(facts, rootless),
-        limit(facts, rootless, Limit::Memory),
-        limit(facts, rootless, Limit::Swap),
-    ]);
-    checks.extend([limit(facts, rootless, Limit::Pids), limit(facts, rootless, Limit::CpuQuota), files(facts)]);
+    checks.push(cgroups(facts, rootless));
+    checks.extend(LIMITS.map(|one| limit(facts, rootless, one)));
+    checks.push(files(facts));
     checks.extend(network(seen));
     checks.push(engines(facts));
     checks
 }
+
+const LIMITS: [Limit; 8] = [
+    Limit::Memory,
+    Limit::Swap,
+    Limit::Pids,
+    Limit::CpuQuota,
+    Limit::CpuShares,
+    Limit::Cpuset,
+    Limit::BlkioThrottle,
+    Limit::BlkioWeight,
+];
 
 fn caller(rootless: &Rootless) -> Check {
     let (uid, count) = (rootless.uid, rootless.ids.count());
@@ -49,9 +57,19 @@ fn user_namespace(seen: &Seen) -> Check {
 }
 
 fn overlay(seen: &Seen, facts: &Facts) -> Check {
+    let kernels = "boot Linux 5.11 or newer, with the store on ext4, xfs, btrfs or tmpfs (hardrun --root DIR)";
     match seen.failed(Probe::Overlay) {
+        None if seen.fuse_overlay => {
+            let found = "the kernel takes no writable folder from the store's file system";
+            Check::replaced("overlay", found, "fuse-overlayfs, slower", kernels)
+        }
         None => Check::present("overlay", format!("the kernel's, mounted by the user, Linux {}", facts.kernel)),
-        Some(why) => Check::missing("overlay", why, "boot Linux 5.11 or newer, or: apt-get install fuse-overlayfs"),
+        Some(why) if seen.has("fuse-overlayfs") => Check::missing(
+            "overlay",
+            why,
+            format!("{kernels}; for fuse-overlayfs, as root: modprobe fuse; chmod 666 /dev/fuse"),
+        ),
+        Some(why) => Check::missing("overlay", why, format!("{kernels}, or: apt-get install fuse-overlayfs")),
     }
 }
 
@@ -82,7 +100,10 @@ fn cgroups(facts: &Facts, rootless: &Rootless) -> Check {
 
 fn way_to_a_group(facts: &Facts, rootless: &Rootless) -> String {
     match facts.cgroup {
-        CgroupVersion::V2 => format!("log in by a session of systemd's, or: loginctl enable-linger {}", rootless.uid),
+        CgroupVersion::V2 => format!(
+            "log in by a session of systemd's, or: loginctl enable-linger {}; as root, for a bus in it: apt-get install dbus-user-session",
+            rootless.uid
+        ),
         _ => "boot with systemd.unified_cgroup_hierarchy=1".to_owned(),
     }
 }
@@ -96,9 +117,11 @@ fn limit(facts: &Facts, rootless: &Rootless, limit: Limit) -> Check {
         Limit::Memory => "nothing: a memory bomb is ended by the host's OOM killer, this container first",
         Limit::Swap => "nothing",
         Limit::Pids => "ulimit -u of the user, for all that it runs",
-        _ => "a fair share of the scheduler",
+        _ => super::without(limit).unwrap_or("nothing"),
     };
     let remedy = match facts.limits.is_empty() {
+        // The cost model that carries it is root's to set up, disk by disk.
+        _ if limit == Limit::BlkioWeight => "run hardrun as root".to_owned(),
         true => way_to_a_group(facts, rootless),
         false => {
             "in a file of /etc/systemd/system/user@.service.d: [Service] Delegate=cpu cpuset io memory pids".to_owned()

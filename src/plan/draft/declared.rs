@@ -92,11 +92,11 @@ pub(super) fn sysctl(paths: &PathsPlan, network: &NetworkMode) -> Option<(String
 }
 
 /// Something is denied that nothing on this host would refuse.
-pub(super) fn check(draft: &Draft) -> Result<()> {
+pub(in crate::plan) fn check(draft: &Draft) -> Result<()> {
     let Some(gap) = gaps(draft).into_iter().find(|gap| gap.stops) else { return Ok(()) };
     Err(Error::runner(format!(
         "preset {}: \"{}\" cannot be enforced here: {}",
         draft.preset.value, gap.rule, gap.missing
     ))
-    .hint("run where the kernel has AppArmor, deny the whole folder, or take the rule out in a preset of your own"))
+    .hint("run where AppArmor is in force, deny the whole folder, or take the rule out in a preset of your own"))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Context as _, Error, Result};
 use crate::facts::{BindSeen, Facts};
-use crate::plan::Draft;
+use crate::plan::{Draft, SeLinux};
 use crate::state::{Paths, lookup};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -46,6 +46,10 @@ pub trait Host {
     /// In which mode the kernel has an AppArmor profile; `None` where it has none of the name.
     fn apparmor_mode(&self, _name: &str) -> Result<Option<String>> {
         Ok(Some("enforce".into()))
+    }
+    /// Whether the SELinux policy makes the type of these labels permissive.
+    fn selinux_permissive(&self, _labels: &SeLinux) -> Result<bool> {
+        Ok(false)
     }
     /// A container of hardrun's own, by name, id or the beginning of an id; `None` where there is none.
     fn container(&self, _paths: &Paths, _reference: &str) -> Result<Option<Other>> {
@@ -127,6 +131,10 @@ impl Host for ThisHost {
 
     fn apparmor_mode(&self, name: &str) -> Result<Option<String>> {
         crate::apparmor::mode(name)
+    }
+
+    fn selinux_permissive(&self, labels: &SeLinux) -> Result<bool> {
+        crate::selinux::is_permissive(labels)
     }
 
     fn container(&self, paths: &Paths, reference: &str) -> Result<Option<Other>> {

@@ -293,7 +293,7 @@ pub(super) fn apparmor_mode(
 ) -> Result<Option<String>> {
     let AppArmor::Named(name) = apparmor else { return Ok(None) };
     // Judged by a rule: it is no profile.
-    if name.contains("unconfined") {
+    if crate::apparmor::is_unconfined(name) {
         return Ok(None);
     }
     let mode = inputs.host.apparmor_mode(name)?.ok_or_else(|| {

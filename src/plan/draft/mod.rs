@@ -4,7 +4,7 @@
 //! Order of precedence: a flag, then the preset, then the image, then hardrun's own default. A flag may tighten what
 //! the preset has locked; loosening it is an error that names both.
 
-mod declared;
+pub(in crate::plan) mod declared;
 mod host;
 mod id;
 mod isolation;
@@ -19,6 +19,7 @@ mod words;
 pub use host::{Found, Host, Kind, Other, ThisHost};
 pub use id::{new_id, random_name};
 pub use paths::{MASKED as MASKED_PATHS, READONLY as READONLY_PATHS};
+pub use process::host_groups;
 pub use words::words;
 
 use super::{Asked, Draft, ImagePlan, RootPlan, Source, Sourced, StdioPlan};
@@ -66,12 +67,15 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let capabilities = isolation::capabilities(&inputs, &namespaces)?;
     let hostname = network::hostname(&inputs, &namespaces)?;
     let user = process::user(&inputs, &namespaces)?;
+    let host_groups = host_groups(&namespaces, &user.value, || inputs.host.read("/etc/group".as_ref()))?;
     let resources = resources::resolve(&inputs, &mut notices)?;
     let network = network::resolve(&inputs, &namespaces, &mut notices)?;
     let root = RootPlan { readonly: readonly(&inputs)? };
     let apparmor = isolation::apparmor(&inputs)?;
     let apparmor_mode = isolation::apparmor_mode(&inputs, &apparmor.value, &mut notices)?;
+    let apparmor_watches = inputs.facts.apparmor_mode.watches();
     let selinux = isolation::selinux(&inputs, &mut notices)?;
+    let selinux_permissive = inputs.host.selinux_permissive(&selinux.value)?;
     let mut mounts = mounts::resolve(&inputs, &resources, &user, &mut notices)?;
     network::files(&inputs, &namespaces, &hostname, &network, &root, &mut mounts)?;
     mounts::sort(&mut mounts);
@@ -131,7 +135,7 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         timeout: timeout(&inputs)?,
         cidfile: request.lifecycle.cidfile.clone(),
         pidfile: request.lifecycle.pidfile.clone(),
-        asked: Asked { apparmor_mode, ..asked(request) },
+        asked: Asked { host_groups, apparmor_mode, apparmor_watches, selinux_permissive, ..asked(request) },
         capabilities,
         hostname,
         namespaces,
@@ -258,6 +262,9 @@ fn asked(request: &Request) -> Asked {
         writable_cgroups: isolation::writable_cgroups(request),
         // Asked of the kernel.
         apparmor_mode: None,
+        host_groups: Default::default(),
+        apparmor_watches: false,
+        selinux_permissive: false,
         tls_verify_off: request.source.tls_verify == Some(false),
         cpu_rt: resources.cpu_rt_period.is_some_and(|n| n != 0) || resources.cpu_rt_runtime.is_some_and(|n| n != 0),
         docker_host_plain_tcp: network.docker_host_plain_tcp.clone(),

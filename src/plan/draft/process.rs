@@ -226,6 +226,49 @@ pub(super) fn user(inputs: &Inputs<'_>, ns: &NamespacesPlan) -> Result<Sourced<U
     }
 }
 
+/// Groups by which a user of the host is root by another name, or reads what is root's, on the distributions that have them.
+const POWERFUL: [&str; 19] = [
+    "adm",
+    "containerd",
+    "disk",
+    "docker",
+    "incus",
+    "incus-admin",
+    "kmem",
+    "kvm",
+    "libvirt",
+    "libvirt-qemu",
+    "lxd",
+    "mem",
+    "podman",
+    "shadow",
+    "sudo",
+    "systemd-journal",
+    "tape",
+    "tty",
+    "wheel",
+];
+
+/// Which of these a process has: an image says numbers, and without a user namespace they are the host's. `groups` reads the host's
+/// /etc/group.
+pub fn host_groups(
+    ns: &NamespacesPlan,
+    user: &UserPlan,
+    groups: impl FnOnce() -> Result<String>,
+) -> Result<BTreeMap<u32, String>> {
+    if ns.user.value != UserNamespace::Host || user.uid == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let groups = groups()?;
+    let named = groups.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, gid) = (fields.next()?, fields.nth(1)?.parse::<u32>().ok()?);
+        let has = gid == user.gid || user.additional_gids.contains(&gid);
+        (has && POWERFUL.contains(&name)).then(|| (gid, name.to_owned()))
+    });
+    Ok(named.collect())
+}
+
 /// Every id must exist in the container's own range.
 fn mapped(user: &UserPlan, ns: &NamespacesPlan) -> Result<()> {
     let UserNamespace::Private { size, .. } = ns.user.value else { return Ok(()) };

@@ -33,6 +33,9 @@ impl Host for FakeHost {
         Ok(self.0.values().filter(below).map(|f| f.path.clone()).collect())
     }
     fn read(&self, path: &Path) -> Result<String> {
+        if path == Path::new("/etc/group") {
+            return Ok("root:x:0:\nstaff:x:997:\ndocker:x:998:me\n".into());
+        }
         Ok(format!("nameserver 192.0.2.1\nsearch {}\n", path.display()))
     }
     fn hostname(&self) -> String {
@@ -392,6 +395,52 @@ fn a_plan_of_before_is_not_started_with_less() {
     assert!(crate::spec::profile_to_enter(&named.draft, false).is_err());
 }
 
+fn user(typed: &str) -> UserSpec {
+    UserSpec { typed: typed.into(), user: typed.into(), group: None }
+}
+
+#[test]
+fn an_images_number_of_a_powerful_group_is_known_by_the_hosts_name() {
+    let mut case = Case::new(&["x"]).ask(|r| r.process.user = Some(user("1000:998")));
+    assert!(case.draft().unwrap().asked.host_groups.is_empty(), "in a namespace of its own it is another group");
+    case.facts.user_namespaces = false;
+    let draft = case.draft().unwrap();
+    assert_eq!(draft.asked.host_groups, [(998, "docker".to_owned())].into());
+    case = case.ask(|r| r.process.user = Some(user("1000:997")));
+    assert!(case.draft().unwrap().asked.host_groups.is_empty(), "staff is none of these");
+}
+
+#[test]
+fn swap_is_limited_once_it_can_be() {
+    let mut case = Case::new(&["x"]);
+    case.facts.limits.remove(&Limit::Swap);
+    let mut plan = crate::plan::Plan::new(case.draft().unwrap(), vec![], &case.facts);
+    assert!(plan.draft.resources.memory_swap.is_none());
+    assert!(plan.renew(&case.facts).unwrap().is_empty());
+    case.facts.limits.insert(Limit::Swap);
+    let said = plan.renew(&case.facts).unwrap();
+    assert!(said.len() == 1 && said[0].starts_with("swap can be limited"), "{said:?}");
+    let resources = &plan.draft.resources;
+    assert_eq!(resources.memory_swap.as_ref().unwrap().value, resources.memory.as_ref().unwrap().value);
+    assert!(plan.renew(&case.facts).unwrap().is_empty());
+}
+
+#[test]
+fn a_type_that_the_policy_makes_permissive_is_told() {
+    let mut case = Case::new(&["x"]);
+    case.facts.selinux = true;
+    let mut draft = case.draft().unwrap();
+    draft.asked.selinux_permissive = true;
+    let said = draft.watched(&case.facts).unwrap();
+    assert!(said.len() == 1 && said[0].contains("makes container_t permissive"), "{said:?}");
+    let plan = crate::plan::Plan::new(draft.clone(), vec![], &case.facts);
+    assert!(plan.fallbacks.iter().any(|f| f.missing.contains("makes container_t permissive")), "{:?}", plan.fallbacks);
+    // Where all are, that is what is said.
+    case.facts.selinux_mode = Enforcement::Watches("permissive".into());
+    let said = draft.watched(&case.facts).unwrap();
+    assert!(said.len() == 1 && said[0].contains("on this host"), "{said:?}");
+}
+
 #[test]
 fn a_module_that_watches_is_told_at_every_start() {
     let mut case = Case::new(&["x"]);
@@ -467,7 +516,6 @@ fn a_flag_that_loosens_a_lock_is_an_error_that_names_both() {
 
 #[test]
 fn an_id_that_the_container_does_not_have_is_an_error_with_a_way_on() {
-    let user = |typed: &str| UserSpec { typed: typed.into(), user: typed.into(), group: None };
     let case = Case::new(&["x"]).ask(|r| r.process.user = Some(user("70000")));
     let e = case.draft().unwrap_err();
     assert!(e.message.contains("70000") && e.hint.unwrap().contains("folder's owner"));

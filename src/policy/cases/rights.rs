@@ -70,6 +70,11 @@ pub(super) fn cases() -> Vec<Cases> {
             refused: vec![
                 group(1000, 42, false, UserNamespace::Host),
                 group(1000, 998, true, UserNamespace::Host),
+                d(|d| {
+                    d.namespaces.user = Sourced::flag(UserNamespace::Host, "--userns");
+                    (d.process.user.value.uid, d.process.user.value.gid) = (1000, 998);
+                    d.asked.host_groups = [(998, "docker".to_owned())].into();
+                }),
                 group(0, 998, true, UserNamespace::Host),
             ],
             passes: vec![

@@ -16,8 +16,7 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     let apparmor = &draft.apparmor;
     let name = match &apparmor.value {
         AppArmor::Unconfined => "unconfined",
-        // `unconfined`, `:namespace:unconfined` and `//&unconfined` stacks all mean no profile.
-        AppArmor::Named(name) if name.split([':', '/', '&', ' ']).any(|part| part == "unconfined") => name,
+        AppArmor::Named(name) if crate::apparmor::is_unconfined(name) => name,
         AppArmor::Named(_) | AppArmor::Builtin | AppArmor::Unavailable => return vec![],
     };
     vec![Finding::new(RULE.id, asked(apparmor, "--security-opt", format!("apparmor={name}")))]

@@ -12,8 +12,8 @@ pub const RULE: Rule = Rule {
     check,
 };
 
-/// adm, disk, tty, kmem, sudo and shadow of Debian and its kin: with any of these a user of the host reads its disks, memory, logs,
-/// terminals or password hashes. Not root's: who is nobody else in particular (`-u 1234`) has it, and it gives less than being root inside.
+/// adm, disk, tty, kmem, sudo and shadow of Debian and its kin, besides those that the host calls by such names: with any of these a user
+/// of the host reads its disks, memory, logs, terminals or password hashes. Not root's: who is nobody else in particular (`-u 1234`) has it, and it gives less than being root inside.
 const KNOWN: &[u32] = &[4, 5, 6, 15, 27, 42];
 
 fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
@@ -32,6 +32,7 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     if user.uid != 0 && KNOWN.contains(&user.gid) {
         groups.push(user.gid);
     }
+    groups.extend(draft.asked.host_groups.keys());
     groups.sort_unstable();
     groups.dedup();
     let what = match asked.is_empty() {
@@ -41,7 +42,11 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     match groups.is_empty() {
         true => vec![],
         false => {
-            let list = groups.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            let name = |gid: &u32| match draft.asked.host_groups.get(gid) {
+                Some(name) => format!("{gid} ({name})"),
+                None => gid.to_string(),
+            };
+            let list = groups.iter().map(name).collect::<Vec<_>>().join(", ");
             vec![Finding::new(RULE.id, what).detail(format!("the host's own group {list}"))]
         }
     }

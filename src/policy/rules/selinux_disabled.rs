@@ -22,18 +22,23 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
     match &selinux.value {
         SeLinux::Disabled => vec![Finding::new(RULE.id, asked(selinux, "--security-opt", "label=disable"))],
         SeLinux::Labels { process, .. } => {
-            let mut parts = process.splitn(4, ':').skip(2);
-            let (kind, level) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let kind = crate::selinux::kind(process);
+            let level = process.splitn(4, ':').nth(3).unwrap_or_default();
             let open = OPEN.contains(&kind).then(|| {
                 let what = asked(selinux, "--security-opt", format!("label=type:{kind}"));
                 Finding::new(RULE.id, what).detail("a type that confines nothing")
+            });
+            // That of all containers is the host's own choice, and said at every start.
+            let watched = (draft.asked.selinux_permissive && kind != crate::selinux::TYPE).then(|| {
+                let what = asked(selinux, "--security-opt", format!("label=type:{kind}"));
+                Finding::new(RULE.id, what).detail("the host's policy makes it permissive: it confines nothing")
             });
             let wide = (crate::selinux::reach(level) > 2).then(|| {
                 let what = asked(selinux, "--security-opt", format!("label=level:{level}"));
                 Finding::new(RULE.id, what)
                     .detail("a level of more than two categories holds the pairs of other containers: their files are open to it")
             });
-            open.into_iter().chain(wide).collect()
+            open.into_iter().chain(watched).chain(wide).collect()
         }
         SeLinux::Unavailable => vec![],
     }
