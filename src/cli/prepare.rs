@@ -15,9 +15,28 @@ use crate::policy::{self, Verdict};
 use crate::preset::{self, Preset};
 use crate::request::{PullPolicy, Request};
 use crate::site::signature::{self, Signature};
-use crate::state::{Paths, Record, Stamp};
+use crate::state::{Paths, Record, Stamp, lookup};
 use crate::{seccomp, ui};
 use std::os::fd::OwnedFd;
+
+/// An id that no container has; where SELinux is on, one whose pair of categories none has either.
+fn fresh_id(facts: &Facts, paths: &Paths) -> Result<String> {
+    if !facts.selinux {
+        return draft::new_id();
+    }
+    let others = lookup::ids(paths).map_err(|e| e.of_kind(Kind::Runner))?;
+    for _ in 0..PAIRS_TRIED {
+        let id = draft::new_id()?;
+        if crate::selinux::is_pair_free(&id, &others) {
+            return Ok(id);
+        }
+    }
+    Err(Error::runner(format!("no pair of SELinux categories is free: {} containers have one each", others.len()))
+        .hint("remove containers that are not needed: hardrun rm NAME…"))
+}
+
+/// Of 523,776 pairs a store of half as many containers leaves each second one free.
+const PAIRS_TRIED: u32 = 200;
 
 /// A request with everything that was decided about it.
 pub struct Prepared {
@@ -36,7 +55,7 @@ impl Prepared {
         crate::sys::memory::forget_text();
         let facts = Facts::for_request(&request, &ctx.paths)?;
         pin(&mut request)?;
-        let id = draft::new_id()?;
+        let id = fresh_id(&facts, &ctx.paths)?;
         let name = match &request.lifecycle.name {
             Some(name) => name.clone(),
             None => draft::random_name()?,

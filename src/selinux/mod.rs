@@ -185,6 +185,12 @@ pub fn reach(level: &str) -> u32 {
     each.sum()
 }
 
+/// Whether none of the containers `others` (their ids) has the pair that the container `id` would have.
+pub fn is_pair_free(id: &str, others: &[String]) -> bool {
+    let own = categories(id);
+    others.iter().all(|other| categories(other) != own)
+}
+
 /// Two different ones of the 1024 categories, by the container's id.
 fn categories(id: &str) -> String {
     let hash = Sha256::digest(id);
@@ -252,6 +258,17 @@ mod tests {
             seen.insert(level);
         }
         assert!(seen.len() > 1950, "{} of 2000 differ", seen.len());
+    }
+
+    #[test]
+    fn a_pair_is_one_containers() {
+        let id = |n: u32| format!("{n:064x}");
+        // The first two ids of these that have one pair.
+        let mut seen = std::collections::BTreeMap::new();
+        let twins = (0..u32::MAX).find_map(|n| seen.insert(categories(&id(n)), n).map(|before| (before, n)));
+        let (first, second) = twins.unwrap();
+        assert!(!is_pair_free(&id(second), &[id(first)]));
+        assert!(is_pair_free(&id(second), &[id(second + 1)]));
     }
 
     #[test]

@@ -54,7 +54,12 @@ fn a_store_is_that_of_each_commands_environment(env: &Env) -> Outcome {
         let data = format!("XDG_DATA_HOME={}", user.home.join(store).display());
         user.run(&[&["env", &data, s(&user.hardrun)], words].concat())
     };
+    // In a store that is not there yet.
     let watched = at("a", &["events"]).start()?;
+    let begun = wait_for(Duration::from_secs(10), || {
+        (user.processes().len() > 1 && user.home.join("a/hardrun").exists()).then_some(())
+    });
+    check!(begun.is_some(), "events does not begin: {:?}", user.processes());
     at("a", &["volume", "create", "ina"]).go()?.ok()?;
     at("b", &["volume", "create", "inb"]).go()?.ok()?;
     let volumes = |store: &str| at(store, &["volume", "ls", "-q"]).go()?.ok().map(|o| o.out());

@@ -8,7 +8,7 @@ use crate::state::Paths;
 use jiff::Timestamp;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -51,6 +51,9 @@ pub fn show(paths: &Paths, query: &Query, sink: &mut dyn FnMut(&Event) -> Result
 
 /// Show what was since `query.since` and what comes, until `query.until`.
 pub fn follow(paths: &Paths, query: &Query, sink: &mut dyn FnMut(&Event) -> Result<()>) -> Result<()> {
+    // Before anything happened there is no store.
+    let attempt = || format!("make {}", paths.root.display());
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&paths.root).verb_context(attempt)?;
     let watch = Watch::folder(&paths.root)?;
     let mut place = Place { log: None };
     if place.start(paths, query, sink)? == Shown::Past {
