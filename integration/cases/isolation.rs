@@ -255,6 +255,8 @@ fn kernel_paths_are_masked(env: &Env) -> Outcome {
             check!(result != "open", "{path} is readable with {flags:?}");
         }
     }
+    // One that is read-only otherwise, a file.
+    env.sh(&["--security-opt", "mask=/proc/sysrq-trigger"], "! test -s /proc/sysrq-trigger")?.ok()?;
     let levers = [
         "/proc/sysrq-trigger",
         "/proc/sys/kernel/core_pattern",

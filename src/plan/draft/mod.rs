@@ -88,6 +88,11 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
     let mut sysctls = network::sysctls(&inputs, &namespaces)?;
     sysctls.extend(declared::sysctl(&declared, &namespaces.network.value));
 
+    let masked_paths = paths::masked(request, paths::besides(covers.masked, hidden, paths::MASKED));
+    let mut readonly_paths = paths::readonly(request, paths::besides(covers.readonly, readonly, paths::READONLY));
+    // What is hidden is not there to be read-only: a null device lies over it, which takes everything.
+    readonly_paths.value.retain(|path| !masked_paths.value.contains(path));
+
     let mut draft = Draft {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -114,8 +119,8 @@ pub fn resolve(inputs: Inputs<'_>) -> Result<Draft> {
         apparmor,
         selinux,
         landlock: isolation::landlock(&inputs),
-        masked_paths: paths::masked(request, paths::besides(covers.masked, hidden, paths::MASKED)),
-        readonly_paths: paths::readonly(request, paths::besides(covers.readonly, readonly, paths::READONLY)),
+        masked_paths,
+        readonly_paths,
         paths: declared,
         devices,
         device_cgroup_rules: request

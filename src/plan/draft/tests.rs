@@ -411,6 +411,16 @@ fn an_images_number_of_a_powerful_group_is_known_by_the_hosts_name() {
 }
 
 #[test]
+fn what_is_hidden_is_not_read_only_as_well() {
+    let trigger = "/proc/sysrq-trigger".to_owned();
+    let draft = Case::new(&["x"]).draft().unwrap();
+    assert!(draft.readonly_paths.value.contains(&trigger));
+    let mask = SecurityOpt::Mask(vec![trigger.clone()]);
+    let draft = Case::new(&["x"]).ask(|r| r.isolation.security_opts = vec![mask]).draft().unwrap();
+    assert!(draft.masked_paths.value.contains(&trigger) && !draft.readonly_paths.value.contains(&trigger));
+}
+
+#[test]
 fn swap_is_limited_once_it_can_be() {
     let mut case = Case::new(&["x"]);
     case.facts.limits.remove(&Limit::Swap);
