@@ -78,7 +78,8 @@ impl Denials {
         told.truncate(TOLD);
         let rules = match &self.profile {
             Some(name) => format!("profile {name}: `hardrun apparmor show CONTAINER` prints it"),
-            None => "`hardrun explain` has its labels".to_owned(),
+            None => "`hardrun explain` has its labels; what is bound gets one with :z, or :Z for this container alone"
+                .to_owned(),
         };
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         (!told.is_empty()).then(|| format!("{}{more} ({rules})", told.join(", ")))

@@ -133,6 +133,22 @@ pub fn default_is_permissive() -> Result<bool> {
     labels("", &Wanted::default()).and_then(|labels| is_permissive(&labels))
 }
 
+/// Label an empty folder, and so what is made in it, for all containers, where SELinux is on: a caller's folder is out of their reach.
+///
+/// # Errors
+/// The policy has no types for containers, or the label cannot be set.
+pub fn open_to_containers(folder: &std::path::Path) -> Result<()> {
+    if !crate::facts::kernel::selinux()? {
+        return Ok(());
+    }
+    let labels = labels("", &Wanted::default())?;
+    check(&labels)?;
+    match labels {
+        SeLinux::Labels { mount, .. } => relabel(folder, &shared(&mount)),
+        _ => Ok(()),
+    }
+}
+
 /// The kernel takes a label here if its policy knows it.
 const CONTEXT: &str = "/sys/fs/selinux/context";
 /// What brings the types.

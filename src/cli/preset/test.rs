@@ -105,6 +105,7 @@ impl Run<'_> {
             std::fs::remove_dir_all(self.work).context(|| "cannot empty the proof's folder".into())?;
         }
         std::fs::create_dir(self.work).context(|| "cannot make the proof's folder".into())?;
+        crate::selinux::open_to_containers(self.work)?;
         let own = std::env::current_exe().context(|| "cannot find hardrun's own file".into())?;
         // A file is named from the folder that the script works in.
         let preset = match self.name.contains('/') || self.name.ends_with(".toml") {
