@@ -135,8 +135,8 @@ impl Run<'_> {
     }
 
     fn traced(&self) -> Result<Used> {
-        // Strings are cut, names of files are not.
-        let strace = ["strace", "-f", "-qq", "--decode-pids=pidns", "-s", "0", "-o", "/dev/stdout"];
+        // Strings are cut, names of files are not. A host without udev has no /dev/stdout, and would get a file of that name.
+        let strace = ["strace", "-f", "-qq", "--decode-pids=pidns", "-s", "0", "-o", "/proc/self/fd/1"];
         let mut child = self.command(&strace, "work", "")?.stdout(Stdio::piped()).spawn().map_err(|e| {
             Error::runner("cannot start strace, which sees what a program uses")
                 .hint("apt-get install strace")
