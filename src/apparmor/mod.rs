@@ -10,13 +10,13 @@ mod trial;
 mod users;
 
 pub use load::{load, mode, mode_of_named};
+pub use trial::{PRIVILEGED, trial};
+pub use users::{Use, has_one_user, release, restore, sweep};
 
 /// Whether a name, or a part of it, stands for no profile: `unconfined`, `:namespace:unconfined`, `//&unconfined` stacks.
 pub fn is_unconfined(name: &str) -> bool {
     name.split([':', '/', '&', ' ']).any(|part| part == "unconfined")
 }
-pub use trial::{PRIVILEGED, trial};
-pub use users::{Use, has_one_user, release, restore, sweep};
 
 use crate::paths::SocketRule;
 use crate::plan::{Draft, MountKind};

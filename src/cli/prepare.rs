@@ -198,10 +198,7 @@ pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft>
     let mut draft = draft.clone();
     let image = &draft.image;
     draft.image.signatures = signatures(facts, ctx, &image.manifest_digest, image.index_digest.as_deref())?;
-    if let AppArmor::Named(name) = &draft.apparmor.value {
-        draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
-    }
-    draft.asked.selinux_permissive = crate::selinux::is_permissive(&draft.selinux.value)?;
+    ask_modules(&mut draft)?;
     draft.asked.apparmor_watches = facts.apparmor_mode.watches();
     for mount in &mut draft.mounts {
         if let MountKind::Bind { source, seen, .. } = &mut mount.kind {
@@ -209,6 +206,15 @@ pub fn as_of_today(draft: &Draft, facts: &Facts, ctx: &Context) -> Result<Draft>
         }
     }
     Ok(draft)
+}
+
+/// What the kernel does by now with what this profile or this type is not allowed.
+fn ask_modules(draft: &mut Draft) -> Result<()> {
+    if let AppArmor::Named(name) = &draft.apparmor.value {
+        draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
+    }
+    draft.asked.selinux_permissive = crate::selinux::is_permissive(&draft.selinux.value)?;
+    Ok(())
 }
 
 /// Put in order what killed launchers left behind, and say so.
@@ -238,11 +244,7 @@ pub fn sweep(ctx: &Context) -> Result<()> {
 pub fn renew(record: &mut Record, facts: &Facts) -> Result<bool> {
     let said = record.plan.renew(facts)?;
     said.iter().for_each(|line| ui::note(line));
-    if let AppArmor::Named(name) = &record.plan.draft.apparmor.value {
-        record.plan.draft.asked.apparmor_mode = crate::apparmor::mode_of_named(name)?;
-    }
-    let permissive = crate::selinux::is_permissive(&record.plan.draft.selinux.value)?;
-    record.plan.draft.asked.selinux_permissive = permissive;
+    ask_modules(&mut record.plan.draft)?;
     record.digest = record.plan.digest();
     Ok(!said.is_empty())
 }

@@ -115,12 +115,24 @@ impl Seen {
 /// Of these a kernel starts the first one in its list alone (`LSM_FLAG_EXCLUSIVE`).
 const EXCLUSIVE: [&str; 3] = ["apparmor", "selinux", "smack"];
 
+/// The limits that a run may ask for on both versions of control groups.
+const LIMITS: [Limit; 8] = [
+    Limit::Memory,
+    Limit::Swap,
+    Limit::Pids,
+    Limit::CpuQuota,
+    Limit::CpuShares,
+    Limit::Cpuset,
+    Limit::BlkioThrottle,
+    Limit::BlkioWeight,
+];
+
 /// Every check, in the order in which they are printed.
 pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
     if let Some(rootless) = &facts.rootless {
         return ordinary::report(facts, rootless, seen);
     }
-    vec![
+    let mut checks = vec![
         caller(facts),
         capabilities(facts),
         user_namespace(facts, seen),
@@ -132,19 +144,10 @@ pub fn report(facts: &Facts, seen: &Seen) -> Vec<Check> {
         cgroups(facts, seen),
         scopes(facts),
         devices(facts, seen),
-        limit(facts, Limit::Memory),
-        limit(facts, Limit::Swap),
-        limit(facts, Limit::Pids),
-        limit(facts, Limit::CpuQuota),
-        limit(facts, Limit::CpuShares),
-        limit(facts, Limit::Cpuset),
-        limit(facts, Limit::BlkioThrottle),
-        limit(facts, Limit::BlkioWeight),
-        files(facts),
-        network(seen),
-        rootless(seen),
-        engines(facts),
-    ]
+    ];
+    checks.extend(LIMITS.map(|one| limit(facts, one)));
+    checks.extend([files(facts), network(seen), rootless(seen), engines(facts)]);
+    checks
 }
 
 /// Whether containers can be started here with every layer that has nothing in its place.

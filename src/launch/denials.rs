@@ -183,8 +183,8 @@ fn of_selinux(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("avc:  denied  { ")?;
     let (access, rest) = rest.split_once(" }")?;
     let name = value(rest, "path").or_else(|| value(rest, "name")).unwrap_or_default();
-    let kind = value(rest, "tcontext").unwrap_or_default();
-    let kind = kind.split(':').nth(2).unwrap_or_default().to_owned();
+    let label = value(rest, "tcontext").unwrap_or_default();
+    let kind = crate::selinux::kind(&label);
     let class = value(rest, "tclass").unwrap_or_default();
     let words = [access, &class, &name].join(" ");
     Some(format!("{} ({kind}) of {} by SELinux", words.trim_end(), value(rest, "comm").unwrap_or_default()))

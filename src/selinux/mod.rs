@@ -120,6 +120,11 @@ pub fn kind(label: &str) -> &str {
     label.split(':').nth(2).unwrap_or_default()
 }
 
+/// The level in a label, which has colons of its own.
+pub fn level(label: &str) -> &str {
+    label.splitn(4, ':').nth(3).unwrap_or_default()
+}
+
 /// Whether the policy has the types of containers.
 pub fn has_types() -> bool {
     labels("", &Wanted::default()).and_then(|labels| check(&labels)).is_ok()
@@ -157,8 +162,7 @@ pub const REMEDY: &str = "on Fedora and its kin install the package container-se
 
 /// A file label without the categories that keep other containers out: what `:z` gives.
 pub fn shared(label: &str) -> String {
-    // user:role:type:level, and the level has colons of its own.
-    let level = label.splitn(4, ':').nth(3).unwrap_or_default();
+    let level = level(label);
     format!("{}{}", &label[..label.len() - level.len()], level.split(':').next().unwrap_or_default())
 }
 

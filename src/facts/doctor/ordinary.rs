@@ -1,6 +1,6 @@
 //! What an ordinary user's containers have here, layer by layer.
 
-use super::{Check, Seen, by_paths, engines, files, landlock, seccomp};
+use super::{Check, LIMITS, Seen, by_paths, engines, files, landlock, seccomp};
 use crate::facts::probe::Probe;
 use crate::facts::{CgroupVersion, Facts, Limit};
 use crate::rootless::{Rootless, ids, trouble};
@@ -15,17 +15,6 @@ pub(super) fn report(facts: &Facts, rootless: &Rootless, seen: &Seen) -> Vec<Che
     checks.push(engines(facts));
     checks
 }
-
-const LIMITS: [Limit; 8] = [
-    Limit::Memory,
-    Limit::Swap,
-    Limit::Pids,
-    Limit::CpuQuota,
-    Limit::CpuShares,
-    Limit::Cpuset,
-    Limit::BlkioThrottle,
-    Limit::BlkioWeight,
-];
 
 fn caller(rootless: &Rootless) -> Check {
     let (uid, count) = (rootless.uid, rootless.ids.count());

@@ -23,7 +23,7 @@ fn check(draft: &Draft, _facts: &Facts) -> Vec<Finding> {
         SeLinux::Disabled => vec![Finding::new(RULE.id, asked(selinux, "--security-opt", "label=disable"))],
         SeLinux::Labels { process, .. } => {
             let kind = crate::selinux::kind(process);
-            let level = process.splitn(4, ':').nth(3).unwrap_or_default();
+            let level = crate::selinux::level(process);
             let open = OPEN.contains(&kind).then(|| {
                 let what = asked(selinux, "--security-opt", format!("label=type:{kind}"));
                 Finding::new(RULE.id, what).detail("a type that confines nothing")
